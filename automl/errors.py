@@ -1,0 +1,56 @@
+"""Everything that can go wrong through what a person typed, wrote or has, as one tree of errors.
+
+Every message has the form ``where: what must hold, but what was given. What to do.`` The command line prints it as it is
+and exits with ``exit_code``; a traceback is always a bug of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AutomlError(Exception):
+    """An error that a person can do something about. Base of all errors that the package raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(AutomlError):
+    """A command, option or argument that cannot work. Nothing has been started."""
+
+    exit_code = 2
+
+
+class SpaceError(UsageError):
+    """A search-space file with mistakes: one line for each of them, in the order of the file."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class DataError(UsageError):
+    """Data that are missing, unreadable, or do not fit the task."""
+
+
+class DeviceError(UsageError):
+    """Devices that were asked for and are not there."""
+
+
+class TrackingError(UsageError):
+    """A tracking server or store that can never work as given."""
+
+
+class StudyError(UsageError):
+    """A study folder that cannot be used as asked."""
+
+
+class MissingExtra(UsageError):
+    """A feature whose optional dependency is not installed."""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'x'?`` with the nearest known word, or nothing when none is near."""
+    near = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,151 @@
+"""What workers are ordered to do and what they answer: the only things that cross a process boundary.
+
+All are frozen values of plain data. Orders and events are keyed by (study, trial, replicate), so that folds, confirmations and
+the interleaved studies of a comparison can share the same workers. Workers know nothing of strategies, stores or tracking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Value = float | int | str | bool | None
+Configuration = Mapping[str, Value]
+
+FailureReason = Literal["error", "out_of_memory", "timeout"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TrialKey:
+    """Which training this is: a replicate (a fold, a fresh seed) of a trial of a study."""
+
+    study: str
+    trial: int
+    replicate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all trials of one study have in common, as far as a worker must know it.
+
+    ``data`` is the folder of the prepared data, ``folder`` the study's own folder (checkpoints, logs and weights go to
+    ``folder/trials/<number>``). ``metrics`` are reported at every epoch and contain ``objective``.
+    """
+
+    study: str
+    model: str
+    data: str
+    folder: str
+    objective: str
+    maximize: bool
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSpec:
+    """All that a trainer needs to train one replicate of a trial.
+
+    ``configuration`` holds the searched and the fixed parameters; what it leaves out has the documented default of the
+    family. Every random draw of the training is a function of ``seed``. ``save_if_beats`` is the objective that the best epoch must beat for its weights to be
+    written to disk when the trial ends (None: always write).
+    """
+
+    key: TrialKey
+    job: Job
+    configuration: Configuration
+    seed: int
+    epochs: int
+    save_if_beats: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a worker does next, in this order: stop these, test these, start these, then train until something happens."""
+
+    stop: tuple[TrialKey, ...] = ()
+    test: tuple[TrialSpec, ...] = ()
+    start: tuple[TrialSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The trial trains now, on ``device``, in the worker called ``worker``."""
+
+    key: TrialKey
+    at: float
+    device: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The end of an epoch (counted from 1). ``seconds`` are the device seconds that the trial used since its last report."""
+
+    key: TrialKey
+    at: float
+    epoch: int
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The trial trained to its end: all epochs, or until early stopping (``stopped_early``). ``saved``: its weights are on disk."""
+
+    key: TrialKey
+    at: float
+    stopped_early: bool = False
+    saved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    """The loss became NaN or infinite in ``epoch``."""
+
+    key: TrialKey
+    at: float
+    epoch: int
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Training raised an error. ``detail`` are the last lines of the trial's log."""
+
+    key: TrialKey
+    at: float
+    reason: FailureReason
+    detail: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """The weights of the trial's best epoch, measured once on the test split (``split`` names what they were measured on)."""
+
+    key: TrialKey
+    at: float
+    metrics: Mapping[str, float]
+    split: str = "test"
+
+
+WorkerEvent = Started | Reported | Finished | Diverged | Failed | Tested
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One worker on one device. ``device`` is what the worker calls it (``cpu``, ``cuda:0``), ``lanes`` how many trials it takes."""
+
+    index: int
+    device: str
+    lanes: int = 1
+    name: str = field(default="")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """A worker process died with everything that it was training. ``why`` says how, ``detail`` its last lines of output."""
+
+    why: str
+    detail: str = ""

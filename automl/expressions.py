@@ -1,0 +1,161 @@
+"""The small language of ``forbid`` and ``require``: comparisons, ``and or not``, arithmetic, names and literals.
+
+It is parsed with Python's own parser, checked node by node against a short list, and evaluated by walking the tree: nothing
+is ever passed to ``eval``. A comparison in which an inactive parameter takes part says nothing: it is false in ``forbid`` and true in
+``require``, so that neither excludes a configuration for a parameter that it does not have.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from automl.events import Value
+
+_LONGEST = 1000
+_DEEPEST = 40
+
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+}
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+
+
+class ExpressionError(ValueError):
+    """An expression that the language does not have; the message says which part."""
+
+
+class _Inactive(Exception):
+    """A parameter of the comparison is not active in this configuration."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A parsed expression. ``names`` are the parameters it speaks of, in the order of their first use."""
+
+    text: str
+    names: tuple[str, ...]
+    _tree: ast.expr
+
+    @classmethod
+    def parse(cls, text: str) -> Expression:
+        """Raises ExpressionError with what is wrong and what the language has."""
+        if len(text) > _LONGEST:
+            raise ExpressionError(f"an expression may have at most {_LONGEST} characters, but this one has {len(text)}")
+        try:
+            tree = ast.parse(text.strip(), mode="eval").body
+        except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+            raise ExpressionError(f"{text!r} is not an expression ({getattr(error, 'msg', error)})") from None
+        names: dict[str, None] = {}
+        _check(tree, names, 0)
+        if not isinstance(tree, ast.Compare | ast.BoolOp | ast.UnaryOp):
+            raise ExpressionError(f"{text!r} must be a comparison, such as 'layers >= 2'")
+        return cls(text.strip(), tuple(names), tree)
+
+    def holds(self, values: Mapping[str, Value], *, inactive: bool = False) -> bool:
+        """Whether the expression is true for these values.
+
+        Parameters that are not in ``values`` are inactive; a comparison with one of them counts as ``inactive``.
+        """
+        return _truth(self._tree, values, inactive)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Expression.parse, (self.text,))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Expression) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+def _check(node: ast.AST, names: dict[str, None], depth: int) -> None:
+    if depth > _DEEPEST:
+        raise ExpressionError(f"an expression may be nested at most {_DEEPEST} deep")
+    match node:
+        case ast.BoolOp(values=values):
+            children: list[ast.AST] = list(values)
+        case ast.UnaryOp(op=ast.Not() | ast.USub() | ast.UAdd(), operand=operand):
+            children = [operand]
+        case ast.Compare(left=left, ops=ops, comparators=comparators) if all(type(op) in _COMPARISONS for op in ops):
+            children = [left, *comparators]
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+            children = [left, right]
+        case ast.Name(id=name):
+            names.setdefault(name)
+            children = []
+        case ast.Constant(value=bool() | int() | float() | str() | None):
+            children = []
+        case ast.List(elts=elements) | ast.Tuple(elts=elements):
+            children = list(elements)
+        case _:
+            raise ExpressionError(
+                f"{ast.unparse(node)!r} is not part of the language (comparisons, and, or, not, + - * / // %, names, numbers and texts are)"
+            )
+    for child in children:
+        _check(child, names, depth + 1)
+
+
+def _truth(node: ast.expr, values: Mapping[str, Value], inactive: bool) -> bool:
+    match node:
+        case ast.BoolOp(op=ast.And(), values=parts):
+            return all(_truth(part, values, inactive) for part in parts)
+        case ast.BoolOp(values=parts):
+            return any(_truth(part, values, inactive) for part in parts)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return not _truth(operand, values, inactive)
+        case ast.Compare(left=left, ops=ops, comparators=comparators):
+            try:
+                terms = [_term(term, values) for term in (left, *comparators)]
+                return all(_COMPARISONS[type(op)](a, b) for op, a, b in zip(ops, terms, terms[1:], strict=False))
+            except _Inactive:
+                return inactive
+            except (TypeError, ZeroDivisionError, OverflowError):
+                return False
+        case _:
+            try:
+                return bool(_term(node, values))
+            except _Inactive:
+                return inactive
+            except (TypeError, ZeroDivisionError, OverflowError):
+                return False
+
+
+def _term(node: ast.expr, values: Mapping[str, Value]) -> Any:
+    match node:
+        case ast.Name(id=name):
+            if name not in values:
+                raise _Inactive
+            return values[name]
+        case ast.Constant(value=value):
+            return value
+        case ast.List(elts=elements) | ast.Tuple(elts=elements):
+            return tuple(_term(element, values) for element in elements)
+        case ast.BinOp(left=left, op=op, right=right):
+            terms = _term(left, values), _term(right, values)
+            if not all(isinstance(term, int | float) for term in terms):
+                raise TypeError("arithmetic is for numbers")
+            return _ARITHMETIC[type(op)](*terms)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_term(operand, values)
+        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+            return +_term(operand, values)
+        case _:
+            return _truth(node, values, False)

@@ -1,0 +1,237 @@
+"""What the model families and the trainer understand: names, types, ranges and defaults of their parameters.
+
+Pure data and arithmetic, without torch, so that a search-space file can be checked in milliseconds. The networks themselves
+are in ``automl.models``; both sides read the defaults from here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from automl.events import Configuration, Value
+
+Kind = Literal["float", "int", "categorical", "bool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A parameter that a family or the trainer takes: its kind, default, smallest and largest sensible value, and what it does."""
+
+    name: str
+    kind: Kind
+    default: Value
+    about: str
+    low: float | None = None
+    high: float | None = None
+    low_open: bool = False
+    high_open: bool = False
+    choices: tuple[str, ...] = ()
+
+    def admits(self, value: Value) -> bool:
+        """Whether a model can be built or trained with this value."""
+        match self.kind:
+            case "bool":
+                return isinstance(value, bool)
+            case "categorical":
+                return value in self.choices
+            case "int":
+                if not isinstance(value, int) or isinstance(value, bool):
+                    return False
+            case "float":
+                if not isinstance(value, int | float) or isinstance(value, bool) or value != value:
+                    return False
+        if self.low is not None and (value < self.low or (self.low_open and value == self.low)):
+            return False
+        return not (self.high is not None and (value > self.high or (self.high_open and value == self.high)))
+
+    @property
+    def domain(self) -> str:
+        """What must hold, in words: ``one of relu, tanh``, ``a whole number of at least 1``."""
+        match self.kind:
+            case "bool":
+                return "true or false"
+            case "categorical":
+                return "one of " + ", ".join(self.choices)
+            case kind:
+                words = "a whole number" if kind == "int" else "a number"
+                bounds = []
+                if self.low is not None:
+                    bounds.append(f"{'above' if self.low_open else 'of at least'} {self.low:g}")
+                if self.high is not None:
+                    bounds.append(f"{'below' if self.high_open else 'at most'} {self.high:g}")
+                return " ".join([words, " and ".join(bounds)]).strip()
+
+
+ACTIVATIONS = ("relu", "gelu", "tanh", "sigmoid", "silu", "leaky_relu", "elu")
+NORMALIZATIONS = ("none", "batch", "layer")
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
+SCHEDULES = ("constant", "step", "cosine", "one_cycle")
+
+_LAYER_SETTINGS = (
+    Setting("activation", "categorical", "relu", "the non-linearity after every hidden layer", choices=ACTIVATIONS),
+    Setting("normalization", "categorical", "none", "what normalises every hidden layer, before its activation", choices=NORMALIZATIONS),
+    Setting("dropout", "float", 0.0, "the share of hidden units that is dropped in training", low=0, high=1, high_open=True),
+)
+
+_MLP = (
+    Setting("layers", "int", 1, "number of hidden layers", low=0, high=64),
+    Setting("units", "int", 128, "width of every hidden layer", low=1, high=65536),
+    *_LAYER_SETTINGS,
+)
+_CNN = (
+    Setting("conv_layers", "int", 2, "number of convolutions", low=1, high=32),
+    Setting("channels", "int", 32, "channels of every convolution", low=1, high=4096),
+    Setting("kernel_size", "int", 3, "side of the square kernels; the picture's size is kept (padding 'same')", low=1, high=31),
+    Setting(
+        "pooling",
+        "categorical",
+        "max",
+        "2x2 pooling after every convolution (none: no pooling), as long as the map has at least 2x2 pixels",
+        choices=("max", "average", "none"),
+    ),
+    Setting("dense_units", "int", 128, "width of the hidden layer after the convolutions; 0 leaves it out", low=0, high=65536),
+    *_LAYER_SETTINGS,
+)
+
+TRAINING: Mapping[str, Setting] = {
+    setting.name: setting
+    for setting in (
+        Setting("optimizer", "categorical", "adam", "the optimiser", choices=OPTIMIZERS),
+        Setting("learning_rate", "float", 0.001, "the (largest) learning rate", low=0, low_open=True),
+        Setting("momentum", "float", 0.0, "momentum of sgd and rmsprop", low=0, high=1, high_open=True),
+        Setting("nesterov", "bool", False, "Nesterov's momentum for sgd (needs momentum above 0)"),
+        Setting("beta1", "float", 0.9, "decay of the first moment of adam and adamw", low=0, high=1, high_open=True),
+        Setting("beta2", "float", 0.999, "decay of the second moment of adam and adamw", low=0, high=1, high_open=True),
+        Setting("schedule", "categorical", "constant", "how the learning rate moves over the epochs", choices=SCHEDULES),
+        Setting("warmup_epochs", "float", 0.0, "epochs over which the learning rate rises linearly from 0", low=0),
+        Setting("batch_size", "int", 64, "samples a step", low=1),
+        Setting("l1", "float", 0.0, "weight of the sum of absolute weights in the loss", low=0),
+        Setting("l2", "float", 0.0, "the optimiser's weight decay (decoupled for adamw)", low=0),
+        Setting("label_smoothing", "float", 0.0, "share of the target spread over all classes", low=0, high=1, high_open=True),
+        Setting("clip_norm", "float", 0.0, "largest norm of the gradient (0: no clipping)", low=0),
+        Setting("early_stopping", "int", 0, "epochs without improvement after which a trial ends complete (0: never)", low=0),
+        Setting("precision", "categorical", "float32", "bfloat16 trains under autocast on a GPU", choices=("float32", "bfloat16")),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A built-in kind of model: its parameters, and which of them may be given for each layer (``units_1``, ``units_2``, ...).
+
+    ``per_layer`` maps such a name to the parameter that counts the layers.
+    """
+
+    name: str
+    about: str
+    settings: Mapping[str, Setting]
+    per_layer: Mapping[str, str]
+
+
+FAMILIES: Mapping[str, Family] = {
+    "mlp": Family(
+        "mlp", "fully connected layers over flattened inputs", {s.name: s for s in _MLP}, per_layer={"units": "layers"}
+    ),
+    "cnn": Family(
+        "cnn",
+        "convolutions, then one fully connected layer, over pictures",
+        {s.name: s for s in _CNN},
+        per_layer={"channels": "conv_layers"},
+    ),
+}
+
+_NUMBERED = re.compile(r"^(?P<base>[a-z][a-z0-9_]*?)_(?P<layer>[1-9][0-9]?)$")
+
+
+def find_setting(model: str, name: str) -> Setting | None:
+    """What the family or the trainer knows under this name (``units_2`` counts as ``units``); None when neither knows it."""
+    family = FAMILIES[model]
+    if name in family.settings:
+        return family.settings[name]
+    if name in TRAINING:
+        return TRAINING[name]
+    numbered = _NUMBERED.match(name)
+    if numbered and numbered["base"] in family.per_layer:
+        return family.settings[numbered["base"]]
+    return None
+
+
+def setting_names(model: str) -> Iterator[str]:
+    """All names that the family and the trainer know, numbered ones for the first four layers."""
+    family = FAMILIES[model]
+    yield from family.settings
+    for base in family.per_layer:
+        yield from (f"{base}_{layer}" for layer in range(1, 5))
+    yield from TRAINING
+
+
+def layer_of(model: str, name: str) -> tuple[str, int] | None:
+    """For ``units_2`` the parameter that counts the layers and the layer, ``("layers", 2)``; None for names without a number."""
+    numbered = _NUMBERED.match(name)
+    if not numbered or numbered["base"] not in FAMILIES[model].per_layer:
+        return None
+    return FAMILIES[model].per_layer[numbered["base"]], int(numbered["layer"])
+
+
+def complete(model: str, configuration: Configuration) -> dict[str, Value]:
+    """The configuration with the default of everything that it leaves out.
+
+    Per-layer parameters are written out: ``units_1`` ... ``units_<layers>`` each take their own value, else that of ``units``.
+    """
+    family = FAMILIES[model]
+    known = {**family.settings, **TRAINING}
+    values: dict[str, Value] = {name: configuration.get(name, setting.default) for name, setting in known.items()}
+    for base, count in family.per_layer.items():
+        default = values.pop(base)
+        layers = values[count]
+        assert isinstance(layers, int)
+        for layer in range(1, layers + 1):
+            values[f"{base}_{layer}"] = configuration.get(f"{base}_{layer}", default)
+    return values
+
+
+def layer_values(settings: Mapping[str, Value], base: str, layers: int) -> list[int]:
+    """``[settings["units_1"], settings["units_2"], ...]`` of a completed configuration."""
+    values = [settings[f"{base}_{layer}"] for layer in range(1, layers + 1)]
+    return [int(value) for value in values if isinstance(value, int)]
+
+
+def parameter_count(model: str, configuration: Configuration, inputs: Sequence[int], outputs: int) -> int:
+    """How many weights the network has, without building it.
+
+    Args:
+        inputs: shape of one sample, ``(features,)`` or ``(channels, height, width)``.
+        outputs: number of outputs (1 for regression and binary classification, else the number of classes).
+    """
+    settings = complete(model, configuration)
+    normalized = 2 if settings["normalization"] != "none" else 0
+    total = 0
+    if model == "cnn":
+        channels, height, width = inputs if len(inputs) == 3 else (1, *inputs)
+        kernel, pooling = settings["kernel_size"], settings["pooling"]
+        assert isinstance(kernel, int)
+        layers = settings["conv_layers"]
+        assert isinstance(layers, int)
+        for out in layer_values(settings, "channels", layers):
+            total += channels * out * kernel * kernel + out + normalized * out
+            channels = out
+            if pooling != "none" and min(height, width) >= 2:
+                height, width = height // 2, width // 2
+        features = channels * height * width
+        dense = settings["dense_units"]
+        assert isinstance(dense, int)
+        widths = [dense] if dense else []
+    else:
+        features = 1
+        for size in inputs:
+            features *= size
+        layers = settings["layers"]
+        assert isinstance(layers, int)
+        widths = layer_values(settings, "units", layers)
+    for units in widths:
+        total += features * units + units + normalized * units
+        features = units
+    return total + features * outputs + outputs

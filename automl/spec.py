@@ -1,0 +1,78 @@
+"""The specification of a study: what is searched, on which data, for which objective, with which budget. Frozen values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from automl.events import Configuration, Value
+from automl.space import SearchSpace
+
+
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """Where the samples come from and how they are split.
+
+    ``source`` is a built-in name or a path. ``test`` and ``validation`` are shares of the data in (0, 1); ``test`` may also be the path of a
+    file. ``positive`` lists the classes that count as positive, which makes the task binary. ``split_seed`` fixes the splits and is apart from the
+    study's seed, so that studies with other seeds see the same splits.
+    """
+
+    source: str
+    target: str | None = None
+    drop: tuple[str, ...] = ()
+    test: str | float | None = None
+    validation: float | None = None
+    positive: tuple[str | int | float | bool, ...] = ()
+    split_seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """The validation metric that is searched for, and whether more of it is better."""
+
+    metric: str
+    maximize: bool
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether ``a`` is strictly better than ``b``."""
+        return a > b if self.maximize else a < b
+
+    def loss(self, value: float) -> float:
+        """The value with its sign turned, where needed, so that less is better."""
+        return -value if self.maximize else value
+
+
+@dataclass(frozen=True, slots=True)
+class StudySettings:
+    """How the space is searched: the ``study`` section of a file, each with a flag of the command line.
+
+    ``strategy`` and ``pruner`` are names, with their options in ``strategy_options`` and ``pruner_options``. ``trials`` and ``time_seconds`` are totals for the study.
+    """
+
+    strategy: str = "bayesian"
+    strategy_options: Mapping[str, Value] = field(default_factory=dict)
+    pruner: str = "asha"
+    pruner_options: Mapping[str, Value] = field(default_factory=dict)
+    trials: int = 50
+    time_seconds: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StudySpec:
+    """A search-space file, read and checked. ``objective`` is None until the task is known from the data.
+
+    ``source`` is the path of the file and ``text`` its content, both as they were read. ``baseline`` may lie outside the space.
+    """
+
+    name: str
+    data: DataSpec
+    model: str
+    objective: Objective | None
+    epochs: int
+    space: SearchSpace
+    baseline: Configuration | None = None
+    settings: StudySettings = field(default_factory=StudySettings)
+    source: str = ""
+    text: str = ""

@@ -1,0 +1,331 @@
+"""What has happened in a study: its trials in memory, changed by events alone.
+
+``Study.apply`` is the only door. Replaying the events gives the same study; every prefix of the events is a valid study.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from automl.draws import seed_at
+from automl.events import (
+    Configuration,
+    Diverged,
+    Failed,
+    Finished,
+    Reported,
+    Started,
+    Tested,
+    TrialKey,
+    WorkerEvent,
+)
+from automl.space import ConfigurationKey, SearchSpace
+from automl.spec import Objective, StudySpec
+
+State = Literal["waiting", "running", "complete", "pruned", "failed", "diverged", "out_of_memory", "timeout", "lost"]
+Origin = Literal["baseline", "enqueued", "strategy"]
+
+ENDED: tuple[State, ...] = ("complete", "pruned", "failed", "diverged", "out_of_memory", "timeout", "lost")
+MOST_ATTEMPTS = 2  # a trial whose worker died is tried once more
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """A trial exists from here on. ``origin`` says who asked for it, ``ask_seconds`` how long the strategy thought."""
+
+    key: TrialKey
+    at: float
+    configuration: Configuration
+    origin: Origin
+    ask_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """The pruner stopped the trial after ``epoch``."""
+
+    key: TrialKey
+    at: float
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker died with the trial. It waits again until it has been tried ``MOST_ATTEMPTS`` times."""
+
+    key: TrialKey
+    at: float
+    why: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A driver begins, or begins again: whatever was running waits from here on. ``asked`` is the total of trials that it is to reach."""
+
+    at: float
+    asked: int
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """A driver left in good order. ``why``: ``done``, ``time`` or ``interrupted``; ``seconds``: how long it had been at work."""
+
+    at: float
+    why: str
+    seconds: float
+
+
+Event = WorkerEvent | Suggested | Pruned | Lost | Resumed | Rested
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One point of a learning curve: the objective's raw value at the end of an epoch, and the device seconds of that epoch."""
+
+    epoch: int
+    value: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One trial as far as it is known. The objective is the validation metric at the best epoch, None while nothing finite was reported.
+
+    | state           | means                                                        | told to the strategy as      |
+    |-----------------|--------------------------------------------------------------|------------------------------|
+    | waiting         | suggested, or put back after an interruption                 | pending                      |
+    | running         | a worker has it                                              | pending                      |
+    | complete        | trained to its end, or stopped early                         | its objective                |
+    | pruned          | stopped by the pruner                                        | its curve so far             |
+    | diverged        | the loss became NaN or infinite                              | the worst finite value so far|
+    | failed          | an error while training                                      | the worst finite value so far|
+    | out_of_memory   | the device's memory did not suffice                          | the worst finite value so far|
+    | timeout         | it took longer than allowed                                  | the worst finite value so far|
+    | lost            | its worker died with it, twice                               | nothing                      |
+    """
+
+    number: int
+    configuration: Configuration
+    origin: Origin
+    in_space: bool
+    state: State = "waiting"
+    replicate: int = 0
+    reports: tuple[Report, ...] = ()
+    objective: float | None = None
+    epoch: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    device: str = ""
+    worker: str = ""
+    suggested: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    reason: str = ""
+    attempts: int = 0
+    saved: bool = False
+    stopped_early: bool = False
+    ask_seconds: float = 0.0
+    extra_seconds: float = 0.0
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that were trained and reported."""
+        return self.reports[-1].epoch if self.reports else 0
+
+    @property
+    def seconds(self) -> float:
+        """Device seconds used so far."""
+        return sum(report.seconds for report in self.reports) + self.extra_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """The winner's measurement on data that nobody chose by."""
+
+    trial: int
+    metrics: Mapping[str, float]
+    split: str
+
+
+class Study:
+    """A study in memory. Everyone reads it; ``apply`` alone changes it.
+
+    ``identity`` is unique for every study ever made and ties the MLflow runs to it; no number of the study depends on it.
+    """
+
+    def __init__(self, identity: str, spec: StudySpec, objective: Objective) -> None:
+        self.identity = identity
+        self.spec = spec
+        self.space: SearchSpace = spec.space
+        self.objective = objective
+        self.trials: list[Trial] = []
+        self.counts: dict[State, int] = {}
+        self.asked = 0
+        self.test: Test | None = None
+        self.active_seconds = 0.0
+        self.last_event_at = 0.0
+        self.best: Trial | None = None
+        self.worst: float | None = None
+        self.ended_order: list[int] = []
+        self.unended: set[int] = set()
+        self.resumed_at: float | None = None
+        self.why_rested: str | None = None
+        self._keys: dict[ConfigurationKey, int] = {}
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    @property
+    def seed(self) -> int:
+        return self.spec.settings.seed
+
+    @property
+    def ended(self) -> int:
+        """How many trials have ended, in any state."""
+        return len(self.ended_order)
+
+    @property
+    def baseline(self) -> Trial | None:
+        """The baseline's trial: number 0 where the file has a baseline, once it was suggested."""
+        return self.trials[0] if self.trials and self.trials[0].origin == "baseline" else None
+
+    @property
+    def gain(self) -> float | None:
+        """How much better than the baseline the best trial is, in the objective's unit; None without both of them."""
+        if self.baseline is None or self.baseline.objective is None or self.baseline.state != "complete" or self.best is None:
+            return None
+        assert self.best.objective is not None
+        difference = self.best.objective - self.baseline.objective
+        return difference if self.objective.maximize else -difference
+
+    def key(self, number: int, replicate: int = 0) -> TrialKey:
+        return TrialKey(self.identity, number, replicate)
+
+    def trial_seed(self, key: TrialKey) -> int:
+        """The seed of everything random in this training: a function of the study's seed, the trial and the replicate."""
+        return seed_at(self.seed, "trial", key.trial, key.replicate)
+
+    def knows(self, configuration: Configuration) -> bool:
+        """Whether a trial with this configuration exists, whatever became of it."""
+        return self.space.key(configuration) in self._keys
+
+    def waiting(self) -> Iterator[Trial]:
+        """The trials that no worker has, lowest number first."""
+        return (self.trials[number] for number in sorted(self.unended) if self.trials[number].state == "waiting")
+
+    def running(self) -> Iterator[Trial]:
+        return (self.trials[number] for number in sorted(self.unended) if self.trials[number].state == "running")
+
+    def ranked(self) -> list[Trial]:
+        """The complete trials, best first; equals by number."""
+        complete = [trial for trial in self.trials if trial.state == "complete" and trial.objective is not None]
+        return sorted(complete, key=lambda trial: (self.objective.loss(trial.objective or 0.0), trial.number))
+
+    # -- changing -----------------------------------------------------------------------------------------------------
+
+    def accepts(self, event: Event) -> bool:
+        """Whether the event says something new: false for reports that are already known (a trial that was trained again after a crash
+        repeats its curve) and for events of trials that have ended."""
+        match event:
+            case Resumed() | Rested():
+                return True
+            case Suggested(key=key):
+                return key.trial == len(self.trials)
+            case Tested(key=key):
+                return key.trial < len(self.trials)
+            case Reported(key=key, epoch=epoch):
+                return key.trial < len(self.trials) and not self.trials[key.trial].has_ended and epoch > self.trials[key.trial].epochs
+            case _:
+                return event.key.trial < len(self.trials) and not self.trials[event.key.trial].has_ended
+
+    def apply(self, event: Event) -> None:
+        """Take in one event. Events that ``accepts`` refuses change nothing."""
+        if not self.accepts(event):
+            return
+        self.last_event_at = event.at
+        match event:
+            case Resumed(asked=asked, at=at):
+                self.asked = asked
+                self.resumed_at, self.why_rested = at, None
+                self._put_back()
+            case Rested(seconds=seconds, why=why):
+                self.active_seconds += seconds
+                self.why_rested = why
+                self._put_back()
+            case Suggested(key=key, configuration=configuration, origin=origin):
+                in_space = origin == "strategy" or self.space.contains(configuration)
+                self._keys.setdefault(self.space.key(configuration), key.trial)
+                self.trials.append(
+                    Trial(key.trial, configuration, origin, in_space, suggested=event.at, ask_seconds=event.ask_seconds)
+                )
+                self._count("waiting", 1)
+                self.unended.add(key.trial)
+            case Tested(key=key, metrics=metrics, split=split):
+                self.test = Test(key.trial, metrics, split)
+            case Started(key=key, at=at, device=device, worker=worker):
+                trial = self.trials[key.trial]
+                first = trial.started if trial.started is not None else at
+                self._set(trial, state="running", started=first, device=device, worker=worker, attempts=trial.attempts + 1)
+            case Reported(key=key):
+                self._report(self.trials[key.trial], event)
+            case Finished(key=key):
+                self._end(self.trials[key.trial], "complete", event.at, saved=event.saved, stopped_early=event.stopped_early)
+            case Pruned(key=key, epoch=epoch):
+                self._end(self.trials[key.trial], "pruned", event.at, reason=f"pruned after epoch {epoch}")
+            case Diverged(key=key, epoch=epoch):
+                reason = f"the loss became NaN or infinite in epoch {epoch}"
+                self._end(self.trials[key.trial], "diverged", event.at, reason=reason, extra_seconds=event.seconds)
+            case Failed(key=key, reason=why, detail=detail):
+                state: State = "failed" if why == "error" else why
+                self._end(self.trials[key.trial], state, event.at, reason=detail, extra_seconds=event.seconds)
+            case Lost(key=key, why=why, detail=detail):
+                trial = self.trials[key.trial]
+                reason = f"{why}\n{detail}".strip()
+                if trial.attempts >= MOST_ATTEMPTS:
+                    self._end(trial, "lost", event.at, reason=reason)
+                else:
+                    self._set(trial, state="waiting", reason=reason)
+
+    def _put_back(self) -> None:
+        """Whatever was running waits again; the interruption is not the trial's fault and costs it no attempt."""
+        for number in self.unended:
+            trial = self.trials[number]
+            if trial.state == "running":
+                self._set(trial, state="waiting", attempts=trial.attempts - 1)
+
+    def _report(self, trial: Trial, event: Reported) -> None:
+        value = float(event.metrics.get(self.objective.metric, math.nan))
+        reports = (*trial.reports, Report(event.epoch, value, event.seconds))
+        if math.isfinite(value) and (trial.objective is None or self.objective.better(value, trial.objective)):
+            self._set(trial, reports=reports, objective=value, epoch=event.epoch, metrics=event.metrics)
+        else:
+            self._set(trial, reports=reports)
+
+    def _end(self, trial: Trial, state: State, at: float, **changes: object) -> None:
+        self._set(trial, state=state, ended=at, **changes)
+        trial = self.trials[trial.number]
+        self.ended_order.append(trial.number)
+        self.unended.discard(trial.number)
+        if trial.objective is None:
+            return
+        if self.worst is None or self.objective.better(self.worst, trial.objective):
+            self.worst = trial.objective
+        if state == "complete" and (self.best is None or self.best.objective is None or self.objective.better(trial.objective, self.best.objective)):
+            self.best = trial
+
+    def _set(self, trial: Trial, **changes: object) -> None:
+        changed = replace(trial, **changes)  # type: ignore[arg-type]
+        self.trials[trial.number] = changed
+        if changed.state != trial.state:
+            self._count(trial.state, -1)
+            self._count(changed.state, 1)
+
+    def _count(self, state: State, by: int) -> None:
+        self.counts[state] = self.counts.get(state, 0) + by

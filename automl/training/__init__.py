@@ -1,0 +1,33 @@
+"""Training trials on one device. Knows models and data; nothing of studies, strategies or tracking."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from automl.events import TrialKey, TrialSpec, WorkerEvent
+
+
+class Trainer(Protocol):
+    """Trains up to ``lanes`` trials side by side on one device.
+
+    The laws that every trainer keeps (``tests/contracts/trainer.py``):
+
+    - The numbers of a trial depend on its specification alone: not on its lane, its neighbours or when it was started.
+    - The events of a trial are ``Started``, then ``Reported`` for the epochs 1, 2, ..., then one of ``Finished``, ``Diverged`` and ``Failed``.
+    - After ``stop(key)`` no event of that trial follows.
+    - An error while training one trial is that trial's ``Failed``; no other trial notices.
+    """
+
+    lanes: int
+
+    def start(self, trial: TrialSpec) -> None:
+        """Take this trial; it waits inside the trainer while all lanes are taken."""
+
+    def stop(self, key: TrialKey) -> None:
+        """Forget this trial at once; nothing is known of it afterwards. Unknown keys are ignored."""
+
+    def advance(self) -> list[WorkerEvent]:
+        """Train until at least one trial reaches its next report, ends or fails; nothing when there is nothing to train."""
+
+    def test(self, trial: TrialSpec) -> WorkerEvent:
+        """Measure the saved weights of an ended trial on the test split: ``Tested``, or ``Failed``."""
