@@ -46,7 +46,7 @@ class StudyError(UsageError):
     """A study folder that cannot be used as asked."""
 
 
-class MissingExtra(UsageError):
+class MissingExtraError(UsageError):
     """A feature whose optional dependency is not installed."""
 
 

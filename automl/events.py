@@ -47,8 +47,8 @@ class TrialSpec:
     """All that a trainer needs to train one replicate of a trial.
 
     ``configuration`` holds the searched and the fixed parameters; what it leaves out has the documented default of the
-    family. Every random draw of the training is a function of ``seed``. ``save_if_beats`` is the objective that the best epoch must beat for its weights to be
-    written to disk when the trial ends (None: always write).
+    family. Every random draw of the training is a function of ``seed``. ``save_if_beats`` is the objective that the best epoch must
+    beat for its weights to be written to disk when the trial ends (None: always write).
     """
 
     key: TrialKey

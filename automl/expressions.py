@@ -42,7 +42,7 @@ class ExpressionError(ValueError):
     """An expression that the language does not have; the message says which part."""
 
 
-class _Inactive(Exception):
+class _InactiveError(Exception):
     """A parameter of the comparison is not active in this configuration."""
 
 
@@ -125,14 +125,14 @@ def _truth(node: ast.expr, values: Mapping[str, Value], inactive: bool) -> bool:
             try:
                 terms = [_term(term, values) for term in (left, *comparators)]
                 return all(_COMPARISONS[type(op)](a, b) for op, a, b in zip(ops, terms, terms[1:], strict=False))
-            except _Inactive:
+            except _InactiveError:
                 return inactive
             except (TypeError, ZeroDivisionError, OverflowError):
                 return False
         case _:
             try:
                 return bool(_term(node, values))
-            except _Inactive:
+            except _InactiveError:
                 return inactive
             except (TypeError, ZeroDivisionError, OverflowError):
                 return False
@@ -142,7 +142,7 @@ def _term(node: ast.expr, values: Mapping[str, Value]) -> Any:
     match node:
         case ast.Name(id=name):
             if name not in values:
-                raise _Inactive
+                raise _InactiveError
             return values[name]
         case ast.Constant(value=value):
             return value

@@ -132,9 +132,7 @@ class Family:
 
 
 FAMILIES: Mapping[str, Family] = {
-    "mlp": Family(
-        "mlp", "fully connected layers over flattened inputs", {s.name: s for s in _MLP}, per_layer={"units": "layers"}
-    ),
+    "mlp": Family("mlp", "fully connected layers over flattened inputs", {s.name: s for s in _MLP}, per_layer={"units": "layers"}),
     "cnn": Family(
         "cnn",
         "convolutions, then one fully connected layer, over pictures",

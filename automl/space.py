@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from automl.draws import Position, unit_at
@@ -76,7 +76,7 @@ class Float:
     def contains(self, value: Value) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
-    def at(self, unit: float) -> Value:
+    def at(self, unit: float) -> float:
         """The value at ``unit`` in [0, 1] of the parameter's own scale."""
         if self.log:
             value = math.exp(math.log(self.low) + unit * (math.log(self.high) - math.log(self.low)))
@@ -96,7 +96,7 @@ class Float:
     def spaced(self, count: int) -> tuple[float, ...]:
         """``count`` evenly spaced values on the parameter's own scale, both ends included (one: the middle)."""
         units = [0.5] if count == 1 else [index / (count - 1) for index in range(count)]
-        return tuple(float(f"{self.at(unit):.12g}") for unit in units)  # type: ignore[arg-type]
+        return tuple(float(f"{self.at(unit):.12g}") for unit in units)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,8 @@ class Int:
             return False
         return self.low <= value <= self.high and (value - self.low) % self.step == 0
 
-    def at(self, unit: float) -> Value:
+    def at(self, unit: float) -> int:
+        """The value in whose share of [0, 1] ``unit`` lies."""
         last = int(self.size) - 1
         if self.log:
             low, high = math.log(self.low - 0.5), math.log(self.low + last * self.step + 0.5)
@@ -145,7 +146,7 @@ class Int:
     def spaced(self, count: int) -> tuple[int, ...]:
         """At most ``count`` different values, evenly spaced on the parameter's own scale, both ends included."""
         units = [0.5] if count == 1 else [index / (count - 1) for index in range(count)]
-        return tuple(dict.fromkeys(self.at(unit) for unit in units))  # type: ignore[arg-type]
+        return tuple(dict.fromkeys(self.at(unit) for unit in units))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,8 @@ class Categorical:
 
     def index(self, value: Value) -> int | None:
         """Which choice this is; ``1``, ``1.0`` and ``true`` are told apart by type where the choices hold several of them."""
-        same = [index for index, choice in enumerate(self.choices) if choice == value and isinstance(choice, bool) == isinstance(value, bool)]
+        is_bool = isinstance(value, bool)
+        same = [index for index, choice in enumerate(self.choices) if choice == value and isinstance(choice, bool) == is_bool]
         exact = [index for index in same if type(self.choices[index]) is type(value)]
         return next(iter(exact or same), None)
 
@@ -309,8 +311,8 @@ class SearchSpace:
 
     def every(self) -> Iterator[Configuration]:
         """Every allowed configuration of a space without continuous parameters, once."""
-        whole = SearchSpace(tuple(_all_points(parameter) for parameter in self.parameters), self.fixed, self.forbid, self.require, self.measures)
-        return whole.grid()
+        parameters = tuple(_all_points(parameter) for parameter in self.parameters)
+        return replace(self, parameters=parameters).grid()
 
 
 def _all_points(parameter: Parameter) -> Parameter:

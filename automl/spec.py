@@ -13,9 +13,9 @@ from automl.space import SearchSpace
 class DataSpec:
     """Where the samples come from and how they are split.
 
-    ``source`` is a built-in name or a path. ``test`` and ``validation`` are shares of the data in (0, 1); ``test`` may also be the path of a
-    file. ``positive`` lists the classes that count as positive, which makes the task binary. ``split_seed`` fixes the splits and is apart from the
-    study's seed, so that studies with other seeds see the same splits.
+    ``source`` is a built-in name or a path. ``test`` and ``validation`` are shares of the data in (0, 1); ``test`` may also be the
+    path of a file. ``positive`` lists the classes that count as positive, which makes the task binary. ``split_seed`` fixes the
+    splits and is apart from the study's seed, so that studies with other seeds see the same splits.
     """
 
     source: str
@@ -47,7 +47,8 @@ class Objective:
 class StudySettings:
     """How the space is searched: the ``study`` section of a file, each with a flag of the command line.
 
-    ``strategy`` and ``pruner`` are names, with their options in ``strategy_options`` and ``pruner_options``. ``trials`` and ``time_seconds`` are totals for the study.
+    ``strategy`` and ``pruner`` are names, with their options in ``strategy_options`` and ``pruner_options``. ``trials`` and
+    ``time_seconds`` are totals for the study.
     """
 
     strategy: str = "bayesian"

@@ -262,9 +262,7 @@ class Study:
             case Suggested(key=key, configuration=configuration, origin=origin):
                 in_space = origin == "strategy" or self.space.contains(configuration)
                 self._keys.setdefault(self.space.key(configuration), key.trial)
-                self.trials.append(
-                    Trial(key.trial, configuration, origin, in_space, suggested=event.at, ask_seconds=event.ask_seconds)
-                )
+                self.trials.append(Trial(key.trial, configuration, origin, in_space, suggested=event.at, ask_seconds=event.ask_seconds))
                 self._count("waiting", 1)
                 self.unended.add(key.trial)
             case Tested(key=key, metrics=metrics, split=split):
@@ -317,7 +315,8 @@ class Study:
             return
         if self.worst is None or self.objective.better(self.worst, trial.objective):
             self.worst = trial.objective
-        if state == "complete" and (self.best is None or self.best.objective is None or self.objective.better(trial.objective, self.best.objective)):
+        best = self.best.objective if self.best else None
+        if state == "complete" and (best is None or self.objective.better(trial.objective, best)):
             self.best = trial
 
     def _set(self, trial: Trial, **changes: object) -> None:

@@ -15,8 +15,8 @@ class Engine(Protocol):
 
     The laws that every engine keeps (``tests/contracts/engine.py``):
 
-    - Every ``send`` to a slot is answered once, by the events of that slot's next ``Trainer.advance`` (an empty list when there was nothing to
-      train), and a slot is sent nothing before it has answered.
+    - Every ``send`` to a slot is answered once, by the events of that slot's next ``Trainer.advance`` (an empty list when there
+      was nothing to train), and a slot is sent nothing before it has answered.
     - A worker that dies answers with ``WorkerLost``; a new worker stands in its slot, which can be sent orders at once.
     - Workers end by themselves when the process that made the engine ends, however it ends.
     """

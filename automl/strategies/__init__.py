@@ -20,4 +20,7 @@ class Strategy(Protocol):
     """
 
     def suggest(self, study: Study, count: int) -> list[Configuration]:
-        """Configurations of the trials ``len(study.trials)``, ``len(study.trials) + 1``, ...; fewer than ``count``: the space is used up."""
+        """Configurations of the trials ``len(study.trials)``, ``len(study.trials) + 1``, ...
+
+        Fewer than ``count``: the space is used up.
+        """
