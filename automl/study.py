@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from automl.draws import seed_at
 from automl.events import (
@@ -30,6 +30,23 @@ Origin = Literal["baseline", "enqueued", "strategy"]
 
 ENDED: tuple[State, ...] = ("complete", "pruned", "failed", "diverged", "out_of_memory", "timeout", "lost")
 MOST_ATTEMPTS = 2  # a trial whose worker died is tried once more
+LEADERS = 3  # of so many best trials the weights are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The first event of every study: what it is, once and for all. ``spec`` is the specification as plain data (``spacefile.to_dict``).
+
+    ``identity`` is unique for every study ever made and ties the MLflow runs to it; no number of the study depends on it.
+    """
+
+    at: float
+    identity: str
+    spec: Mapping[str, Any]
+    metric: str
+    maximize: bool
+    data_fingerprint: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +85,6 @@ class Resumed:
 
     at: float
     asked: int
-    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +96,7 @@ class Rested:
     seconds: float
 
 
-Event = WorkerEvent | Suggested | Pruned | Lost | Resumed | Rested
+Event = WorkerEvent | Created | Suggested | Pruned | Lost | Resumed | Rested
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +130,6 @@ class Trial:
     origin: Origin
     in_space: bool
     state: State = "waiting"
-    replicate: int = 0
     reports: tuple[Report, ...] = ()
     objective: float | None = None
     epoch: int | None = None
@@ -156,10 +171,7 @@ class Test:
 
 
 class Study:
-    """A study in memory. Everyone reads it; ``apply`` alone changes it.
-
-    ``identity`` is unique for every study ever made and ties the MLflow runs to it; no number of the study depends on it.
-    """
+    """A study in memory. Everyone reads it; ``apply`` alone changes it."""
 
     def __init__(self, identity: str, spec: StudySpec, objective: Objective) -> None:
         self.identity = identity
@@ -173,10 +185,11 @@ class Study:
         self.active_seconds = 0.0
         self.last_event_at = 0.0
         self.best: Trial | None = None
+        self.leaders: tuple[int, ...] = ()
         self.worst: float | None = None
         self.ended_order: list[int] = []
         self.unended: set[int] = set()
-        self.resumed_at: float | None = None
+        self.at_work_since: float | None = None
         self.why_rested: str | None = None
         self._keys: dict[ConfigurationKey, int] = {}
 
@@ -216,17 +229,18 @@ class Study:
         """Whether a trial with this configuration exists, whatever became of it."""
         return self.space.key(configuration) in self._keys
 
-    def waiting(self) -> Iterator[Trial]:
-        """The trials that no worker has, lowest number first."""
-        return (self.trials[number] for number in sorted(self.unended) if self.trials[number].state == "waiting")
+    def waiting(self) -> Iterator[TrialKey]:
+        """What is to be trained and no worker has, lowest number first."""
+        return (self.key(number) for number in sorted(self.unended) if self.trials[number].state == "waiting")
 
     def running(self) -> Iterator[Trial]:
+        """The trials that workers have, lowest number first."""
         return (self.trials[number] for number in sorted(self.unended) if self.trials[number].state == "running")
 
     def ranked(self) -> list[Trial]:
         """The complete trials, best first; equals by number."""
         complete = [trial for trial in self.trials if trial.state == "complete" and trial.objective is not None]
-        return sorted(complete, key=lambda trial: (self.objective.loss(trial.objective or 0.0), trial.number))
+        return sorted(complete, key=lambda trial: self._rank(trial.number))
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
@@ -234,6 +248,8 @@ class Study:
         """Whether the event says something new: false for reports that are already known (a trial that was trained again after a crash
         repeats its curve) and for events of trials that have ended."""
         match event:
+            case Created():
+                return False
             case Resumed() | Rested():
                 return True
             case Suggested(key=key):
@@ -249,15 +265,15 @@ class Study:
         """Take in one event. Events that ``accepts`` refuses change nothing."""
         if not self.accepts(event):
             return
-        self.last_event_at = event.at
+        previous, self.last_event_at = self.last_event_at, event.at
         match event:
             case Resumed(asked=asked, at=at):
-                self.asked = asked
-                self.resumed_at, self.why_rested = at, None
+                self.active_seconds += self._seconds_before_kill(previous)
+                self.asked, self.at_work_since, self.why_rested = asked, at, None
                 self._put_back()
             case Rested(seconds=seconds, why=why):
                 self.active_seconds += seconds
-                self.why_rested = why
+                self.at_work_since, self.why_rested = None, why
                 self._put_back()
             case Suggested(key=key, configuration=configuration, origin=origin):
                 in_space = origin == "strategy" or self.space.contains(configuration)
@@ -291,6 +307,10 @@ class Study:
                 else:
                     self._set(trial, state="waiting", reason=reason)
 
+    def _seconds_before_kill(self, last_event_at: float) -> float:
+        """How long a driver had been at work that left no ``Rested`` behind, as far as its events tell."""
+        return max(0.0, last_event_at - self.at_work_since) if self.at_work_since is not None else 0.0
+
     def _put_back(self) -> None:
         """Whatever was running waits again; the interruption is not the trial's fault and costs it no attempt."""
         for number in self.unended:
@@ -315,9 +335,14 @@ class Study:
             return
         if self.worst is None or self.objective.better(self.worst, trial.objective):
             self.worst = trial.objective
-        best = self.best.objective if self.best else None
-        if state == "complete" and (best is None or self.objective.better(trial.objective, best)):
-            self.best = trial
+        if state == "complete":
+            contenders = sorted((*self.leaders, trial.number), key=self._rank)
+            self.leaders = tuple(contenders[:LEADERS])
+            self.best = self.trials[self.leaders[0]]
+
+    def _rank(self, number: int) -> tuple[float, int]:
+        objective = self.trials[number].objective
+        return (math.inf if objective is None else self.objective.loss(objective), number)
 
     def _set(self, trial: Trial, **changes: object) -> None:
         changed = replace(trial, **changes)  # type: ignore[arg-type]
