@@ -1,0 +1,196 @@
+"""The loop. It alone asks strategies and pruners, and it alone appends to studies.
+
+``drive`` connects studies to the workers of an engine until every study has what it asked for. It knows of several studies at
+once, so that those of a comparison share workers; with one study, one worker and one lane all numbers are the same to the bit
+every time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from automl.engines import Engine
+from automl.errors import AutomlError
+from automl.events import Configuration, Finished, Job, Orders, Reported, Slot, TrialKey, TrialSpec, WorkerEvent, WorkerLost
+from automl.pruners import Pruner
+from automl.store import Store
+from automl.strategies import Strategy
+from automl.study import LEADERS, Event, Lost, Origin, Pruned, Study, Suggested
+
+WhyRested = Literal["done", "time", "interrupted"]
+Follower = Callable[[Sequence[tuple[int, Event]]], None]
+
+_LONGEST_WAIT = 0.2  # seconds after which the loop looks at the clock and at interrupts
+_GRACE = 1.0  # seconds in which reports still come in after an interrupt
+_HOPELESS = 3  # so many failures and nothing else at the beginning of a study: it will not work
+
+
+@dataclass
+class Session:
+    """A study that is being driven: what it needs besides the workers."""
+
+    study: Study
+    store: Store
+    strategy: Strategy
+    pruner: Pruner
+    job: Job
+    time_left: float | None = None  # seconds
+    followers: list[Follower] = field(default_factory=list)
+    used_up: bool = False  # the strategy has nothing more to suggest
+    on_slots: set[TrialKey] = field(default_factory=set)
+
+    @property
+    def is_done(self) -> bool:
+        return self.study.ended >= self.study.asked or (self.used_up and not self.study.unended)
+
+    def record(self, events: Sequence[Event]) -> None:
+        """Append events that say something new, apply them, and tell the followers."""
+        news = []
+        for event in events:
+            if self.study.accepts(event):
+                self.study.apply(event)
+                news.append(event)
+        if news:
+            written = self.store.append(news)
+            for follow in self.followers:
+                follow(written)
+
+    def suggest(self, configurations: Sequence[Configuration], origin: Origin, ask_seconds: float = 0.0) -> None:
+        """Make trials of these configurations; the workers come to them in this order."""
+        first, now = len(self.study.trials), time.time()
+        share = ask_seconds / max(1, len(configurations))
+        self.record(
+            [Suggested(self.study.key(first + n), now, configuration, origin, share) for n, configuration in enumerate(configurations)]
+        )
+
+    def next_trials(self, count: int) -> list[TrialSpec]:
+        """Up to ``count`` trials for free lanes: those that wait, then new suggestions."""
+        room = max(0, min(count, self.study.asked - self.study.ended - len(self.on_slots)))
+        keys = self._waiting(room)
+        missing = min(room - len(keys), self.study.asked - len(self.study.trials))
+        if missing > 0 and not self.used_up:
+            began = time.perf_counter()
+            suggestions = self.strategy.suggest(self.study, missing)
+            self.used_up = len(suggestions) < missing
+            self.suggest(suggestions, "strategy", time.perf_counter() - began)
+            keys = self._waiting(room)
+        return [self.specify(key) for key in keys]
+
+    def _waiting(self, count: int) -> list[TrialKey]:
+        return [key for key in self.study.waiting() if key not in self.on_slots][:count]
+
+    def specify(self, key: TrialKey) -> TrialSpec:
+        """What a worker must know to train this trial."""
+        study, trial = self.study, self.study.trials[key.trial]
+        last = study.trials[study.leaders[-1]].objective if len(study.leaders) >= LEADERS else None
+        configuration = {**study.space.fixed, **trial.configuration}
+        return TrialSpec(key, self.job, configuration, study.trial_seed(key), study.spec.epochs, save_if_beats=last)
+
+    def take(self, events: Sequence[WorkerEvent | Lost]) -> list[TrialKey]:
+        """Record what a worker answered; returns the trials to stop because the pruner says so."""
+        pruned = []
+        for event in events:
+            news = self.study.accepts(event)
+            self.record([event])
+            trial = self.study.trials[event.key.trial]
+            if isinstance(event, Reported) and news and not trial.has_ended and event.epoch < self.study.spec.epochs:
+                if self.pruner.prune(self.study, trial):
+                    pruned.append(event.key)
+                    self.record([Pruned(event.key, time.time(), event.epoch)])
+            if trial.has_ended:
+                self.on_slots.discard(event.key)
+            if isinstance(event, Finished) and event.saved:
+                forget_weights(self.study, Path(self.job.folder))
+        self._give_up_if_hopeless()
+        return pruned
+
+    def _give_up_if_hopeless(self) -> None:
+        failed = [trial for trial in self.study.trials[:_HOPELESS] if trial.state == "failed"]
+        if len(failed) == _HOPELESS == self.study.ended:
+            folder = f"{self.job.folder}/trials/{failed[-1].number}/log.txt"
+            raise AutomlError(f"The first {_HOPELESS} trials all failed, so the study stops. Log: {folder}\n{failed[-1].reason}")
+
+
+def forget_weights(study: Study, folder: Path) -> None:
+    """Delete the weights of all trials but the leaders'."""
+    for file in folder.glob("trials/*/weights*.pt"):
+        if file.parent.name not in {str(number) for number in study.leaders}:
+            file.unlink(missing_ok=True)
+            if not any(file.parent.iterdir()):
+                file.parent.rmdir()
+
+
+def drive(engine: Engine, sessions: Sequence[Session], is_interrupted: Callable[[], bool] = lambda: False) -> WhyRested:
+    """Train until every study is done, its time is over, or somebody interrupts.
+
+    What is running then is put back: the same study can be driven on later. Raises AutomlError when a study cannot work.
+    """
+    by_study = {session.study.identity: session for session in sessions}
+    on_slot: dict[Slot, set[TrialKey]] = {slot: set() for slot in engine.slots}
+    stops: dict[Slot, list[TrialKey]] = {slot: [] for slot in engine.slots}
+    idle = set(engine.slots)
+    began = time.monotonic()
+    while not is_interrupted():
+        open_sessions = [s for s in sessions if not s.is_done and not _is_late(s, began)]
+        for slot in sorted(idle, key=lambda slot: slot.index):
+            orders = Orders(stop=tuple(stops[slot]), start=tuple(_fill(open_sessions, slot.lanes - len(on_slot[slot]))))
+            for spec in orders.start:
+                on_slot[slot].add(spec.key)
+                by_study[spec.key.study].on_slots.add(spec.key)
+            if orders.stop or on_slot[slot]:
+                engine.send(slot, orders)
+                stops[slot] = []
+                idle.discard(slot)
+        if not open_sessions or len(idle) == len(engine.slots):
+            break
+        for slot, answer in engine.wait(_LONGEST_WAIT):
+            idle.add(slot)
+            _take(by_study, on_slot[slot], stops[slot], answer)
+    if is_interrupted():
+        _take_last_words(engine, by_study, on_slot, stops, len(engine.slots) - len(idle))
+        return "interrupted"
+    return "done" if all(session.is_done for session in sessions) else "time"
+
+
+def _is_late(session: Session, began: float) -> bool:
+    return session.time_left is not None and time.monotonic() - began >= session.time_left
+
+
+def _fill(sessions: Sequence[Session], free: int) -> list[TrialSpec]:
+    """Trials for the free lanes of one worker, from the studies in turn: the one with the fewest trials first."""
+    specs: list[TrialSpec] = []
+    for session in sorted(sessions, key=lambda s: (s.study.ended + len(s.on_slots), sessions.index(s))):
+        if len(specs) < free:
+            specs += session.next_trials(free - len(specs) if len(sessions) == 1 else 1)
+    return specs
+
+
+def _take(by_study: dict[str, Session], keys: set[TrialKey], stops: list[TrialKey], answer: Sequence[WorkerEvent] | WorkerLost) -> None:
+    """Sort a worker's answer by study, and note which of its trials ended and which are to be stopped."""
+    if isinstance(answer, WorkerLost):
+        now = time.time()
+        events: Sequence[WorkerEvent | Lost] = [Lost(key, now, answer.why, answer.detail) for key in sorted(keys)]
+        for key in keys:
+            by_study[key.study].on_slots.discard(key)
+        keys.clear()
+        stops.clear()
+    else:
+        events = answer
+    for identity, session in by_study.items():
+        stops += session.take([event for event in events if event.key.study == identity])
+        keys -= {key for key in keys if key.study == identity and session.study.trials[key.trial].has_ended}
+
+
+def _take_last_words(
+    engine: Engine, by_study: dict[str, Session], on_slot: dict[Slot, set[TrialKey]], stops: dict[Slot, list[TrialKey]], busy: int
+) -> None:
+    """After an interrupt: what the workers still answer within a moment counts."""
+    until = time.monotonic() + _GRACE
+    while busy > 0 and time.monotonic() < until:
+        for slot, answer in engine.wait(max(0.0, until - time.monotonic())):
+            busy -= 1
+            _take(by_study, on_slot[slot], stops[slot], answer)

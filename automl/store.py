@@ -1,0 +1,239 @@
+"""``study.db``: the events of a study in one crash-safe SQLite file, and the lock that keeps a second driver away.
+
+One table, one writer, one commit a tick of the driver, in write-ahead mode: whatever was committed survives a kill at any moment,
+and what was not committed leaves no trace.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from automl.errors import StudyError
+from automl.events import Diverged, Failed, Finished, Reported, Started, Tested, TrialKey
+from automl.spacefile import from_dict
+from automl.spec import Objective
+from automl.study import Created, Event, Lost, Pruned, Rested, Resumed, Study, Suggested
+
+FORMAT = 1
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (Created, Resumed, Rested, Suggested, Started, Reported, Finished, Pruned, Diverged, Failed, Lost, Tested)
+}
+_FIELDS = {name: tuple(f.name for f in fields(kind) if f.name not in ("key", "at")) for name, kind in _KINDS.items()}
+_KEYED = {name for name, kind in _KINDS.items() if any(f.name == "key" for f in fields(kind))}
+_TABLE = """
+    create table if not exists events (
+        id integer primary key,
+        at real not null,
+        kind text not null,
+        trial integer,
+        replicate integer,
+        body text not null
+    )
+"""
+
+
+class Store:
+    """The events of one study. Open it to write with ``Store.create`` or ``Store.open``, to read with ``Store.read_only``."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: int | None) -> None:
+        self.folder = folder
+        self._connection = connection
+        self._lock = lock
+        self._identity = ""
+
+    @classmethod
+    def create(cls, folder: Path, created: Created) -> Self:
+        """A new study in ``folder``, which exists from here on. Raises StudyError where one is already."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StudyError(
+                f"{folder}: the study's folder must be writable, but {_words(error)}. Use --study with another path."
+            ) from None
+        lock = _take_lock(folder)
+        if (folder / "study.db").exists():
+            os.close(lock)
+            raise StudyError(f"{folder}: there is a study already. Use --study NAME for a new one.")
+        # A killed driver leaves either a whole study or none: the first event is there when the file gets its name.
+        unfinished = folder / f".study-{os.getpid()}.db"
+        unfinished.unlink(missing_ok=True)
+        try:
+            connection = sqlite3.connect(unfinished)
+            connection.execute(f"pragma user_version = {FORMAT}")
+            connection.execute(_TABLE)
+            _insert(connection, [created])
+            connection.close()
+            unfinished.rename(folder / "study.db")
+        except (OSError, sqlite3.Error) as error:
+            os.close(lock)
+            raise StudyError(
+                f"{folder}: the study's folder must be writable, but {_words(error)}. Use --study with another path."
+            ) from None
+        return cls._connect(folder, lock)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """A study that is there, to go on with. Raises StudyError where another driver has it."""
+        _require(folder)
+        return cls._connect(folder, _take_lock(folder))
+
+    @classmethod
+    def read_only(cls, folder: Path) -> Self:
+        """A study that is there, to read, whether or not a driver is at work on it."""
+        _require(folder)
+        return cls._connect(folder, None)
+
+    @classmethod
+    def _connect(cls, folder: Path, lock: int | None) -> Self:
+        path = folder / "study.db"
+        try:
+            connection = sqlite3.connect(path, timeout=10.0)
+            connection.execute("pragma busy_timeout = 10000")
+            if lock is not None:
+                connection.execute("pragma journal_mode = wal")
+                connection.execute("pragma synchronous = normal")
+            (version,) = connection.execute("pragma user_version").fetchone()
+            found = connection.execute("select count(*) from sqlite_master where name = 'events'").fetchone()[0]
+        except sqlite3.Error as error:
+            raise StudyError(f"{path}: must be a study's events, but {_words(error)}. Restore it from a copy.") from None
+        if not found:
+            raise StudyError(f"{path}: must be a study's events, but holds no table of them. Restore it from a copy.")
+        if version != FORMAT:
+            raise StudyError(f"{path}: must have format {FORMAT}, but has format {version}. Use the version of automl that made it.")
+        return cls(folder, connection, lock)
+
+    def append(self, events: Sequence[Event]) -> list[tuple[int, Event]]:
+        """Write events in one commit; returns them with their positions."""
+        last = _insert(self._connection, events)
+        return list(enumerate(events, start=last - len(events) + 1))
+
+    def events(self) -> Iterator[tuple[int, Event]]:
+        """All events with their positions, oldest first."""
+        try:
+            for position, at, kind, trial, replicate, body in self._connection.execute(
+                "select id, at, kind, trial, replicate, body from events order by id"
+            ):
+                event = self._event(at, kind, trial, replicate, json.loads(body))
+                yield position, event
+        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+            path = self.folder / "study.db"
+            raise StudyError(f"{path}: must be a study's events, but {_words(error)}. Restore it from a copy.") from None
+
+    def _event(self, at: float, kind: str, trial: int | None, replicate: int | None, body: list[Any]) -> Event:
+        arguments = dict(zip(_FIELDS[kind], body, strict=False))
+        if kind == "Created":
+            self._identity = arguments["identity"]
+        if kind in _KEYED:
+            assert trial is not None
+            return _KINDS[kind](key=TrialKey(self._identity, trial, replicate or 0), at=at, **arguments)  # type: ignore[no-any-return]
+        return _KINDS[kind](at=at, **arguments)  # type: ignore[no-any-return]
+
+    def study(self) -> Study:
+        """The study as its events tell it."""
+        events = self.events()
+        first = next(events, None)
+        if first is None or not isinstance(first[1], Created):
+            path = self.folder / "study.db"
+            raise StudyError(f"{path}: must begin with what the study is, but does not. Restore it from a copy.")
+        created = first[1]
+        study = Study(created.identity, from_dict(dict(created.spec)), Objective(created.metric, created.maximize))
+        for _, event in events:
+            study.apply(event)
+        return study
+
+    def created(self) -> Created:
+        """The study's first event."""
+        first = next(self.events())[1]
+        assert isinstance(first, Created)
+        return first
+
+    def close(self) -> None:
+        """Let go of the file and the lock. May be called again."""
+        self._connection.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def new_identity() -> str:
+    """An identity that no other study has."""
+    return uuid.uuid4().hex
+
+
+def is_being_driven(folder: Path) -> bool:
+    """Whether a driver is at work on the study in this folder now."""
+    try:
+        descriptor = os.open(folder / "study.lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> int:
+    rows = [_row(event) for event in events]
+    with connection:
+        connection.executemany("insert into events (at, kind, trial, replicate, body) values (?, ?, ?, ?, ?)", rows)
+        (last,) = connection.execute("select max(id) from events").fetchone()
+    return int(last or 0)
+
+
+def _row(event: Event) -> tuple[float, str, int | None, int | None, str]:
+    kind = type(event).__name__
+    body = json.dumps([_plain(getattr(event, name)) for name in _FIELDS[kind]], separators=(",", ":"))
+    key: TrialKey | None = getattr(event, "key", None)
+    return event.at, kind, key.trial if key else None, key.replicate if key else None, body
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if hasattr(value, "keys") else value
+
+
+def _require(folder: Path) -> None:
+    if not (folder / "study.db").is_file():
+        raise StudyError(f"{folder}: there must be a study here, but there is no study.db. `automl run` makes one.")
+
+
+def _take_lock(folder: Path) -> int:
+    path = folder / "study.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StudyError(f"{folder}: the study's folder must be writable, but {_words(error)}. Use --study with another path.") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        owner = os.read(descriptor, 32).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise StudyError(
+            f"{folder}: another automl (process {owner or 'unknown'}) is at work on this study. Wait for it, or use --study NAME for a new one."
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
+    return descriptor
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)).rstrip(".").lower()
