@@ -7,6 +7,7 @@ every time.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ WhyRested = Literal["done", "time", "interrupted"]
 Follower = Callable[[Sequence[tuple[int, Event]]], None]
 
 _LONGEST_WAIT = 0.2  # seconds after which the loop looks at the clock and at interrupts
-_GRACE = 1.0  # seconds in which reports still come in after an interrupt
+_GRACE = 1.0  # seconds in which reports still come in after an interrupt or the end of the time
 _HOPELESS = 3  # so many failures and nothing else at the beginning of a study: it will not work
 
 
@@ -42,20 +43,29 @@ class Session:
     followers: list[Follower] = field(default_factory=list)
     used_up: bool = False  # the strategy has nothing more to suggest
     on_slots: set[TrialKey] = field(default_factory=set)
+    _unwritten: list[Event] = field(default_factory=list)
 
     @property
     def is_done(self) -> bool:
         return self.study.ended >= self.study.asked or (self.used_up and not self.study.unended)
 
     def record(self, events: Sequence[Event]) -> None:
-        """Append events that say something new, apply them, and tell the followers."""
-        news = []
+        """Apply the events that say something new, append them in one commit, and tell the followers."""
         for event in events:
-            if self.study.accepts(event):
-                self.study.apply(event)
-                news.append(event)
+            self._apply(event)
+        self._commit()
+
+    def _apply(self, event: Event) -> bool:
+        news = self.study.accepts(event)
         if news:
-            written = self.store.append(news)
+            self.study.apply(event)
+            self._unwritten.append(event)
+        return news
+
+    def _commit(self) -> None:
+        if self._unwritten:
+            written = self.store.append(self._unwritten)
+            self._unwritten = []
             for follow in self.followers:
                 follow(written)
 
@@ -92,36 +102,40 @@ class Session:
 
     def take(self, events: Sequence[WorkerEvent | Lost]) -> list[TrialKey]:
         """Record what a worker answered; returns the trials to stop because the pruner says so."""
-        pruned = []
+        pruned = [event.key for event in events if self._apply(event) and self._is_pruned(event)]
+        self._commit()
         for event in events:
-            news = self.study.accepts(event)
-            self.record([event])
-            trial = self.study.trials[event.key.trial]
-            if isinstance(event, Reported) and news and not trial.has_ended and event.epoch < self.study.spec.epochs:
-                if self.pruner.prune(self.study, trial):
-                    pruned.append(event.key)
-                    self.record([Pruned(event.key, time.time(), event.epoch)])
-            if trial.has_ended:
+            if self.study.trials[event.key.trial].has_ended:
                 self.on_slots.discard(event.key)
-            if isinstance(event, Finished) and event.saved:
-                forget_weights(self.study, Path(self.job.folder))
+        if any(isinstance(event, Finished) and event.saved for event in events):
+            tidy(self.study, Path(self.job.folder))
         self._give_up_if_hopeless()
         return pruned
 
+    def _is_pruned(self, event: WorkerEvent | Lost) -> bool:
+        if not isinstance(event, Reported) or event.epoch >= self.study.spec.epochs:
+            return False
+        if not self.pruner.prune(self.study, self.study.trials[event.key.trial]):
+            return False
+        return self._apply(Pruned(event.key, time.time(), event.epoch))
+
     def _give_up_if_hopeless(self) -> None:
-        failed = [trial for trial in self.study.trials[:_HOPELESS] if trial.state == "failed"]
-        if len(failed) == _HOPELESS == self.study.ended:
-            folder = f"{self.job.folder}/trials/{failed[-1].number}/log.txt"
-            raise AutomlError(f"The first {_HOPELESS} trials all failed, so the study stops. Log: {folder}\n{failed[-1].reason}")
+        if self.study.counts.get("failed", 0) == self.study.ended >= _HOPELESS:
+            last = self.study.trials[self.study.ended_order[-1]]
+            log = f"{self.job.folder}/trials/{last.number}/log.txt"
+            raise AutomlError(f"The first {self.study.ended} trials all failed, so the study stops. Log: {log}\n{last.reason}")
 
 
-def forget_weights(study: Study, folder: Path) -> None:
-    """Delete the weights of all trials but the leaders'."""
-    for file in folder.glob("trials/*/weights*.pt"):
-        if file.parent.name not in {str(number) for number in study.leaders}:
+def tidy(study: Study, folder: Path) -> None:
+    """Delete the weights of ended trials that are not among the leaders, and the checkpoints of ended trials."""
+    for file in folder.glob("trials/*/*.pt"):
+        number = int(file.parent.name) if file.parent.name.isdecimal() else len(study.trials)
+        if number >= len(study.trials) or not study.trials[number].has_ended:
+            continue
+        if file.name.startswith("checkpoint") or number not in study.leaders:
             file.unlink(missing_ok=True)
-            if not any(file.parent.iterdir()):
-                file.parent.rmdir()
+        with contextlib.suppress(OSError):
+            file.parent.rmdir()  # only where nothing else is left in it
 
 
 def drive(engine: Engine, sessions: Sequence[Session], is_interrupted: Callable[[], bool] = lambda: False) -> WhyRested:
@@ -150,10 +164,10 @@ def drive(engine: Engine, sessions: Sequence[Session], is_interrupted: Callable[
         for slot, answer in engine.wait(_LONGEST_WAIT):
             idle.add(slot)
             _take(by_study, on_slot[slot], stops[slot], answer)
-    if is_interrupted():
-        _take_last_words(engine, by_study, on_slot, stops, len(engine.slots) - len(idle))
-        return "interrupted"
-    return "done" if all(session.is_done for session in sessions) else "time"
+    if all(session.is_done for session in sessions):
+        return "done"
+    _take_last_words(engine, by_study, on_slot, stops, len(engine.slots) - len(idle))
+    return "interrupted" if is_interrupted() else "time"
 
 
 def _is_late(session: Session, began: float) -> bool:
@@ -188,7 +202,7 @@ def _take(by_study: dict[str, Session], keys: set[TrialKey], stops: list[TrialKe
 def _take_last_words(
     engine: Engine, by_study: dict[str, Session], on_slot: dict[Slot, set[TrialKey]], stops: dict[Slot, list[TrialKey]], busy: int
 ) -> None:
-    """After an interrupt: what the workers still answer within a moment counts."""
+    """What the workers still answer within a moment counts."""
     until = time.monotonic() + _GRACE
     while busy > 0 and time.monotonic() < until:
         for slot, answer in engine.wait(max(0.0, until - time.monotonic())):

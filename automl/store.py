@@ -228,7 +228,7 @@ def _take_lock(folder: Path) -> int:
         owner = os.read(descriptor, 32).decode(errors="replace").strip()
         os.close(descriptor)
         raise StudyError(
-            f"{folder}: another automl (process {owner or 'unknown'}) is at work on this study. Wait for it, or use --study NAME for a new one."
+            f"{folder}: another automl (process {owner or '?'}) is at work on this study. Wait for it, or use --study NAME for a new one."
         ) from None
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())

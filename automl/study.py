@@ -29,7 +29,7 @@ State = Literal["waiting", "running", "complete", "pruned", "failed", "diverged"
 Origin = Literal["baseline", "enqueued", "strategy"]
 
 ENDED: tuple[State, ...] = ("complete", "pruned", "failed", "diverged", "out_of_memory", "timeout", "lost")
-MOST_ATTEMPTS = 2  # a trial whose worker died is tried once more
+MOST_LOSSES = 2  # a trial whose worker died is tried once more
 LEADERS = 3  # of so many best trials the weights are kept
 
 
@@ -71,7 +71,7 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The worker died with the trial. It waits again until it has been tried ``MOST_ATTEMPTS`` times."""
+    """The worker died with the trial. It waits again until it has been lost ``MOST_LOSSES`` times."""
 
     key: TrialKey
     at: float
@@ -140,7 +140,7 @@ class Trial:
     started: float | None = None
     ended: float | None = None
     reason: str = ""
-    attempts: int = 0
+    losses: int = 0
     saved: bool = False
     stopped_early: bool = False
     ask_seconds: float = 0.0
@@ -286,7 +286,7 @@ class Study:
             case Started(key=key, at=at, device=device, worker=worker):
                 trial = self.trials[key.trial]
                 first = trial.started if trial.started is not None else at
-                self._set(trial, state="running", started=first, device=device, worker=worker, attempts=trial.attempts + 1)
+                self._set(trial, state="running", started=first, device=device, worker=worker)
             case Reported(key=key):
                 self._report(self.trials[key.trial], event)
             case Finished(key=key):
@@ -302,21 +302,21 @@ class Study:
             case Lost(key=key, why=why, detail=detail):
                 trial = self.trials[key.trial]
                 reason = f"{why}\n{detail}".strip()
-                if trial.attempts >= MOST_ATTEMPTS:
-                    self._end(trial, "lost", event.at, reason=reason)
+                if trial.losses + 1 >= MOST_LOSSES:
+                    self._end(trial, "lost", event.at, reason=reason, losses=trial.losses + 1)
                 else:
-                    self._set(trial, state="waiting", reason=reason)
+                    self._set(trial, state="waiting", losses=trial.losses + 1)
 
     def _seconds_before_kill(self, last_event_at: float) -> float:
         """How long a driver had been at work that left no ``Rested`` behind, as far as its events tell."""
         return max(0.0, last_event_at - self.at_work_since) if self.at_work_since is not None else 0.0
 
     def _put_back(self) -> None:
-        """Whatever was running waits again; the interruption is not the trial's fault and costs it no attempt."""
+        """Whatever was running waits again."""
         for number in self.unended:
             trial = self.trials[number]
             if trial.state == "running":
-                self._set(trial, state="waiting", attempts=trial.attempts - 1)
+                self._set(trial, state="waiting")
 
     def _report(self, trial: Trial, event: Reported) -> None:
         value = float(event.metrics.get(self.objective.metric, math.nan))
