@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from automl.data.prediction import decode, encode
+    from automl.data.preparation import fingerprint, inspect, load, prepare
+
+__all__ = ["DataInfo", "Task", "decode", "encode", "fingerprint", "inspect", "load", "prepare"]
 
 Task = Literal["binary", "multiclass", "regression"]
+
+_LATER = {
+    "decode": "automl.data.prediction",
+    "encode": "automl.data.prediction",
+    "fingerprint": "automl.data.preparation",
+    "inspect": "automl.data.preparation",
+    "load": "automl.data.preparation",
+    "prepare": "automl.data.preparation",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +45,10 @@ class DataInfo:
     shared_splits: bool = False  # the same samples are training, validation and test at once (xor)
     notes: tuple[str, ...] = ()  # what a person should know: dropped columns, filled values, ...
     fingerprint: str = ""  # sha256 of the source and of all that shaped the prepared data
+
+
+def __getattr__(name: str) -> Any:
+    """The functions come from their modules when first asked for, so that importing this package costs nothing."""
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,94 @@
+"""The built-in data sets: those that come with scikit-learn, xor, MNIST and Fashion-MNIST."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl.data.mnist import PUBLISHED, read_published
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[Any]
+
+FRAMES = ("iris", "wine", "breast_cancer", "diabetes")
+NAMES = ("digits", *FRAMES, "xor", *PUBLISHED)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """Samples that need no preprocessing: ``x[n, ...]`` to be multiplied with ``scale``, class numbers ``y[n]``, official test data."""
+
+    name: str
+    x: Array
+    y: NDArray[np.int64]
+    classes: tuple[str, ...]
+    scale: float = 1.0
+    test: tuple[Array, NDArray[np.int64]] | None = None
+    shared: bool = False  # too few to be split: the same samples in every split
+
+    def digest(self) -> str:
+        """sha256 of all samples."""
+        parts = (self.x, self.y, *(self.test or ()))
+        digest = hashlib.sha256(repr((self.scale, self.classes, [part.shape for part in parts])).encode())
+        for part in parts:
+            digest.update(np.ascontiguousarray(part))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A table that is known already: its columns with their own types, and its target."""
+
+    name: str
+    frame: pd.DataFrame
+    target: str
+
+    def digest(self) -> str:
+        """sha256 of all cells."""
+        return hashlib.sha256(self.frame.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
+
+
+def canonical(source: str) -> str | None:
+    """The built-in name that is meant, hyphens and capitals forgiven; None when the source is none of them."""
+    name = source.lower().replace("-", "_")
+    return name if name in NAMES else None
+
+
+def read_builtin(name: str) -> Arrays | Frame:
+    """The data set of this (canonical) name."""
+    if name == "xor":
+        x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+        return Arrays(name, x, np.array([0, 1, 1, 0]), ("0", "1"), shared=True)
+    if name == "digits":
+        return _digits()
+    if name in PUBLISHED:
+        x, y, x_test, y_test = read_published(name)
+        test = (x_test[:, None], y_test.astype(np.int64))
+        return Arrays(name, x[:, None], y.astype(np.int64), PUBLISHED[name].classes, 1 / 255, test)
+    return _frame(name)
+
+
+def _digits() -> Arrays:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    x = bunch.images.astype(np.uint8)[:, None]
+    return Arrays("digits", x, bunch.target.astype(np.int64), tuple("0123456789"), 1 / 16)
+
+
+def _frame(name: str) -> Frame:
+    """As published: diabetes unscaled, since the scaled one was scaled with all rows, those for test included."""
+    from sklearn import datasets
+
+    options = {"scaled": False} if name == "diabetes" else {}
+    bunch = getattr(datasets, f"load_{name}")(as_frame=True, **options)
+    frame = bunch.frame
+    if "target_names" in bunch:
+        frame = frame.assign(target=bunch.target_names.astype(object)[bunch.target])
+    return Frame(name, frame, "target")

@@ -1,0 +1,74 @@
+"""What a data specification's ``source`` stands for: a built-in data set or a file, opened but not yet taken apart."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from automl.data.builtin import NAMES, Arrays, Frame, canonical, read_builtin
+from automl.errors import DataError, suggestion
+from automl.spec import DataSpec
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """The bytes of a table's file, and of the file with its test rows where there is one."""
+
+    where: str
+    content: bytes
+    test_where: str = ""
+    test_content: bytes = b""
+
+    @property
+    def name(self) -> str:
+        return Path(self.where).name
+
+    def digest(self) -> str:
+        """sha256 of both files."""
+        parts = (hashlib.sha256(part).hexdigest() for part in (self.content, self.test_content))
+        return " ".join(parts)
+
+
+Source = Arrays | Frame | TableFile
+
+
+def open_source(spec: DataSpec) -> Source:
+    """The built-in data set of this name, or the file at this path. Raises ``DataError`` where there is neither."""
+    name = canonical(spec.source)
+    if name is not None:
+        return read_builtin(name)
+    content = _read(spec.source)
+    if isinstance(spec.test, str):
+        return TableFile(spec.source, content, spec.test, _read(spec.test))
+    return TableFile(spec.source, content)
+
+
+def _read(source: str) -> bytes:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        raise DataError(f"{source}: must be a file with a table, but is a folder, which cannot be read yet. Give a CSV or Parquet file.")
+    if not path.exists():
+        raise DataError(_absent(source))
+    if not path.name.lower().endswith(SUFFIXES):
+        raise DataError(
+            f"{source}: the file's name must end in {', '.join(SUFFIXES)}, but ends in {path.suffix or path.name!r}. Rename or convert it."
+        )
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{source}: must be readable, but is not ({error.strerror}). Check its permissions.") from error
+    if not content:
+        raise DataError(f"{source}: must have a header and rows, but is empty. Give a file with data.")
+    return content
+
+
+def _absent(source: str) -> str:
+    path = Path(source).expanduser()
+    if len(path.parts) == 1 and not path.suffix:
+        return f"{source}: must be a built-in data set or a file, but is neither. Built in: {', '.join(NAMES)}.{suggestion(source, NAMES)}"
+    beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = suggestion(path.name, beside) or " Check the path."
+    return f"{source}: must be a file, but is not there.{near}"

@@ -1,0 +1,74 @@
+"""Which rows are for training, validation and test: seeded, stratified, the same in every process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl.draws import seed_at
+
+Rows = NDArray[np.int64]
+
+TEST_SHARE = 0.2
+VALIDATION_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Row numbers, ascending, disjoint and together all rows. ``test`` is empty where the test rows lie apart."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+
+def split_rows(count: int, groups: Rows | None, test: float | None, validation: float, seed: int) -> Splits:
+    """Split ``count`` rows. ``test`` is a share of all rows (None: no test rows), ``validation`` a share of those that are left.
+
+    With ``groups`` (a class number per row) each split takes its share of each class, rounded down or up; a class never leaves
+    training altogether, so rare ones may be missing elsewhere. Every split has at least one row: ``count`` is at least 3 (2 without test).
+    """
+    rows = np.arange(count, dtype=np.int64)
+    taken = rows[:0]
+    if test is not None:
+        taken, rows = _take(rows, groups, test, 2, seed_at(seed, "split", "test"))
+    chosen, rows = _take(rows, groups, validation, 1, seed_at(seed, "split", "validation"))
+    return Splits(rows, chosen, taken)
+
+
+def _take(rows: Rows, groups: Rows | None, share: float, spare: int, seed: int) -> tuple[Rows, Rows]:
+    """Some of the rows, and the others (at least ``spare`` of them)."""
+    shuffled = np.random.default_rng(seed).permutation(rows)
+    total = min(max(round(len(rows) * share), 1), len(rows) - spare)
+    taken = shuffled[:total]
+    if groups is not None:
+        quotas = _quotas(np.bincount(groups[rows], minlength=int(groups.max()) + 1), total)
+        if quotas.any():
+            ranks = _ranks_within(groups[shuffled])
+            taken = shuffled[ranks < quotas[groups[shuffled]]]
+    return np.sort(taken), np.setdiff1d(rows, taken)
+
+
+def _quotas(counts: Rows, total: int) -> Rows:
+    """How many of each class to take: the exact share rounded down, then up for the largest remainders; one row of a class stays."""
+    exact = counts * total / counts.sum()
+    room = np.maximum(counts - 1, 0)
+    quotas = np.minimum(np.floor(exact).astype(np.int64), room)
+    for group in np.argsort(-(exact - np.floor(exact)), kind="stable"):
+        if quotas.sum() >= total:
+            break
+        if quotas[group] < room[group] and quotas[group] < exact[group]:
+            quotas[group] += 1
+    return quotas
+
+
+def _ranks_within(groups: Rows) -> Rows:
+    """For each entry, how many earlier entries are of the same class."""
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    starts = np.searchsorted(ordered, ordered)
+    ranks = np.empty(len(groups), np.int64)
+    ranks[order] = np.arange(len(groups)) - starts
+    return ranks
