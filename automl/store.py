@@ -12,13 +12,14 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from automl.errors import StudyError
 from automl.events import Diverged, Failed, Finished, Reported, Started, Tested, TrialKey
+from automl.space import SearchSpace
 from automl.spacefile import from_dict
 from automl.spec import Objective
 from automl.study import Created, Event, Lost, Pruned, Rested, Resumed, Study, Suggested
@@ -138,15 +139,16 @@ class Store:
             return _KINDS[kind](key=TrialKey(self._identity, trial, replicate or 0), at=at, **arguments)  # type: ignore[no-any-return]
         return _KINDS[kind](at=at, **arguments)  # type: ignore[no-any-return]
 
-    def study(self) -> Study:
-        """The study as its events tell it."""
+    def study(self, space: SearchSpace | None = None) -> Study:
+        """The study as its events tell it. ``space``: the same space as the study's own, with its measures bound to the data."""
         events = self.events()
         first = next(events, None)
         if first is None or not isinstance(first[1], Created):
             path = self.folder / "study.db"
             raise StudyError(f"{path}: must begin with what the study is, but does not. Restore it from a copy.")
         created = first[1]
-        study = Study(created.identity, from_dict(dict(created.spec)), Objective(created.metric, created.maximize))
+        spec = from_dict(dict(created.spec))
+        study = Study(created.identity, replace(spec, space=space or spec.space), Objective(created.metric, created.maximize))
         for _, event in events:
             study.apply(event)
         return study

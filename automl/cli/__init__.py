@@ -1,0 +1,88 @@
+"""The command line: parse, call, print. Every command lives in a module of its own that is imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import NoReturn
+
+import click
+
+from automl import __version__
+from automl.errors import AutomlError, suggestion
+
+# name: (module that holds a click command of that name, its line in --help)
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("automl.cli.run", "Search a space: train, prune, track; the same command again continues."),
+    "status": ("automl.cli.review", "Where a study stands."),
+    "trials": ("automl.cli.review", "The table of a study's trials."),
+    "best": ("automl.cli.review", "The winner of a study, and how to use it."),
+    "space": ("automl.cli.space", "Check, show and make search-space files."),
+    "devices": ("automl.cli.devices", "What can be trained on, and what would be used."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name; None where there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is asked for, or an error with the nearest one."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise click.UsageError(f"{args[0]!r} is not a command. Commands: {', '.join(COMMANDS)}.{suggestion(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="automl")
+def automl() -> None:
+    """Hyperparameter search for PyTorch: one search-space file, one command, an honest answer.
+
+    \b
+    automl run digits_mlp            search a shipped space
+    automl run my_space.yaml         search your own
+    automl run --data my.csv --target price
+    """
+
+
+def main() -> NoReturn:
+    """The entry point of the ``automl`` command. Answers go to stdout, everything else to stderr.
+
+    Exit codes: 0 done, 1 failed, 2 usage or a bad file, 130 interrupted.
+    """
+    try:
+        code = automl.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2 if isinstance(error, click.UsageError) else error.exit_code
+    except AutomlError as error:
+        click.echo(f"{error}", err=True)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted.", err=True)
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our answer has gone (`automl trials x | head`); nothing is left to say, also not at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,149 @@
+"""``automl status``, ``trials`` and ``best``: what a study says of itself, for people or as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from automl.folders import existing_study
+from automl.summary import best_record, epochs_saved, gain_text, number_text, state_of, status_record, trial_record, value_text
+
+if TYPE_CHECKING:
+    from automl.launch import Outcome
+    from automl.study import Study, Trial
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _load(name: str) -> tuple[Path, Study]:
+    from automl.store import Store
+
+    folder = existing_study(name)
+    with Store.read_only(folder) as store:
+        return folder, store.study()
+
+
+@click.command()
+@click.argument("study")
+@_as_json
+def status(study: str, as_json: bool) -> None:
+    """Where STUDY stands: a folder under studies/, or a path."""
+    from automl.store import is_being_driven
+
+    folder, loaded = _load(study)
+    driven = is_being_driven(folder)
+    if as_json:
+        click.echo(json.dumps({**status_record(loaded, driven), "study": folder.name}, indent=2))
+        return
+    settings = loaded.spec.settings
+    counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(loaded.counts.items()) if count)
+    saved, whole = epochs_saved(loaded)
+    click.echo(f"{folder.name}: {state_of(loaded, driven)}, {loaded.ended} of {loaded.asked} trials ({counts or 'none yet'})")
+    click.echo(f"{settings.strategy}, pruner {settings.pruner}, seed {settings.seed}; pruning saved {saved} of {whole} epochs")
+    if loaded.best is not None:
+        click.echo(f"best: trial {loaded.best.number}, validation {loaded.objective.metric} {number_text(loaded.best.objective)}")
+        click.echo(gain_text(loaded))
+
+
+@click.command()
+@click.argument("study")
+@click.option("--failed", is_flag=True, help="Only trials that did not work out, with the reason.")
+@_as_json
+def trials(study: str, failed: bool, as_json: bool) -> None:
+    """The trials of STUDY, in the order of their numbers."""
+    folder, loaded = _load(study)
+    wanted = [t for t in loaded.trials if not failed or (t.has_ended and t.state not in ("complete", "pruned"))]
+    if as_json:
+        click.echo(json.dumps([trial_record(trial) for trial in wanted], indent=2))
+    elif not wanted:
+        click.echo(f"{folder.name}: no trial {'has failed' if failed else 'yet'}.")
+    else:
+        _print_trials(loaded, wanted, failed)
+
+
+def _print_trials(study: Study, wanted: list[Trial], reasons: bool) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    names = list(dict.fromkeys(name for trial in wanted for name in trial.configuration))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column(study.objective.metric, justify="right", no_wrap=True)
+    table.add_column("epochs", justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    for name in ["reason"] if reasons else names:
+        table.add_column(name, overflow="fold", justify="left")
+    for trial in wanted:
+        mark = " *" if study.best is not None and trial.number == study.best.number else ""
+        rest = (
+            [trial.reason.strip()] if reasons else [value_text(trial.configuration[n]) if n in trial.configuration else "" for n in names]
+        )
+        state = trial.state.replace("_", " ")
+        objective = number_text(trial.objective)
+        table.add_row(f"{trial.number}{mark}", state, objective, str(trial.epochs), f"{trial.seconds:.1f}", *rest)
+    # A table that is wider than the terminal is cut up by it; whoever pipes it gets whole rows.
+    width = max(console.width, console.measure(table).maximum) if not console.is_terminal else console.width
+    console.print(table, width=width)
+
+
+@click.command()
+@click.argument("study")
+@_as_json
+def best(study: str, as_json: bool) -> None:
+    """The winner of STUDY: its parameters, what it reached, and how to use it."""
+    folder, loaded = _load(study)
+    record = best_record(loaded)
+    if as_json:
+        click.echo(json.dumps(record, indent=2))
+    elif record is None:
+        click.echo(f"{folder.name}: no trial is complete yet, so there is no winner.")
+    else:
+        _print_best(loaded, folder)
+
+
+def _print_best(study: Study, folder: Path) -> None:
+    winner, tested = study.best, study.test
+    assert winner is not None
+    click.echo(f"Trial {winner.number} won after {study.ended} trials. {gain_text(study)}")
+    if tested is not None and tested.trial == winner.number:
+        values = ", ".join(f"{name} {number_text(value)}" for name, value in tested.metrics.items())
+        click.echo(f"On {_split_text(tested.split)}, measured once: {values}.")
+    width = max((len(name) for name in winner.configuration), default=0)
+    for name, value in winner.configuration.items():
+        click.echo(f"  {name:<{width}}  {value_text(value)}")
+    if (folder / "best").is_dir():
+        click.echo(f"Use it:          from automl import load_best; model = load_best({str(folder)!r})")
+        click.echo(f"Train it again:  automl run ... --enqueue {folder / 'best' / 'config.yaml'}")
+
+
+def _split_text(split: str) -> str:
+    return "the test split" if split == "test" else split
+
+
+def outcome_record(outcome: Outcome) -> dict[str, Any]:
+    """What ``run --json`` prints."""
+    record = status_record(outcome.study, False)
+    return {**record, "study": outcome.folder.name, "folder": str(outcome.folder), "why": outcome.why, "mlflow": outcome.tracking}
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """What ``run`` says at its end: what won, by how much, and where to look."""
+    study, folder = outcome.study, outcome.folder
+    counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(study.counts.items()) if count)
+    saved, whole = epochs_saved(study)
+    click.echo(f"{folder.name}: {study.ended} of {study.asked} trials ({counts}); pruning saved {saved} of {whole} epochs.")
+    if outcome.why == "time":
+        click.echo("The time is over. A larger --time or --trials continues.")
+    if study.best is not None:
+        _print_best(study, folder)
+    else:
+        click.echo(gain_text(study))
+    click.echo(f"All trials:      automl trials {folder.name if folder.parent.name == 'studies' else folder}")
+    if outcome.tracking:
+        click.echo(f"MLflow:          {outcome.tracking}")

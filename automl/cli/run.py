@@ -1,0 +1,101 @@
+"""``automl run``: search a space."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import Any
+
+import click
+
+from automl.plan import Plan, RunOptions
+
+
+@click.command()
+@click.argument("space", required=False)
+@click.option("--data", help="Built-in name, file or folder to train on instead of the space's own data.")
+@click.option("--target", metavar="COLUMN", help="The column to predict.")
+@click.option("--drop", multiple=True, metavar="COLUMN", help="A column to leave out (again for more).")
+@click.option("--test", metavar="FILE", help="A file with the test split.")
+@click.option("--study", metavar="NAME", help="Name under studies/, or a folder.  [default: SPACE-STRATEGY]")
+@click.option("--strategy", metavar="S", help="grid, random or bayesian; options as bayesian:n_startup=10.")
+@click.option("--pruner", metavar="P", help="none, median, asha or hyperband; options as asha:min_epochs=2.")
+@click.option("--trials", type=int, help="Total of trials for the study, the baseline included.")
+@click.option("--time", metavar="30m", help="Total of time for the study: 90s, 30m, 2h.")
+@click.option("--epochs", type=int, help="The most epochs that a trial trains.")
+@click.option("--seed", type=int, help="Seed of the study.  [default: 0]")
+@click.option("--devices", default="auto", show_default=True, metavar="D", help="auto, cpu, or GPUs such as cuda:0,cuda:1.")
+@click.option("--workers", default="auto", show_default=True, metavar="N", help="Worker processes for each GPU, or in all on a CPU.")
+@click.option(
+    "--engine", type=click.Choice(["local", "inline"]), default="local", show_default=True, help="Workers in processes, or in this one."
+)
+@click.option("--enqueue", metavar="FILE", help="Your own configurations to train first (YAML or JSON).")
+@click.option(
+    "--mlflow", metavar="URI", help="Tracking store or server, or off.  [default: $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db]"
+)
+@click.option("--experiment", metavar="NAME", help="MLflow experiment.  [default: the space's name]")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@click.pass_context
+def run(ctx: click.Context, dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Search SPACE: a search-space file, or the name of a shipped one.
+
+    Without SPACE, --data picks a shipped space for that kind of data. The same command again continues the study to the
+    same total.
+    """
+    from automl.plan import plan
+
+    planned = plan(RunOptions(**options))
+    if dry_run:
+        _print_plan(planned, as_json)
+        return
+    from automl.cli.display import Display
+    from automl.launch import run as launch
+
+    with Display(planned) as display:
+        outcome = launch(planned, display.watch, display.say)
+    if as_json:
+        from automl.cli.review import outcome_record
+
+        click.echo(json.dumps(outcome_record(outcome), indent=2))
+    else:
+        from automl.cli.review import print_outcome
+
+        print_outcome(outcome)
+    if outcome.why == "interrupted":
+        click.echo(f"Interrupted. Everything so far is kept; to continue:\n  {_command()}", err=True)
+        ctx.exit(130)
+    if outcome.study.best is None:
+        ctx.exit(1)
+
+
+def _command() -> str:
+    return shlex.join(["automl", *sys.argv[1:]])
+
+
+def _print_plan(planned: Plan, as_json: bool) -> None:
+    spec, settings = planned.spec, planned.spec.settings
+    record = {
+        "study": str(planned.folder),
+        "continues": planned.continues,
+        "space": spec.source,
+        "data": spec.data.source,
+        "model": spec.model,
+        "objective": spec.objective.metric if spec.objective else None,
+        "epochs": spec.epochs,
+        "strategy": settings.strategy,
+        "pruner": settings.pruner,
+        "trials": settings.trials,
+        "time_seconds": settings.time_seconds,
+        "seed": settings.seed,
+        "enqueued": len(planned.enqueued),
+        "mlflow": planned.shown_uri,
+    }
+    if as_json:
+        click.echo(json.dumps(record, indent=2))
+        return
+    width = max(map(len, record))
+    for name, value in record.items():
+        click.echo(f"{name:<{width}}  {'-' if value is None else value}")
+    click.echo("Nothing was started (--dry-run).")

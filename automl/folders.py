@@ -1,0 +1,53 @@
+"""Where things lie: the folders of studies, and the search-space files that come with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from automl.errors import StudyError, UsageError, suggestion
+
+STUDIES = Path("studies")
+
+
+def study_folder(name: str) -> Path:
+    """The folder of the study that a person calls ``name``: a path, or a folder under ``studies/``."""
+    if not name or "\0" in name:
+        raise UsageError(f"--study: must be a name or a folder, but is {name!r}. Give one, such as --study first.")
+    path = Path(name).expanduser()
+    return path if len(path.parts) > 1 or name in (".", "..") or (path / "study.db").is_file() else STUDIES / name
+
+
+def existing_study(name: str) -> Path:
+    """Like ``study_folder``; raises StudyError with the nearest name where there is no study."""
+    folder = study_folder(name)
+    if (folder / "study.db").is_file():
+        return folder
+    known = sorted(path.parent.name for path in STUDIES.glob("*/study.db"))
+    there = f"Studies under {STUDIES}: {', '.join(known)}.{suggestion(name, known)}" if known else "`automl run` makes one."
+    raise StudyError(f"{folder}: there must be a study here, but there is no study.db. {there}")
+
+
+def shipped_folder() -> Path:
+    """The folder of the shipped search spaces: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "search_spaces"
+    return inside if inside.is_dir() else package.parent / "search_spaces"
+
+
+def shipped_spaces() -> list[str]:
+    """The names of the shipped search spaces."""
+    return sorted(path.stem for path in shipped_folder().glob("*.yaml"))
+
+
+def space_file(name: str) -> Path:
+    """The search-space file that a person calls ``name``: a path, or the name of a shipped one."""
+    path = Path(name).expanduser()
+    if path.is_file() or (path.suffix in (".yaml", ".yml") and path.parent != Path()):
+        return path
+    shipped = shipped_folder() / f"{path.stem}.yaml"
+    if shipped.is_file():
+        return shipped
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    known = shipped_spaces()
+    raise UsageError(f"{name}: there is no such file and no such shipped space. Shipped: {', '.join(known)}.{suggestion(name, known)}")

@@ -1,0 +1,214 @@
+"""Carrying out a plan: prepare the data, start the workers, drive the study, test the winner, leave everything in order."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from automl import __version__, data, metrics, spacefile
+from automl.data import DataInfo
+from automl.driver import Follower, Session, WhyRested, drive, tidy
+from automl.engines import Engine, make_engine
+from automl.errors import AutomlError, StudyError, UsageError
+from automl.events import Job, Orders, Slot, Tested, TrialSpec, WorkerEvent, WorkerLost
+from automl.plan import Plan, settle
+from automl.pruners import make_pruner
+from automl.spec import StudySpec
+from automl.store import Store, new_identity
+from automl.strategies import make_strategy
+from automl.study import Created, Rested, Resumed, Study
+
+Watcher = Callable[[Study, Sequence[Slot]], Follower]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. ``tracking`` says where MLflow shows the study; None where tracking is off."""
+
+    study: Study
+    folder: Path
+    why: WhyRested
+    data: DataInfo
+    tracking: str | None = None
+
+
+def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) -> Outcome:
+    """Drive the study of this plan to its total and test its winner.
+
+    ``watch`` makes a follower of the events for a display; ``say`` takes lines that a person should read. Raises the errors of
+    ``automl.errors``. An interrupt (SIGINT, SIGTERM) is no error: everything is kept and ``Outcome.why`` says so.
+    """
+    with ExitStack() as stack:
+        stack.callback(_leave_no_empty_study, plan.folder)
+        engine = stack.enter_context(_workers(plan))
+        info = data.prepare(plan.spec.data, plan.folder / "data")
+        spec = settle(plan.spec, info)
+        for note in info.notes:
+            say(f"data: {note}")
+        store = stack.enter_context(_open(plan, spec, info))
+        study = store.study(spec.space)
+        session = _session(plan, spec, study, store, info)
+        mirror = _mirror(plan, study, info)
+        if mirror is not None:
+            mirror.follow(list(store.events()))
+            session.followers.append(mirror.follow)
+        if watch is not None:
+            session.followers.append(watch(study, engine.slots))
+        why = _drive(plan, engine, session)
+        if why != "interrupted":
+            _crown(plan, engine if why == "done" else None, session)
+        tracking = mirror.finish(study) if mirror is not None else None
+        return Outcome(study, plan.folder, why, info, tracking)
+
+
+@contextmanager
+def _workers(plan: Plan, workers: str | None = None) -> Iterator[Engine]:
+    options = plan.options
+    engine = make_engine(
+        options.engine, devices=options.devices, workers=workers or options.workers, lanes=1, log_folder=plan.folder / "workers"
+    )
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _leave_no_empty_study(folder: Path) -> None:
+    """A run that ended before there was a study leaves no folder behind."""
+    if not (folder / "study.db").exists():
+        for made in ("workers", "data"):
+            shutil.rmtree(folder / made, ignore_errors=True)
+        (folder / "study.lock").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _open(plan: Plan, spec: StudySpec, info: DataInfo) -> Store:
+    """The study's store: a new one, or that of the study to go on with, which must be of the same space and data."""
+    if not plan.continues:
+        assert spec.objective is not None
+        created = Created(
+            at=time.time(),
+            identity=new_identity(),
+            spec=spacefile.to_dict(spec),
+            metric=spec.objective.metric,
+            maximize=spec.objective.maximize,
+            data_fingerprint=info.fingerprint,
+            version=__version__,
+        )
+        store = Store.create(plan.folder, created)
+        (plan.folder / "study.yaml").write_text(spacefile.dump(spec), encoding="utf-8")
+        return store
+    store = Store.open(plan.folder)
+    created = store.created()
+    differences = spacefile.difference(spacefile.from_dict(dict(created.spec)), spec)
+    if created.data_fingerprint != info.fingerprint and not differences:
+        differences = [f"the content of {info.name} has changed"]
+    if differences:
+        store.close()
+        raise StudyError(f"{plan.folder} holds a study of another space ({'; '.join(differences)}). Use --study NAME for a new one.")
+    return store
+
+
+def _session(plan: Plan, spec: StudySpec, study: Study, store: Store, info: DataInfo) -> Session:
+    settings = spec.settings
+    job = Job(
+        study=study.identity,
+        model=spec.model,
+        data=str((plan.folder / "data").absolute()),
+        folder=str(plan.folder.absolute()),
+        objective=study.objective.metric,
+        maximize=study.objective.maximize,
+        metrics=metrics.reported(info.task, study.objective.metric),
+    )
+    return Session(
+        study,
+        store,
+        make_strategy(settings.strategy, settings.strategy_options, study.space),
+        make_pruner(settings.pruner, settings.pruner_options, spec.epochs),
+        job,
+        time_left=None if settings.time_seconds is None else settings.time_seconds - study.active_seconds,
+    )
+
+
+def _drive(plan: Plan, engine: Engine, session: Session) -> WhyRested:
+    study, began = session.study, time.monotonic()
+    session.record([Resumed(time.time(), plan.spec.settings.trials)])
+    _first_trials(plan, session)
+    tidy(study, plan.folder)
+    with _interrupts() as is_interrupted:
+        why = drive(engine, [session], is_interrupted)
+    session.record([Rested(time.time(), why, time.monotonic() - began)])
+    return why
+
+
+def _first_trials(plan: Plan, session: Session) -> None:
+    """The baseline is trial 0, then come a person's own configurations, each once."""
+    study = session.study
+    if not study.trials and study.spec.baseline is not None:
+        session.suggest([study.spec.baseline], "baseline")
+    new = {study.space.key(entry): entry for entry in plan.enqueued if not study.knows(entry)}
+    if len(study.trials) + len(new) > study.asked:
+        raise UsageError(
+            f"--trials: must leave room for the {len(new)} enqueued configurations beside the {len(study.trials)} trials that are "
+            f"there, but is {study.asked}. Give at least --trials {len(study.trials) + len(new)}."
+        )
+    session.suggest(list(new.values()), "enqueued")
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Within, SIGINT and SIGTERM are noted, for the loop to stop at the next safe point; a second one stops at once."""
+    noted: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if noted:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(noted)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _crown(plan: Plan, engine: Engine | None, session: Session) -> None:
+    """Test the winner once on the test split, and keep it in ``best/``."""
+    study = session.study
+    if study.best is None:
+        return
+    if study.test is None or study.test.trial != study.best.number:
+        spec = session.specify(study.key(study.best.number))
+        if engine is None:
+            with _workers(plan, workers="1") as fresh:
+                session.record([_test(fresh, spec)])
+        else:
+            session.record([_test(engine, spec)])
+    _keep(plan, session)
+
+
+def _test(engine: Engine, spec: TrialSpec) -> WorkerEvent:
+    engine.send(engine.slots[0], Orders(test=(spec,)))
+    answer: Sequence[WorkerEvent] | WorkerLost = []
+    while not answer:
+        answer = next((answer for _, answer in engine.wait()), [])
+    if isinstance(answer, WorkerLost):
+        raise AutomlError(f"Trial {spec.key.trial} could not be tested: the worker died ({answer.why}). {answer.detail}")
+    (event,) = answer
+    if not isinstance(event, Tested):
+        raise AutomlError(f"Trial {spec.key.trial} could not be tested: {getattr(event, 'detail', event)}")
+    return event

@@ -1,0 +1,242 @@
+"""From what a person asked for to a plan: everything that can be checked is checked here, before anything starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from automl import data, families, metrics, spacefile
+from automl.data import DataInfo
+from automl.errors import SpaceError, UsageError, suggestion
+from automl.events import Configuration, Value
+from automl.folders import space_file, study_folder
+from automl.pruners import make_pruner
+from automl.space import Parameter
+from automl.spec import DataSpec, StudySpec
+from automl.strategies import make_strategy
+
+SMALL_PICTURE = 16  # pixels a side, up to which the space for small pictures fits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What a person can ask of ``run``; None: as the space file or the study says. Named like the flags."""
+
+    space: str | None = None
+    data: str | None = None
+    target: str | None = None
+    drop: tuple[str, ...] = ()
+    test: str | None = None
+    study: str | None = None
+    strategy: str | None = None
+    pruner: str | None = None
+    trials: int | None = None
+    time: str | None = None
+    epochs: int | None = None
+    seed: int | None = None
+    devices: str = "auto"
+    workers: str = "auto"
+    engine: str = "local"
+    enqueue: str | None = None
+    mlflow: str | None = None
+    experiment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked request. ``enqueued`` are a person's own configurations; ``tracking_uri`` is None when tracking is off."""
+
+    spec: StudySpec
+    folder: Path
+    options: RunOptions
+    enqueued: tuple[Configuration, ...]
+    tracking_uri: str | None
+    continues: bool
+
+    @property
+    def shown_uri(self) -> str:
+        """The tracking URI as it may be shown: without credentials."""
+        return redact(self.tracking_uri) if self.tracking_uri else "off"
+
+
+def plan(options: RunOptions) -> Plan:
+    """Check everything that can be checked before anything starts. Raises the errors of ``automl.errors``."""
+    spec = specify(options)
+    folder = study_folder(options.study or default_name(spec, options))
+    make_strategy(spec.settings.strategy, spec.settings.strategy_options, spec.space)
+    make_pruner(spec.settings.pruner, spec.settings.pruner_options, spec.epochs)
+    enqueued = read_configurations(Path(options.enqueue), spec) if options.enqueue else ()
+    uri = _tracking_uri(options)
+    continues = (folder / "study.db").is_file()
+    if not continues and len(enqueued) + (spec.baseline is not None) > spec.settings.trials:
+        raise UsageError(
+            f"--trials: must leave room for the {len(enqueued)} enqueued configurations and the baseline, but is "
+            f"{spec.settings.trials}. Give at least --trials {len(enqueued) + (spec.baseline is not None)}."
+        )
+    return Plan(spec, folder, options, enqueued, uri, continues)
+
+
+def specify(options: RunOptions) -> StudySpec:
+    """The specification that the space file and the flags give together. Flags win."""
+    name = options.space or _space_for(options)
+    spec = spacefile.load(space_file(name))
+    settings = spec.settings
+    if options.strategy is not None:
+        strategy, strategy_options = spacefile.parse_choice(options.strategy)
+        settings = replace(settings, strategy=strategy, strategy_options=strategy_options)
+    if options.pruner is not None:
+        pruner, pruner_options = spacefile.parse_choice(options.pruner)
+        settings = replace(settings, pruner=pruner, pruner_options=pruner_options)
+    if options.trials is not None:
+        settings = replace(settings, trials=_at_least_one("--trials", options.trials))
+    if options.time is not None:
+        settings = replace(settings, time_seconds=spacefile.parse_duration(options.time))
+    if options.seed is not None:
+        settings = replace(settings, seed=options.seed)
+    epochs = spec.epochs if options.epochs is None else _at_least_one("--epochs", options.epochs)
+    return replace(spec, data=_data_spec(spec, options), settings=settings, epochs=epochs)
+
+
+def _at_least_one(flag: str, number: int) -> int:
+    if number < 1:
+        raise UsageError(f"{flag}: must be a whole number of at least 1, but is {number}.")
+    return number
+
+
+def _space_for(options: RunOptions) -> str:
+    """The shipped space for data without one."""
+    if options.data is None:
+        raise UsageError(
+            "run: needs a search space or data, but neither was given. Try `automl run digits_mlp`, or --data FILE --target COLUMN."
+        )
+    info = data.inspect(DataSpec(options.data, options.target, options.drop, options.test))
+    if len(info.input_shape) != 3:
+        return "tabular_mlp"
+    return "digits_cnn" if max(info.input_shape[1:]) <= SMALL_PICTURE else "mnist_cnn"
+
+
+def _data_spec(spec: StudySpec, options: RunOptions) -> DataSpec:
+    if options.data is not None:
+        source = DataSpec(options.data, validation=spec.data.validation)
+    else:
+        source = replace(spec.data, source=_beside(spec, spec.data.source))
+        if isinstance(source.test, str):
+            source = replace(source, test=_beside(spec, source.test))
+    if options.target is not None:
+        source = replace(source, target=options.target)
+    if options.drop:
+        source = replace(source, drop=options.drop)
+    if options.test is not None:
+        source = replace(source, test=options.test)
+    return source
+
+
+def _beside(spec: StudySpec, source: str) -> str:
+    """A path in a space file is relative to that file; built-in names and absolute paths stay."""
+    beside = Path(spec.source).parent / source
+    return str(beside) if spec.source and beside.exists() and not Path(source).is_absolute() else source
+
+
+def default_name(spec: StudySpec, options: RunOptions) -> str:
+    """What a study is called that nobody named: its space and strategy, and the data where these are not the space's own."""
+    parts = [spec.name, *([Path(options.data).stem] if options.data and options.space else []), spec.settings.strategy]
+    if options.data and not options.space:
+        parts[0] = Path(options.data).stem
+    return "-".join(parts)
+
+
+def read_configurations(path: Path, spec: StudySpec) -> tuple[Configuration, ...]:
+    """A person's own configurations: a YAML or JSON file with one configuration or a list of them."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--enqueue: {path} must be a readable file, but {_words(error)}.") from None
+    except YAMLError as error:
+        raise UsageError(f"--enqueue: {path} must be YAML or JSON, but {' '.join(str(error).split())}.") from None
+    if isinstance(content, dict) and isinstance(content.get("parameters"), dict):
+        content = content["parameters"]  # what `best/config.yaml` and `automl best --json` write
+    entries = content if isinstance(content, list) else [content]
+    if not entries or not all(isinstance(entry, dict) and entry for entry in entries):
+        raise UsageError(f"--enqueue: {path} must hold a configuration or a list of them, such as [{{learning_rate: 0.01}}].")
+    problems = [problem for number, entry in enumerate(entries, 1) for problem in _problems(f"{path}: configuration {number}", entry, spec)]
+    if problems:
+        raise SpaceError(problems)
+    return tuple(entries)
+
+
+def _problems(where: str, configuration: Mapping[str, Value], spec: StudySpec) -> Iterator[str]:
+    for name, value in configuration.items():
+        setting = families.find_setting(spec.model, str(name))
+        if setting is None:
+            known = [parameter.name for parameter in spec.space.parameters] + list(families.setting_names(spec.model))
+            yield f"{where}: {name!r} is not a parameter of {spec.model}.{suggestion(str(name), known)}"
+        elif not setting.admits(value):
+            yield f"{where}: {name} must be {setting.domain}, but is {value!r}."
+    missing = [name for name in _active(spec, configuration) if name not in configuration]
+    if missing:
+        yield f"{where}: must give every searched parameter, but {', '.join(missing)} is missing."
+
+
+def _active(spec: StudySpec, configuration: Mapping[str, Value]) -> list[str]:
+    """The searched parameters that are active with these values (a missing one counts as its default)."""
+    defaults = families.complete(spec.model, {})
+
+    def choose(parameter: Parameter) -> Value:
+        return configuration.get(parameter.name, defaults.get(parameter.name))
+
+    return list(spec.space.configure(choose))
+
+
+def _tracking_uri(options: RunOptions) -> str | None:
+    from automl.tracking import resolve_uri
+
+    return resolve_uri(options.mlflow, os.environ)
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)).rstrip(".").lower()
+
+
+def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
+    """The specification with what the data decide: the objective where none was given, and the measures of ``require``.
+
+    Raises UsageError where model, objective or rules do not fit the data.
+    """
+    if spec.model == "cnn" and len(info.input_shape) != 3:
+        raise UsageError(f"{_where(spec)}: model cnn needs pictures, but {info.name} has {info.input_shape[0]} columns. Use model: mlp.")
+    objective = spec.objective or metrics.default_objective(info.task)
+    if objective.metric not in metrics.names(info.task):
+        raise UsageError(
+            f"{_where(spec)}: objective must be a metric of {info.task} tasks, but is {objective.metric!r}. "
+            f"Metrics: {', '.join(metrics.names(info.task))}."
+        )
+    space = (
+        replace(spec.space, measures=partial(_measures, spec.model, info.input_shape, info.outputs))
+        if _needs_measures(spec)
+        else spec.space
+    )
+    settled = replace(spec, objective=objective, space=space)
+    if space.measures is not None and not any(space.allows(space.sample("settle", attempt)) for attempt in range(10_000)):
+        rules = ", ".join(rule.text for rule in (*space.forbid, *space.require))
+        raise UsageError(
+            f"{_where(spec)}: the space must hold a valid configuration for {info.name}, but none of 10,000 draws satisfies {rules}."
+        )
+    return settled
+
+
+def _needs_measures(spec: StudySpec) -> bool:
+    return any("parameters" in rule.names for rule in (*spec.space.forbid, *spec.space.require))
+
+
+def _measures(model: str, inputs: Sequence[int], outputs: int, values: Configuration) -> Mapping[str, Value]:
+    return {"parameters": families.parameter_count(model, values, inputs, outputs)}
+
+
+def _where(spec: StudySpec) -> str:
+    return spec.source or spec.name
