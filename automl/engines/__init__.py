@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
+from automl.errors import DeviceError, UsageError, suggestion
 from automl.events import Orders, Slot, WorkerEvent, WorkerLost
 
+if TYPE_CHECKING:
+    from automl.engines.worker import TrainerFactory
+
 Answer = list[WorkerEvent] | WorkerLost
+ENGINES = ("local", "inline")
 
 
 class Engine(Protocol):
@@ -17,7 +23,8 @@ class Engine(Protocol):
 
     - Every ``send`` to a slot is answered once, by the events of that slot's next ``Trainer.advance`` (an empty list when there
       was nothing to train), and a slot is sent nothing before it has answered.
-    - A worker that dies answers with ``WorkerLost``; a new worker stands in its slot, which can be sent orders at once.
+    - A worker that dies answers with ``WorkerLost``; a new worker stands in its slot, which can be sent orders at once. When it
+      dies between its answer and the next orders, those are answered with ``WorkerLost`` and nobody has seen them.
     - Workers end by themselves when the process that made the engine ends, however it ends.
     """
 
@@ -31,3 +38,33 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """End all workers, whatever they are doing. May be called again."""
+
+
+def make_engine(
+    name: str, *, devices: str = "auto", workers: str = "auto", lanes: int = 1, log_folder: Path, trainer: TrainerFactory | None = None
+) -> Engine:
+    """The engine called ``name`` (``local`` or ``inline``) on the devices that the options ask for; returns at once.
+
+    ``log_folder`` takes the output of the workers. ``trainer`` makes another trainer than the real one, for tests and rehearsals.
+    Raises DeviceError for devices that are not there and numbers that make no sense.
+    """
+    from automl.engines.devices import chosen_devices, place, read_machine, workers_asked
+
+    if name not in ENGINES:
+        raise UsageError(f"--engine: {name!r} is no engine. Engines: {', '.join(ENGINES)}.{suggestion(name, ENGINES)}")
+    machine = read_machine()
+    if name == "local":
+        from automl.engines.local import LocalEngine
+
+        return LocalEngine(place(machine, devices, workers, lanes), log_folder, trainer)
+
+    from automl.engines.inline import InlineEngine
+    from automl.engines.worker import make_real_trainer
+
+    number, chosen = workers_asked(workers) or 1, chosen_devices(machine, devices)
+    if number > 1:
+        raise DeviceError(f"--workers: the engine 'inline' has one worker, but {number} were asked for. Use --engine local for more.")
+    if devices.strip() != "auto" and len(chosen) > 1:
+        raise DeviceError(f"--devices: the engine 'inline' uses one device, but {len(chosen)} were given. Use --engine local for more.")
+    placement = place(machine, chosen[0].name, "1", lanes)[0]
+    return InlineEngine(placement.slot, trainer or make_real_trainer)

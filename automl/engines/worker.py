@@ -1,0 +1,76 @@
+"""What a worker does, wherever it runs: follow orders with one trainer, answer with events, wait for the next orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+
+from automl.errors import AutomlError
+from automl.events import Orders, Started, WorkerEvent
+from automl.training import Trainer
+
+TrainerFactory = Callable[[str, str, int], Trainer]
+"""Makes the trainer of a worker from its device, its name and its number of lanes. Crosses process boundaries by pickle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker's first words: its trainer stands and orders are welcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """No trainer can be made here, and no other process would do better. ``message`` is for the person."""
+
+    message: str
+
+
+def make_real_trainer(device: str, worker: str, lanes: int) -> Trainer:
+    """The trainer that trains."""
+    from automl.training import make_trainer
+
+    return make_trainer(device, worker, lanes)
+
+
+def handle(trainer: Trainer, orders: Orders) -> list[WorkerEvent]:
+    """Follow orders: stop, test, start, then train until something happens. The tests' events come first."""
+    for key in orders.stop:
+        trainer.stop(key)
+    events = [trainer.test(trial) for trial in orders.test]
+    for trial in orders.start:
+        trainer.start(trial)
+    return events + trainer.advance()
+
+
+def serve(connection: Connection, factory: TrainerFactory, place: tuple[str, str, int], known_as: str) -> None:
+    """Serve orders from the connection until its other end is closed.
+
+    ``place`` is what the factory gets; ``known_as`` is the name that the device has outside of this process, where other devices are
+    visible too. An error that is no trial's ``Failed`` ends the worker.
+    """
+    try:
+        trainer = factory(*place)
+    except AutomlError as error:
+        connection.send(Unfit(str(error)))
+        return
+    answer: object = Ready()
+    while _say(connection, answer):
+        try:
+            orders: Orders = connection.recv()
+        except (EOFError, ConnectionError):
+            return
+        answer = [_renamed(event, known_as) for event in handle(trainer, orders)]
+
+
+def _say(connection: Connection, words: object) -> bool:
+    """Whether anybody was there to hear them."""
+    try:
+        connection.send(words)
+    except ConnectionError:
+        return False
+    return True
+
+
+def _renamed(event: WorkerEvent, device: str) -> WorkerEvent:
+    return replace(event, device=device) if isinstance(event, Started) else event
