@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
+from automl import options as methods
+from automl.events import Value
+from automl.families import Setting
+from automl.options import Method
 from automl.study import Study, Trial
 
 
@@ -12,3 +19,62 @@ class Pruner(Protocol):
 
     def prune(self, study: Study, trial: Trial) -> bool:
         """Whether to stop this running trial now. Asked once for each new report of it, which the study already holds."""
+
+
+_MIN_EPOCHS = Setting("min_epochs", "int", None, "epochs that every trial gets; null: a tenth of all, rounded up", low=1)
+_REDUCTION = Setting("reduction_factor", "int", 3, "of so many trials that reach a rung one goes on", low=2)
+
+PRUNERS: Mapping[str, Method] = {
+    method.name: method
+    for method in (
+        Method("none", "every trial trains to its end", "automl.pruners.never:Never"),
+        Method(
+            "median",
+            "stops what is worse than the median of the complete trials at the same epoch",
+            "automl.pruners.median:Median",
+            (_MIN_EPOCHS, Setting("n_startup", "int", 5, "complete trials before the first decision", low=1)),
+        ),
+        Method("asha", "successive halving without waiting", "automl.pruners.asha:Asha", (_MIN_EPOCHS, _REDUCTION)),
+        Method(
+            "hyperband",
+            "several successive halvings, from harsh to lenient, side by side",
+            "automl.pruners.hyperband:Hyperband",
+            (_MIN_EPOCHS, _REDUCTION),
+        ),
+    )
+}
+
+
+def check_pruner(name: str, options: Mapping[str, Value], epochs: int) -> dict[str, Value]:
+    """The options with their defaults. Raises UsageError for names, options and values that cannot be."""
+    method = methods.find("--pruner", "Pruners", name, PRUNERS)
+    settings = tuple(replace(setting, high=epochs) if setting is _MIN_EPOCHS else setting for setting in method.settings)
+    completed = methods.complete("--pruner", replace(method, settings=settings), options)
+    if "min_epochs" in completed and completed["min_epochs"] is None:
+        completed["min_epochs"] = default_min_epochs(epochs)
+    return completed
+
+
+def make_pruner(name: str, options: Mapping[str, Value], epochs: int) -> Pruner:
+    """The pruner of this name for trials of at most ``epochs`` epochs. Raises UsageError as ``check_pruner`` does."""
+    completed = check_pruner(name, options, epochs)
+    rule: Pruner = methods.load(PRUNERS[name])(epochs=epochs, **completed)
+    return Considerate(rule, epochs)
+
+
+def default_min_epochs(epochs: int) -> int:
+    """A tenth of the epochs, rounded up: earlier curves mislead both pruner and strategy."""
+    return max(1, math.ceil(epochs / 10))
+
+
+class Considerate:
+    """A pruner that never stops the baseline, by which every gain is measured, nor a trial that has trained all its epochs anyway."""
+
+    def __init__(self, rule: Pruner, epochs: int) -> None:
+        self._rule = rule
+        self._epochs = epochs
+
+    def prune(self, study: Study, trial: Trial) -> bool:
+        if trial.origin == "baseline" or trial.epochs >= self._epochs:
+            return False
+        return self._rule.prune(study, trial)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from automl.events import Configuration
+from automl import options as methods
+from automl.events import Configuration, Value
+from automl.families import Setting
+from automl.options import Method
+from automl.space import SearchSpace
 from automl.study import Study
 
 
@@ -14,7 +19,8 @@ class Strategy(Protocol):
     A plain function of what has happened (waiting and running trials included) and the study's seed: it keeps no state that a
     restart would lose. Caches that are functions of the events are fine. The laws are in ``tests/contracts/strategy.py``:
 
-    - every suggestion lies in the space and no configuration is suggested that the study knows already;
+    - every suggestion lies in the space and no configuration is suggested that the study knows already (a grid may ask once more for a
+      point whose trial was lost);
     - the same study gives the same suggestions in another process;
     - the n-th trial of a study depends on the study's events, its seed and n.
     """
@@ -24,3 +30,39 @@ class Strategy(Protocol):
 
         Fewer than ``count``: the space is used up.
         """
+
+
+STRATEGIES: Mapping[str, Method] = {
+    method.name: method
+    for method in (
+        Method("grid", "every combination of the grid's points, in an order that spreads", "automl.strategies.grid:Grid"),
+        Method("random", "uniform draws from the space, without repeats", "automl.strategies.uniform:Random"),
+        Method(
+            "bayesian",
+            "a model of good and bad regions (TPE, multivariate and grouped)",
+            "automl.strategies.bayesian:Bayesian",
+            (
+                Setting("n_startup", "int", 10, "trials with a value before the model is used; random draws until then", low=1),
+                Setting("n_candidates", "int", 24, "draws from the model, of which the most promising is taken", low=1),
+            ),
+        ),
+    )
+}
+
+
+def check_strategy(name: str, options: Mapping[str, Value], space: SearchSpace) -> dict[str, Value]:
+    """The options with their defaults. Raises UsageError for what cannot work with this space; loads nothing heavy."""
+    method = methods.find("--strategy", "Strategies", name, STRATEGIES)
+    completed = methods.complete("--strategy", method, options)
+    if name == "grid":
+        from automl.strategies.grid import check
+
+        check(space)
+    return completed
+
+
+def make_strategy(name: str, options: Mapping[str, Value], space: SearchSpace) -> Strategy:
+    """The strategy of this name. Raises UsageError as ``check_strategy`` does."""
+    completed = check_strategy(name, options, space)
+    strategy: Strategy = methods.load(STRATEGIES[name])(space, **completed)
+    return strategy

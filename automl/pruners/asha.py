@@ -1,0 +1,92 @@
+"""Asynchronous successive halving."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from array import array
+from collections.abc import Callable, Sequence
+
+from automl.spec import Objective
+from automl.study import Report, Study, Trial
+
+
+class Asha:
+    """Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934, in its stopping form.
+
+    Rungs are at r_k = min_epochs * eta^k epochs, below the most that a trial trains. A trial that arrives at a rung goes on when it is
+    among the best 1/eta of those that have arrived there so far (itself included), else it is stopped. While fewer than eta have
+    arrived all go on. What counts is the best value up to the rung.
+    """
+
+    def __init__(self, epochs: int, min_epochs: int, reduction_factor: int) -> None:
+        self._rungs = Rungs(rung_epochs(min_epochs, reduction_factor, epochs), reduction_factor)
+
+    def prune(self, study: Study, trial: Trial) -> bool:
+        return self._rungs.stops(study, trial)
+
+
+def best_loss(objective: Objective, reports: Sequence[Report], epoch: int) -> float:
+    """The best value up to ``epoch`` as a loss (less is better); infinite while nothing finite was reported."""
+    losses = (objective.loss(report.value) for report in reports if report.epoch <= epoch and math.isfinite(report.value))
+    return min(losses, default=math.inf)
+
+
+def rung_epochs(first: int, eta: int, epochs: int) -> tuple[int, ...]:
+    """first, first * eta, first * eta^2, ... below ``epochs``."""
+    rungs = []
+    while first < epochs:
+        rungs.append(first)
+        first *= eta
+    return tuple(rungs)
+
+
+class Rungs:
+    """Who has arrived at which rung, with which loss: a function of the study's reports, the same after a replay as after living through it.
+
+    A call costs a look at each trial that has not ended and a bisection for each arrival, however many trials there were. ``belongs``
+    says which trials count, by their number.
+    """
+
+    def __init__(self, epochs: Sequence[int], eta: int) -> None:
+        self._epochs = epochs
+        self._eta = eta
+        self._study: Study | None = None
+        self._ended = 0
+        self._begin_again()
+
+    def stops(self, study: Study, trial: Trial, belongs: Callable[[int], bool] = lambda number: True) -> bool:
+        """Whether the trial has just arrived at a rung and is not among the best 1/eta there."""
+        self._follow(study, belongs)
+        previous = trial.reports[-2].epoch if len(trial.reports) > 1 else 0
+        arrivals = [rung for rung, epoch in enumerate(self._epochs) if previous < epoch <= trial.epochs]
+        if not arrivals:
+            return False
+        rung = arrivals[-1]
+        losses = self._losses[rung]
+        better = bisect.bisect_left(losses, best_loss(study.objective, trial.reports, self._epochs[rung]))
+        return len(losses) >= self._eta and better >= len(losses) // self._eta  # goes on: rank <= |rung| / eta
+
+    def _follow(self, study: Study, belongs: Callable[[int], bool]) -> None:
+        if study is not self._study:
+            self._begin_again()
+            self._study = study
+        for number in itertools.chain(study.ended_order[self._ended :], study.unended):
+            if belongs(number):
+                self._take(study, study.trials[number])
+        for number in study.ended_order[self._ended :]:
+            self._arrived.pop(number, None)
+        self._ended = len(study.ended_order)
+
+    def _take(self, study: Study, trial: Trial) -> None:
+        rung = self._arrived.get(trial.number, 0)
+        while rung < len(self._epochs) and trial.epochs >= self._epochs[rung]:
+            bisect.insort(self._losses[rung], best_loss(study.objective, trial.reports, self._epochs[rung]))
+            rung += 1
+        self._arrived[trial.number] = rung
+
+    def _begin_again(self) -> None:
+        self._losses = [array("d") for _ in self._epochs]
+        self._arrived: dict[int, int] = {}  # of the trials that have not ended: how many rungs
+        self._ended = 0

@@ -1,0 +1,15 @@
+"""No pruning."""
+
+from __future__ import annotations
+
+from automl.study import Study, Trial
+
+
+class Never:
+    """Every trial trains to its end."""
+
+    def __init__(self, epochs: int) -> None:
+        pass
+
+    def prune(self, study: Study, trial: Trial) -> bool:
+        return False

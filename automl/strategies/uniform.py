@@ -1,0 +1,48 @@
+"""Random search."""
+
+from __future__ import annotations
+
+from automl.events import Configuration
+from automl.space import SearchSpace
+from automl.strategies.unvisited import Unvisited, Visited
+from automl.study import Study
+
+_ATTEMPTS = 200
+
+
+class Uniform:
+    """Uniform draws by position: trial n takes the first of its draws that is allowed and was not visited.
+
+    Where most draws fail (a space that is nearly used up, rules that leave little) it takes from what is left, so that a finite space is
+    visited whole, each configuration once.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._unvisited = Unvisited(space)
+
+    def draw(self, number: int, visited: Visited) -> Configuration | None:
+        """The draw of trial ``number``; None when nothing is left."""
+        for attempt in range(_ATTEMPTS):
+            configuration = self._space.sample(visited.study.seed, "random", number, attempt)
+            if self._space.allows(configuration) and configuration not in visited:
+                return configuration
+        return self._unvisited.first(number, visited)
+
+
+class Random:
+    """Source: Bergstra and Bengio, "Random Search for Hyper-Parameter Optimization", JMLR 13 (2012); here without repeats."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._uniform = Uniform(space)
+
+    def suggest(self, study: Study, count: int) -> list[Configuration]:
+        visited = Visited(study)
+        suggestions: list[Configuration] = []
+        for number in range(len(study.trials), len(study.trials) + count):
+            configuration = self._uniform.draw(number, visited)
+            if configuration is None:
+                break
+            visited.add(configuration)
+            suggestions.append(configuration)
+        return suggestions
