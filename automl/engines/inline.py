@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 
 from automl.engines import Answer
 from automl.engines.worker import TrainerFactory, handle, make_real_trainer
@@ -19,7 +20,7 @@ class InlineEngine:
     """
 
     def __init__(self, slot: Slot, factory: TrainerFactory = make_real_trainer) -> None:
-        self.slots = (slot,)
+        self.slots: Sequence[Slot] = (slot,)
         self._factory = factory
         self._trainer: Trainer | None = None
         self._orders: Orders | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 from automl.errors import AutomlError
-from automl.events import Orders, Started, WorkerEvent
+from automl.events import Orders, Slot, Started, WorkerEvent
 from automl.training import Trainer
 
 TrainerFactory = Callable[[str, str, int], Trainer]
@@ -43,16 +43,16 @@ def handle(trainer: Trainer, orders: Orders) -> list[WorkerEvent]:
     return events + trainer.advance()
 
 
-def serve(connection: Connection, factory: TrainerFactory, place: tuple[str, str, int], known_as: str) -> None:
+def serve(connection: Connection, factory: TrainerFactory, slot: Slot, known_as: str) -> None:
     """Serve orders from the connection until its other end is closed.
 
-    ``place`` is what the factory gets; ``known_as`` is the name that the device has outside of this process, where other devices are
-    visible too. An error that is no trial's ``Failed`` ends the worker.
+    ``slot.device`` is what the trainer calls its device; ``known_as`` is the device's name outside of this process, where others
+    are visible too. An error that is no trial's ``Failed`` ends the worker.
     """
     try:
-        trainer = factory(*place)
+        trainer = factory(slot.device, slot.name, slot.lanes)
     except AutomlError as error:
-        connection.send(Unfit(str(error)))
+        _say(connection, Unfit(str(error)))
         return
     answer: object = Ready()
     while _say(connection, answer):

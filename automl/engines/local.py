@@ -1,0 +1,214 @@
+"""The engine that trains in processes of this machine, one worker a process, pinned to its device and kept warm between trials."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_any
+from pathlib import Path
+
+from automl.engines import Answer
+from automl.engines.devices import Placement
+from automl.engines.forkserver import ForkServer, WorkerStart, cause_of_death, last_words
+from automl.engines.worker import Ready, TrainerFactory, Unfit, make_real_trainer
+from automl.errors import AutomlError
+from automl.events import Orders, Slot, WorkerLost
+
+MOST_EARLY_DEATHS = 3
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A process as the driver knows it. ``number`` is the fork server's count of it."""
+
+    connection: Connection
+    number: int
+    is_ready: bool = False
+    has_had_orders: bool = False
+    has_hung_up: bool = False
+
+
+@dataclass(slots=True)
+class _Seat:
+    """A slot and the worker that stands in it now.
+
+    ``orders`` wait here until the worker is ready, so that a worker that dies on its way costs nothing. ``lost`` is a death between
+    an answer and the next orders: it answers those. ``early_deaths`` counts workers in a row that were never ready.
+    """
+
+    placement: Placement
+    worker: _Worker
+    orders: Orders | None = None
+    owes_answer: bool = False
+    lost: WorkerLost | None = None
+    early_deaths: int = 0
+
+
+class LocalEngine:
+    """Workers in processes. The constructor returns at once; they come up in the background while the driver prepares.
+
+    ``log_folder`` takes ``worker-<i>.log`` for each worker (at most 1 MiB) and ``forkserver.log``. ``factory`` makes another trainer
+    than the real one; it is pickled. ``preload`` is what the fork server imports before it forks: nothing that starts CUDA or threads.
+    """
+
+    def __init__(
+        self,
+        placements: Sequence[Placement],
+        log_folder: Path,
+        factory: TrainerFactory | None = None,
+        preload: Sequence[str] | None = None,
+    ) -> None:
+        self.slots: Sequence[Slot] = tuple(placement.slot for placement in placements)
+        self._log_folder = log_folder
+        self._trainer = pickle.dumps(factory or make_real_trainer)
+        self._preload = tuple(preload if preload is not None else ("torch",) if factory is None else ())
+        self._environment = _server_environment(min(placement.threads for placement in placements))
+        self._answers: list[tuple[Slot, Answer]] = []
+        self._hopeless = ""
+        self._is_closed = False
+        self._owner = os.getpid()
+        log_folder.mkdir(parents=True, exist_ok=True)
+        self._server = self._start_server()
+        self._seats = {placement.slot: _Seat(placement, self._start_worker(placement)) for placement in placements}
+        atexit.register(self.close)
+
+    def send(self, slot: Slot, orders: Orders) -> None:
+        """Hand over orders; they wait here while the slot's worker is on its way."""
+        if self._is_closed:
+            raise RuntimeError("the engine is closed")
+        if slot not in self._seats:
+            raise ValueError(f"{slot} is no slot of this engine")
+        seat = self._seats[slot]
+        if seat.owes_answer:
+            raise RuntimeError(f"{slot.name} was sent orders before it has answered the last ones")
+        if seat.lost is not None:
+            self._answers.append((slot, seat.lost))
+            seat.lost = None
+            return
+        seat.owes_answer, seat.orders = True, orders
+        self._transmit(seat)
+
+    def wait(self, timeout_seconds: float | None = None) -> list[tuple[Slot, Answer]]:
+        """The answers that are there, waiting for the first one. Raises AutomlError when no worker can come up at all."""
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while not self._is_closed:
+            if self._hopeless:
+                raise AutomlError(self._hopeless)
+            if self._answers or not any(seat.owes_answer for seat in self._seats.values()):
+                answers, self._answers = self._answers, []
+                return answers
+            by_connection = {seat.worker.connection: seat for seat in self._seats.values() if not seat.worker.has_hung_up}
+            remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+            ready = wait_for_any([*by_connection, self._server.fileno()], remaining)
+            if not ready:
+                return []
+            for connection in ready:
+                if isinstance(connection, Connection):
+                    self._hear(by_connection[connection])
+            if self._server.fileno() in ready:
+                self._take_news()
+        return []
+
+    def close(self) -> None:
+        """End all workers and the fork server, whatever they are doing, within a second."""
+        if self._is_closed or os.getpid() != self._owner:
+            return
+        self._is_closed = True
+        atexit.unregister(self.close)
+        self._server.end()
+        for seat in self._seats.values():
+            seat.worker.connection.close()
+
+    # -- processes ----------------------------------------------------------------------------------------------------
+
+    def _start_server(self) -> ForkServer:
+        return ForkServer(self._preload, self._environment, self._log_folder / "forkserver.log")
+
+    def _start_worker(self, placement: Placement) -> _Worker:
+        environment = {"CUDA_VISIBLE_DEVICES": placement.visible}
+        start = WorkerStart(placement.slot, environment, str(self._log(placement.slot).absolute()), self._trainer)
+        return _Worker(*self._server.fork(start))
+
+    def _log(self, slot: Slot) -> Path:
+        return self._log_folder / f"{slot.name}.log"
+
+    # -- conversation -------------------------------------------------------------------------------------------------
+
+    def _transmit(self, seat: _Seat) -> None:
+        """Pass the seat's orders on, if its worker is ready for them."""
+        if seat.orders is None or not seat.worker.is_ready:
+            return
+        try:
+            seat.worker.connection.send(seat.orders)
+        except ConnectionError:
+            if not seat.worker.has_had_orders:
+                return  # nothing is lost: the next worker gets them
+        seat.worker.has_had_orders, seat.orders = True, None
+
+    def _hear(self, seat: _Seat) -> None:
+        """Take in one thing that a worker says, or that it has hung up."""
+        try:
+            words = seat.worker.connection.recv()
+        except (EOFError, ConnectionError):
+            seat.worker.has_hung_up = True
+            return
+        match words:
+            case Ready():
+                seat.worker.is_ready, seat.early_deaths = True, 0
+                self._transmit(seat)
+            case Unfit(message):
+                self._hopeless = message
+            case _:
+                seat.owes_answer = False
+                self._answers.append((seat.placement.slot, words))
+
+    def _take_news(self) -> None:
+        """Put new workers in the place of those that have ended; put a new fork server in the place of one that has."""
+        ended = self._server.news()
+        if ended is None:
+            why = f"its fork server died: {cause_of_death(self._server.end())}"
+            self._server = self._start_server()
+            for seat in self._seats.values():
+                self._replace(seat, why)
+            return
+        seats = {seat.worker.number: seat for seat in self._seats.values()}
+        for end in ended:
+            if end.number in seats:
+                self._replace(seats[end.number], cause_of_death(end.exit_code))
+
+    def _replace(self, seat: _Seat, why: str) -> None:
+        """A worker has died: hear what it said to the end, tell what was lost with it, start another."""
+        dead, slot = seat.worker, seat.placement.slot
+        while not dead.has_hung_up and dead.connection.poll():
+            self._hear(seat)
+        dead.connection.close()
+        detail = last_words(self._log(slot)) or last_words(self._log_folder / "forkserver.log")
+        if dead.has_had_orders and seat.owes_answer:
+            self._answers.append((slot, WorkerLost(why, detail)))
+            seat.owes_answer, seat.orders = False, None
+        elif dead.has_had_orders:
+            seat.lost = WorkerLost(why, detail)
+        if not dead.is_ready:
+            seat.early_deaths += 1
+        if seat.early_deaths >= MOST_EARLY_DEATHS and not self._hopeless:
+            where, times, log = f"{slot.name} on {slot.device}", MOST_EARLY_DEATHS, self._log(slot)
+            self._hopeless = (
+                f"{where}: must come up before it can train, but died {times} times in a row: {why}. See {log}\n{detail}".strip()
+            )
+        if not self._hopeless:
+            seat.worker = self._start_worker(seat.placement)
+
+
+def _server_environment(threads: int) -> dict[str, str]:
+    """What the fork server and its workers see: all but what is meant for MLflow, and at most ``threads`` threads for arithmetic."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    for name in _THREAD_VARIABLES:
+        given = environment.get(name, "")
+        environment[name] = str(min(threads, int(given)) if given.isdecimal() and int(given) > 0 else threads)
+    return environment
