@@ -32,3 +32,10 @@ class Trainer(Protocol):
 
     def test(self, trial: TrialSpec) -> WorkerEvent:
         """Measure the saved weights of an ended trial on the test split: ``Tested``, or ``Failed``."""
+
+
+def make_trainer(device: str, worker: str, lanes: int = 1) -> Trainer:
+    """The trainer of a worker on this device. Imports torch, which takes about a second."""
+    from automl.training.solo import SoloTrainer
+
+    return SoloTrainer(device, worker, lanes)

@@ -1,0 +1,55 @@
+"""What can be measured of a model: names, directions and tasks. Pure data; ``automl.training.metrics`` computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+CLASSIFICATION = ("binary", "multiclass")
+TASKS = (*CLASSIFICATION, "regression")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that says how good a model is on a split. ``tasks`` are those that it is defined for."""
+
+    name: str
+    maximize: bool
+    tasks: tuple[str, ...]
+    about: str
+
+
+METRICS: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("loss", False, TASKS, "cross entropy; for regression the mean squared error of the standardised target"),
+        Metric("accuracy", True, CLASSIFICATION, "share of samples whose class is predicted"),
+        Metric("balanced_accuracy", True, CLASSIFICATION, "mean of the recalls of all classes"),
+        Metric("precision", True, CLASSIFICATION, "of the positive class; multiclass: mean over the classes"),
+        Metric("recall", True, CLASSIFICATION, "of the positive class; multiclass: mean over the classes"),
+        Metric("f1", True, CLASSIFICATION, "of the positive class; multiclass: mean over the classes"),
+        Metric("roc_auc", True, CLASSIFICATION, "area under the ROC curve; multiclass: mean over one class against the rest"),
+        Metric("mse", False, ("regression",), "mean squared error, in the target's units squared"),
+        Metric("rmse", False, ("regression",), "root of the mean squared error, in the target's units"),
+        Metric("mae", False, ("regression",), "mean absolute error, in the target's units"),
+        Metric("r2", True, ("regression",), "share of the target's variance that is explained"),
+    )
+}
+
+
+def metrics_of(task: str) -> tuple[str, ...]:
+    """The names of all metrics that the task has, in the order in which they are shown."""
+    return tuple(name for name, metric in METRICS.items() if task in metric.tasks)
+
+
+def default_objective(task: str) -> str:
+    """What is searched for where nobody says: accuracy for classification, rmse for regression."""
+    return "accuracy" if task in CLASSIFICATION else "rmse"
+
+
+def reported(task: str, objective: str) -> tuple[str, ...]:
+    """What a trial reports at every epoch: losses, the task's usual metric, and the objective.
+
+    ``train_loss`` is the mean loss over the steps of the epoch as it was trained: with dropout and label smoothing, without penalties.
+    """
+    return tuple(dict.fromkeys(("loss", "train_loss", default_objective(task), objective)))

@@ -1,0 +1,60 @@
+"""What all families build with: activations, normalisation, and the place where dropout goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+
+Drop = Callable[[Tensor, int], Tensor]
+"""Dropout as a trainer gives it to ``forward``: takes hidden units ``[samples, units]`` and the number of their layer."""
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "silu": F.silu,
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+}
+
+
+def keep_all(hidden: Tensor, layer: int) -> Tensor:
+    """No dropout: what ``forward`` does where nobody says otherwise."""
+    return hidden
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all axes but the second, for vectors and pictures alike.
+
+    A batch of one sample has no variance: it is normalised with the running statistics, and leaves them as they are.
+    """
+
+    def __init__(self, units: int, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum, self.epsilon = momentum, epsilon
+        self.weight = nn.Parameter(torch.empty(units))
+        self.bias = nn.Parameter(torch.empty(units))
+        self.register_buffer("running_mean", torch.empty(units))
+        self.register_buffer("running_var", torch.empty(units))
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        training = self.training and len(x) > 1
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, training, self.momentum, self.epsilon)
+
+
+def normalization(kind: str, units: int, *, pictures: bool) -> nn.Module:
+    """The layer for ``none``, ``batch`` or ``layer``; the last takes all channels and pixels of a picture together (one group)."""
+    match kind:
+        case "batch":
+            return BatchNorm(units)
+        case "layer":
+            return nn.GroupNorm(1, units) if pictures else nn.LayerNorm(units)
+        case _:
+            return nn.Identity()

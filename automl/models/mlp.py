@@ -1,0 +1,34 @@
+"""Fully connected networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from automl.events import Value
+from automl.families import layer_values
+from automl.models.layers import ACTIVATIONS, Drop, keep_all, normalization
+
+
+class MLP(nn.Module):
+    """``layers`` times linear, normalisation, activation, dropout; then a linear layer to the outputs."""
+
+    def __init__(self, settings: Mapping[str, Value], inputs: Sequence[int], outputs: int) -> None:
+        super().__init__()
+        units = layer_values(settings, "units", int(settings["layers"] or 0))
+        widths = [math.prod(inputs), *units]
+        self.activation = ACTIVATIONS[str(settings["activation"])]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.norm = nn.ModuleList(normalization(str(settings["normalization"]), b, pictures=False) for b in units)
+        self.output = nn.Linear(widths[-1], outputs)
+
+    def forward(self, x: Tensor, drop: Drop = keep_all) -> Tensor:
+        """``[samples, *inputs]`` to ``[samples, outputs]``: logits, or standardised predictions."""
+        x = x.flatten(1)
+        for layer, (linear, norm) in enumerate(zip(self.hidden, self.norm, strict=True)):
+            x = drop(self.activation(norm(linear(x))), layer)
+        out: Tensor = self.output(x)
+        return out

@@ -1,0 +1,87 @@
+"""What a trial leaves in its folder: weights, a checkpoint while it trains, a log when something went wrong.
+
+Files are written whole or not at all, and read without pickle's powers (``weights_only``).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from automl.events import TrialSpec
+
+
+def trial_folder(trial: TrialSpec) -> Path:
+    """``<study>/trials/<number>``; it exists only when there is something in it."""
+    return Path(trial.job.folder) / "trials" / str(trial.key.trial)
+
+
+def weights_file(trial: TrialSpec) -> Path:
+    """The weights of the best epoch: a plain state dict."""
+    return trial_folder(trial) / _named(trial, "weights", ".pt")
+
+
+def checkpoint_file(trial: TrialSpec) -> Path:
+    """What a trial needs to go on after an interruption."""
+    return trial_folder(trial) / _named(trial, "checkpoint", ".pt")
+
+
+def log_file(trial: TrialSpec) -> Path:
+    """The tracebacks of a trial that failed."""
+    return trial_folder(trial) / _named(trial, "log", ".txt")
+
+
+def _named(trial: TrialSpec, name: str, ending: str) -> str:
+    return f"{name}-{trial.key.replicate}{ending}" if trial.key.replicate else name + ending
+
+
+def save(values: dict[str, Any], file: Path) -> None:
+    """Write tensors and plain values in place of ``file``, if need be with its folder."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        torch.save(values, unfinished)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load(file: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """What ``save`` wrote. Raises whatever torch raises for a file that is not whole."""
+    values: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+    return values
+
+
+def load_or_none(file: Path, device: torch.device) -> dict[str, Any] | None:
+    """What ``save`` wrote, or None where there is nothing that can be read."""
+    try:
+        return load(file, device)
+    except Exception:  # torch raises nearly anything for a torn file; a checkpoint that cannot be read only costs time
+        return None
+
+
+def discard(file: Path) -> None:
+    """Delete a file that may be there, and its folder when that leaves it empty."""
+    if file.exists():
+        file.unlink()
+        if not any(file.parent.iterdir()):
+            file.parent.rmdir()
+
+
+def append_log(trial: TrialSpec, text: str) -> None:
+    """Add to the trial's log; a full disk must not hide the error that is being logged."""
+    try:
+        log_file(trial).parent.mkdir(parents=True, exist_ok=True)
+        with log_file(trial).open("a") as log:
+            log.write(text)
+    except OSError:
+        pass
+
+
+def named_copies(module: torch.nn.Module) -> dict[str, Tensor]:
+    """The state dict of a module on the CPU, each tensor with memory of its own."""
+    return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in module.state_dict().items()}

@@ -1,0 +1,106 @@
+"""Optimisers of one flat vector of weights: torch's own update rules, with their state in plain tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
+from torch.optim.rmsprop import rmsprop
+from torch.optim.sgd import sgd
+
+from automl.events import Value
+
+_EPSILON = 1e-8
+_RMSPROP_DECAY = 0.99
+_FUSED_ON = ("cpu", "cuda")
+
+
+class Optimiser:
+    """Moves ``weights`` in place, one ``step`` a gradient. ``state`` is all that a continuation needs."""
+
+    def __init__(self, settings: Mapping[str, Value], weights: Tensor) -> None:
+        self._weights = weights
+        self._rule = str(settings["optimizer"])
+        self._momentum = float(settings["momentum"] or 0)
+        self._nesterov = bool(settings["nesterov"]) and self._momentum > 0
+        self._betas = float(settings["beta1"] or 0), float(settings["beta2"] or 0)
+        self._decay = float(settings["l2"] or 0)
+        self._fused = weights.device.type in _FUSED_ON
+        # A step count on the CPU costs a copy each step where the fused kernel runs on a GPU.
+        self.state = {"steps": torch.zeros((), device=weights.device if self._fused else "cpu")}
+        if self._rule in ("adam", "adamw"):
+            self.state |= {"first": torch.zeros_like(weights), "second": torch.zeros_like(weights)}
+        elif self._rule == "rmsprop":
+            self.state["second"] = torch.zeros_like(weights)
+        if self._rule in ("sgd", "rmsprop") and self._momentum:
+            self.state["velocity"] = torch.zeros_like(weights)
+
+    @torch.no_grad()
+    def step(self, gradient: Tensor, learning_rate: float) -> None:
+        """One update. L2 is weight decay: added to the gradient, for adamw taken off the weights."""
+        match self._rule:
+            case "adam" | "adamw":
+                self._adam(gradient, learning_rate)
+            case "sgd":
+                self._sgd(gradient, learning_rate)
+            case "rmsprop":
+                self._rmsprop(gradient, learning_rate)
+
+    def _adam(self, gradient: Tensor, learning_rate: float) -> None:
+        """Source: Kingma and Ba (arXiv 1412.6980), algorithm 1; Loshchilov and Hutter (arXiv 1711.05101), algorithm 2."""
+        rule = adam if self._rule == "adam" else adamw
+        rule(
+            [self._weights],
+            [gradient],
+            [self.state["first"]],
+            [self.state["second"]],
+            [],
+            [self.state["steps"]],
+            foreach=False,
+            fused=self._fused,
+            amsgrad=False,
+            beta1=self._betas[0],
+            beta2=self._betas[1],
+            lr=learning_rate,
+            weight_decay=self._decay,
+            eps=_EPSILON,
+            maximize=False,
+        )
+
+    def _sgd(self, gradient: Tensor, learning_rate: float) -> None:
+        """Source: Sutskever et al. (ICML 2013), with the momentum outside of the learning rate as torch has it."""
+        sgd(
+            [self._weights],
+            [gradient],
+            [self.state.get("velocity")],
+            has_sparse_grad=False,
+            foreach=False,
+            fused=self._fused,
+            weight_decay=self._decay,
+            momentum=self._momentum,
+            lr=learning_rate,
+            dampening=0.0,
+            nesterov=self._nesterov,
+            maximize=False,
+        )
+
+    def _rmsprop(self, gradient: Tensor, learning_rate: float) -> None:
+        """Source: Tieleman and Hinton, lecture 6.5 (2012). torch has no fused kernel for it."""
+        rmsprop(
+            [self._weights],
+            [gradient],
+            [self.state["second"]],
+            [],
+            [self.state["velocity"]] if self._momentum else [],
+            [self.state["steps"]],
+            foreach=False,
+            lr=learning_rate,
+            alpha=_RMSPROP_DECAY,
+            eps=_EPSILON,
+            weight_decay=self._decay,
+            momentum=self._momentum,
+            centered=False,
+        )

@@ -1,0 +1,68 @@
+"""The weights of a model as one flat vector: one tensor to update, to clip, to copy and to save."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from automl.models.layers import BatchNorm
+from automl.training.randomness import key_at, uniform
+
+_ALIGNED = 16  # every weight tensor begins at a multiple of so many numbers; what lies between stays 0
+
+
+def initialised(
+    module: nn.Module, seed: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """Give the weights of a model their initial values, on this device, and return all of them and all gradients as flat vectors.
+
+    The model's own weights and gradients are views of the two. Linear and convolutional weights and biases are uniform within
+    1 / sqrt(inputs of a unit), which is torch's default too, each drawn by (name of the layer, unit, input). A normalisation begins
+    as identity.
+    """
+    values, gradients = flattened(module, torch.device(device), dtype)
+    with torch.no_grad():
+        for name, part in module.named_modules():
+            if isinstance(part, nn.Linear | nn.Conv2d):
+                _draw(part, seed, name)
+            elif isinstance(part, BatchNorm | nn.LayerNorm | nn.GroupNorm):
+                part.weight.fill_(1)
+                part.bias.fill_(0)
+            if isinstance(part, BatchNorm):
+                part.running_mean.fill_(0)
+                part.running_var.fill_(1)
+    return values, gradients
+
+
+def flattened(module: nn.Module, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Put the weights of a model, and their gradients, into one zeroed vector each, and its buffers beside them."""
+    parameters = list(module.parameters())
+    starts = [0]
+    for parameter in parameters:
+        starts.append(starts[-1] + math.ceil(parameter.numel() / _ALIGNED) * _ALIGNED)
+    values = torch.zeros(starts[-1], device=device, dtype=dtype)
+    gradients = torch.zeros_like(values)
+    places = {id(parameter): slice(start, start + parameter.numel()) for parameter, start in zip(parameters, starts, strict=False)}
+    for part in module.modules():
+        for name, parameter in part.named_parameters(recurse=False):
+            place = places[id(parameter)]
+            view = nn.Parameter(values[place].view(parameter.shape))
+            view.grad = gradients[place].view(parameter.shape)
+            setattr(part, name, view)
+        for name, buffer in part.named_buffers(recurse=False):
+            setattr(part, name, torch.zeros(buffer.shape, device=device, dtype=dtype))
+    return values, gradients
+
+
+def _draw(part: nn.Linear | nn.Conv2d, seed: int, name: str) -> None:
+    units = part.weight.shape[0]
+    inputs = part.weight[0].numel()
+    device = part.weight.device
+    bound = 1 / math.sqrt(inputs)
+    weight = uniform(key_at(seed, "initial", name, "weight"), units, inputs, device)
+    part.weight.copy_(weight.mul_(2 * bound).sub_(bound).view(part.weight.shape))
+    if part.bias is not None:
+        bias = uniform(key_at(seed, "initial", name, "bias"), units, 1, device)
+        part.bias.copy_(bias.mul_(2 * bound).sub_(bound).view(part.bias.shape))
