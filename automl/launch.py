@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -25,6 +27,10 @@ from automl.spec import StudySpec
 from automl.store import Store, new_identity
 from automl.strategies import make_strategy
 from automl.study import Created, Rested, Resumed, Study
+from automl.summary import best_record
+from automl.tracking import Mirror, StudyHeader, Summary
+
+_MIRROR_SECONDS: Mapping[WhyRested, float] = {"done": 120.0, "time": 120.0, "interrupted": 1.0}  # for the end of the tracking
 
 Watcher = Callable[[Study, Sequence[Slot]], Follower]
 Say = Callable[[str], None]
@@ -57,7 +63,7 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         store = stack.enter_context(_open(plan, spec, info))
         study = store.study(spec.space)
         session = _session(plan, spec, study, store, info)
-        mirror = _mirror(plan, study, info)
+        mirror = _mirror(plan, store, study, info, say)
         if mirror is not None:
             mirror.follow(list(store.events()))
             session.followers.append(mirror.follow)
@@ -66,8 +72,7 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         why = _drive(plan, engine, session)
         if why != "interrupted":
             _crown(plan, engine if why == "done" else None, session)
-        tracking = mirror.finish(study) if mirror is not None else None
-        return Outcome(study, plan.folder, why, info, tracking)
+        return Outcome(study, plan.folder, why, info, _bring_level(mirror, plan, study, why, say))
 
 
 @contextmanager
@@ -212,3 +217,48 @@ def _test(engine: Engine, spec: TrialSpec) -> WorkerEvent:
     if not isinstance(event, Tested):
         raise AutomlError(f"Trial {spec.key.trial} could not be tested: {getattr(event, 'detail', event)}")
     return event
+
+
+def _keep(plan: Plan, session: Session) -> None:
+    """The winner as something to use and to train again: ``best/``."""
+    study = session.study
+    assert study.best is not None
+    write_best(
+        plan.folder,
+        plan.folder / "trials" / str(study.best.number),
+        model=study.spec.model,
+        configuration={**study.space.fixed, **study.best.configuration},
+        data_folder=plan.folder / "data",
+        extra={"study": plan.folder.name, **(best_record(study) or {})},
+    )
+
+
+def _mirror(plan: Plan, store: Store, study: Study, info: DataInfo, say: Say) -> Mirror | None:
+    if plan.tracking_uri is None:
+        return None
+    header = StudyHeader.of(
+        study,
+        name=plan.folder.name,
+        folder=str(plan.folder.absolute()),
+        created=store.created().at,
+        experiment=plan.options.experiment,
+        data_name=info.name,
+        data_sizes=info.sizes,
+        data_fingerprint=info.fingerprint,
+        command=shlex.join(["automl", *sys.argv[1:]]),
+    )
+    return Mirror(plan.tracking_uri, header, say=say)
+
+
+def _bring_level(mirror: Mirror | None, plan: Plan, study: Study, why: WhyRested, say: Say) -> str | None:
+    """Let MLflow have everything, and say what it lacks; where to look."""
+    if mirror is None:
+        return None
+    files = [("study.yaml", plan.folder / "study.yaml"), ("best", plan.folder / "best")]
+    artifacts = {name: path for name, path in files if path.exists()}
+    if plan.spec.source:
+        artifacts["space.yaml"] = Path(plan.spec.source)
+    report = mirror.finish(Summary.of(study, why), artifacts, _MIRROR_SECONDS[why])
+    for problem in report.problems:
+        say(problem)
+    return report.url

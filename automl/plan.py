@@ -13,10 +13,11 @@ from automl.data import DataInfo
 from automl.errors import SpaceError, UsageError, suggestion
 from automl.events import Configuration, Value
 from automl.folders import space_file, study_folder
-from automl.pruners import make_pruner
+from automl.pruners import check_pruner
 from automl.space import Parameter
-from automl.spec import DataSpec, StudySpec
-from automl.strategies import make_strategy
+from automl.spec import DataSpec, Objective, StudySpec
+from automl.strategies import check_strategy
+from automl.tracking import OFF, redacted, resolve_uri
 
 SMALL_PICTURE = 16  # pixels a side, up to which the space for small pictures fits
 
@@ -59,24 +60,24 @@ class Plan:
     @property
     def shown_uri(self) -> str:
         """The tracking URI as it may be shown: without credentials."""
-        return redact(self.tracking_uri) if self.tracking_uri else "off"
+        return redacted(self.tracking_uri) if self.tracking_uri else "off"
 
 
 def plan(options: RunOptions) -> Plan:
     """Check everything that can be checked before anything starts. Raises the errors of ``automl.errors``."""
     spec = specify(options)
     folder = study_folder(options.study or default_name(spec, options))
-    make_strategy(spec.settings.strategy, spec.settings.strategy_options, spec.space)
-    make_pruner(spec.settings.pruner, spec.settings.pruner_options, spec.epochs)
+    check_strategy(spec.settings.strategy, spec.settings.strategy_options, spec.space)
+    check_pruner(spec.settings.pruner, spec.settings.pruner_options, spec.epochs)
     enqueued = read_configurations(Path(options.enqueue), spec) if options.enqueue else ()
-    uri = _tracking_uri(options)
+    uri = resolve_uri(options.mlflow, os.environ)
     continues = (folder / "study.db").is_file()
     if not continues and len(enqueued) + (spec.baseline is not None) > spec.settings.trials:
         raise UsageError(
             f"--trials: must leave room for the {len(enqueued)} enqueued configurations and the baseline, but is "
             f"{spec.settings.trials}. Give at least --trials {len(enqueued) + (spec.baseline is not None)}."
         )
-    return Plan(spec, folder, options, enqueued, uri, continues)
+    return Plan(spec, folder, options, enqueued, None if uri == OFF else uri, continues)
 
 
 def specify(options: RunOptions) -> StudySpec:
@@ -167,7 +168,8 @@ def read_configurations(path: Path, spec: StudySpec) -> tuple[Configuration, ...
     problems = [problem for number, entry in enumerate(entries, 1) for problem in _problems(f"{path}: configuration {number}", entry, spec)]
     if problems:
         raise SpaceError(problems)
-    return tuple(entries)
+    fixed = spec.space.fixed
+    return tuple({name: value for name, value in entry.items() if name not in fixed or fixed[name] != value} for entry in entries)
 
 
 def _problems(where: str, configuration: Mapping[str, Value], spec: StudySpec) -> Iterator[str]:
@@ -193,14 +195,9 @@ def _active(spec: StudySpec, configuration: Mapping[str, Value]) -> list[str]:
     return list(spec.space.configure(choose))
 
 
-def _tracking_uri(options: RunOptions) -> str | None:
-    from automl.tracking import resolve_uri
-
-    return resolve_uri(options.mlflow, os.environ)
-
-
 def _words(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)).rstrip(".").lower()
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (words[:1].lower() + words[1:]).rstrip(".")
 
 
 def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
@@ -210,11 +207,12 @@ def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
     """
     if spec.model == "cnn" and len(info.input_shape) != 3:
         raise UsageError(f"{_where(spec)}: model cnn needs pictures, but {info.name} has {info.input_shape[0]} columns. Use model: mlp.")
-    objective = spec.objective or metrics.default_objective(info.task)
-    if objective.metric not in metrics.names(info.task):
+    default = metrics.default_objective(info.task)
+    objective = spec.objective or Objective(default, metrics.METRICS[default].maximize)
+    if objective.metric not in metrics.metrics_of(info.task):
         raise UsageError(
             f"{_where(spec)}: objective must be a metric of {info.task} tasks, but is {objective.metric!r}. "
-            f"Metrics: {', '.join(metrics.names(info.task))}."
+            f"Metrics: {', '.join(metrics.metrics_of(info.task))}."
         )
     space = (
         replace(spec.space, measures=partial(_measures, spec.model, info.input_shape, info.outputs))

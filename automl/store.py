@@ -131,7 +131,9 @@ class Store:
             raise StudyError(f"{path}: must be a study's events, but {_words(error)}. Restore it from a copy.") from None
 
     def _event(self, at: float, kind: str, trial: int | None, replicate: int | None, body: list[Any]) -> Event:
-        arguments = dict(zip(_FIELDS[kind], body, strict=False))
+        if kind not in _KINDS:
+            raise ValueError(f"it holds an event of kind {kind!r}")
+        arguments = dict(zip(_FIELDS[kind], body, strict=True))
         if kind == "Created":
             self._identity = arguments["identity"]
         if kind in _KEYED:
@@ -238,4 +240,5 @@ def _take_lock(folder: Path) -> int:
 
 
 def _words(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)).rstrip(".").lower()
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (words[:1].lower() + words[1:]).rstrip(".")

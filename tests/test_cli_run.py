@@ -1,0 +1,267 @@
+"""The command line as a person meets it: real processes, real training, real signals, real mistakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SPACE = """\
+name: small
+data: digits
+model: mlp
+epochs: {epochs}
+space:
+  units:         {{type: int, low: 8, high: 64, log: true, grid: 3}}
+  learning_rate: {{type: float, low: 1e-3, high: 1e-1, log: true, grid: 3}}
+baseline: {{units: 16, learning_rate: 0.001}}
+study: {{strategy: random, pruner: none, trials: 4}}
+"""
+
+
+class Shell:
+    """A folder of its own in which the command is run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+        self.environment.pop("MLFLOW_TRACKING_URI", None)
+        (folder / "small.yaml").write_text(SPACE.format(epochs=3))
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "automl", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, code: int = 0) -> tuple[str, str]:
+        """Its stdout and stderr, after a check of the exit code."""
+        with self.start(*arguments) as process:
+            out, err = process.communicate(timeout=240)
+        assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
+        assert "Traceback" not in err
+        return out, err
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run(*arguments, "--json")[0])
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+def plain(trials: list[Mapping[str, Any]]) -> list[Any]:
+    """What of `trials --json` is no time and no place."""
+    return [(t["number"], t["state"], t["parameters"], t["objective"], t["epochs"], t["metrics"]) for t in trials]
+
+
+def test_a_run_leaves_a_finished_study_that_the_other_commands_can_tell_of(shell: Shell) -> None:
+    outcome = shell.json("run", "small.yaml", "--mlflow", "off", "--workers", "2")
+    assert (outcome["why"], outcome["study"], outcome["state"], outcome["counts"]) == ("done", "small-random", "done", {"complete": 4})
+    status = shell.json("status", "small-random")
+    assert set(status) == {"study", "state", "strategy", "pruner", "seed", "counts", "asked", "best", "baseline"}
+    assert (status["state"], status["asked"], status["strategy"], status["seed"]) == ("done", 4, "random", 0)
+    trials = shell.json("trials", "small-random")
+    fields = ["number", "state", "parameters", "objective", "metrics", "epochs", "seconds", "device", "started", "ended", "reason"]
+    assert [list(trial) for trial in trials] == [fields] * 4
+    assert trials[0]["parameters"] == {"units": 16, "learning_rate": 0.001}
+    best = shell.json("best", "small-random")
+    assert set(best) == {"number", "parameters", "objective", "epoch", "test", "gain", "interval", "replicates"}
+    assert best["objective"] == max(trial["objective"] for trial in trials)
+    assert best["gain"] == pytest.approx(best["objective"] - trials[0]["objective"])
+    assert 0.5 < best["test"]["accuracy"] <= 1
+    left = {path.name for path in (shell.folder / "studies" / "small-random").iterdir()}
+    assert {"study.db", "study.yaml", "best"} <= left
+    words, _ = shell.run("best", "small-random")
+    assert f"Trial {best['number']} won after 4 trials." in words
+
+
+def test_the_same_command_again_continues_to_the_same_total_and_a_larger_one_goes_on(shell: Shell) -> None:
+    command = ("run", "small.yaml", "--mlflow", "off", "--engine", "inline")
+    shell.run(*command, "--trials", "2")
+    two = shell.json("trials", "small-random")
+    shell.run(*command, "--trials", "2")
+    assert shell.json("trials", "small-random") == two
+    shell.run(*command, "--trials", "4")
+    four = shell.json("trials", "small-random")
+    assert four[:2] == two
+    shell.run(*command, "--trials", "4", "--study", "whole")
+    assert plain(shell.json("trials", "whole")) == plain(four)
+
+
+def test_a_killed_driver_continues_to_exactly_the_asked_number(shell: Shell) -> None:
+    (shell.folder / "small.yaml").write_text(SPACE.format(epochs=8))
+    command = ("run", "small.yaml", "--mlflow", "off", "--trials", "8", "--workers", "1")
+    shell.run(*command, "--study", "whole")
+    for ended in (1, 3, 5):
+        process = shell.start(*command)
+        _wait_for_trials(shell, "small-random", ended, process)
+        process.kill()
+        process.communicate()
+    shell.run(*command)
+    trials = shell.json("trials", "small-random")
+    assert plain(trials) == plain(shell.json("trials", "whole"))
+    assert len({json.dumps(trial["parameters"], sort_keys=True) for trial in trials}) == 8
+    assert shell.json("status", "small-random")["counts"] == {"complete": 8}
+
+
+def _wait_for_trials(shell: Shell, study: str, count: int, process: subprocess.Popen[str]) -> None:
+    from automl.store import Store
+
+    deadline = time.monotonic() + 60
+    folder = shell.folder / "studies" / study
+    while time.monotonic() < deadline and process.poll() is None:
+        if (folder / "study.db").exists():
+            with Store.read_only(folder) as store:
+                if store.study().ended >= count:
+                    return
+        time.sleep(0.02)
+    raise AssertionError(f"{count} trials did not end in time: {process.poll()}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_stops_within_moments_keeps_everything_and_says_how_to_continue(shell: Shell, number: signal.Signals) -> None:
+    (shell.folder / "small.yaml").write_text(SPACE.format(epochs=40))
+    command = ("run", "small.yaml", "--mlflow", "off", "--trials", "6", "--workers", "1")
+    process = shell.start(*command)
+    _wait_for_trials(shell, "small-random", 1, process)
+    os.killpg(process.pid, number)  # as a terminal does: the workers hear it too
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.endswith(
+        "Interrupted. Everything so far is kept; to continue:\n  automl run small.yaml --mlflow off --trials 6 --workers 1\n"
+    )
+    assert "Traceback" not in err
+    status = shell.json("status", "small-random")
+    assert status["state"] == "interrupted"
+    shell.run(*command)
+    shell.run(*command, "--study", "whole")
+    assert plain(shell.json("trials", "small-random")) == plain(shell.json("trials", "whole"))
+
+
+def test_own_configurations_are_trained_first_and_once(shell: Shell) -> None:
+    (shell.folder / "mine.yaml").write_text("- {units: 20, learning_rate: 0.02}\n- {units: 16, learning_rate: 0.001}\n")
+    shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--enqueue", "mine.yaml")
+    trials = shell.json("trials", "small-random")
+    assert [trial["parameters"] for trial in trials[:2]] == [{"units": 16, "learning_rate": 0.001}, {"units": 20, "learning_rate": 0.02}]
+    assert len(trials) == 4
+
+
+def test_the_winner_can_be_enqueued_as_it_was_kept(shell: Shell) -> None:
+    shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline")
+    winner = shell.json("best", "small-random")["parameters"]
+    config = "studies/small-random/best/config.yaml"
+    shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--study", "again", "--enqueue", config, "--trials", "2")
+    assert winner in [trial["parameters"] for trial in shell.json("trials", "again")]
+
+
+def test_a_changed_space_is_refused_with_the_difference(shell: Shell) -> None:
+    command = ("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--trials", "1")
+    shell.run(*command)
+    text = SPACE.format(epochs=3).replace("high: 1e-1", "high: 1")
+    (shell.folder / "small.yaml").write_text(text)
+    _, err = shell.run(*command, code=2)
+    assert err.splitlines()[-1] == (
+        "studies/small-random holds a study of another space (learning_rate.high was 0.1, now 1.0). Use --study NAME for a new one."
+    )
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(shell: Shell) -> None:
+    record = shell.json("run", "small.yaml", "--dry-run", "--trials", "7", "--time", "90s")
+    assert (record["trials"], record["time_seconds"], record["strategy"], record["continues"]) == (7, 90.0, "random", False)
+    assert record["study"] == "studies/small-random"
+    assert not (shell.folder / "studies").exists()
+
+
+def test_a_table_without_a_space_gets_a_shipped_one(shell: Shell) -> None:
+    rows = "\n".join(f"{x % 7},{x % 5},{'abc'[x % 3]},{3.0 * (x % 7) - (x % 5) + 0.1 * (x % 11)}" for x in range(200))
+    (shell.folder / "houses.csv").write_text(f"area,rooms,kind,price\n{rows}\n")
+    command = ("run", "--data", "houses.csv", "--target", "price", "--trials", "2", "--epochs", "2", "--mlflow", "off")
+    shell.run(*command)
+    record = shell.json("best", "houses-bayesian")
+    assert set(record["test"]) >= {"rmse", "mae", "r2"}
+
+
+MISTAKES = [
+    (("run",), "run: needs a search space or data, but neither was given. Try `automl run digits_mlp`, or --data FILE --target COLUMN."),
+    (("run", "nothing.yaml"), "nothing.yaml: must be a file that can be read, but there is no such file."),
+    (("run", "digits_mpl"), "digits_mpl: there is no such file and no such shipped space. Shipped: {shipped}. Did you mean 'digits_mlp'?"),
+    (("run", "small.yaml", "--trials", "0"), "--trials: must be a whole number of at least 1, but is 0."),
+    (("run", "small.yaml", "--epochs", "-3"), "--epochs: must be a whole number of at least 1, but is -3."),
+    (
+        ("run", "small.yaml", "--strategy", "bayesain"),
+        "--strategy: 'bayesain' is not a strategy. Strategies: grid, random, bayesian. Did you mean 'bayesian'?",
+    ),
+    (
+        ("run", "small.yaml", "--enqueue", "none.yaml"),
+        "--enqueue: none.yaml must be a readable file, but no such file or directory.",
+    ),
+    (("status", "nothing"), "studies/nothing: there must be a study here, but there is no study.db. `automl run` makes one."),
+    (("runn",), "Error: 'runn' is not a command. Commands: run, status, trials, best, space, devices. Did you mean 'run'?"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[" ".join(arguments) for arguments, _ in MISTAKES])
+def test_mistakes_are_answered_with_a_sentence_and_start_nothing(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
+    from automl.folders import shipped_spaces
+
+    out, err = shell.run(*arguments, code=2)
+    assert out == ""
+    assert err.splitlines()[-1] == message.format(shipped=", ".join(shipped_spaces()))
+    assert not (shell.folder / "studies").exists()
+
+
+def test_data_that_do_not_fit_leave_no_study_behind(shell: Shell) -> None:
+    (shell.folder / "data.csv").write_text("area,rooms,price\n1,2,3\n4,5,6\n")
+    _, err = shell.run("run", "--data", "data.csv", "--target", "prise", "--mlflow", "off", code=2)
+    assert err.splitlines()[-1] == "data.csv: column 'prise' is not there. Columns: area, rooms, price. Did you mean 'price'?"
+    assert not (shell.folder / "studies").exists()
+    _, err = shell.run("run", "small.yaml", "--data", "wine", "--mlflow", "off", "--trials", "1", "--strategy", "grid", code=0)
+
+
+def test_a_model_for_pictures_is_refused_for_a_table(shell: Shell) -> None:
+    (shell.folder / "small.yaml").write_text(SPACE.format(epochs=1).replace("model: mlp", "model: cnn").replace("units", "dense_units"))
+    _, err = shell.run("run", "small.yaml", "--data", "wine", "--mlflow", "off", code=2)
+    assert err.splitlines()[-1] == "small.yaml: model cnn needs pictures, but wine has 13 columns. Use model: mlp."
+    assert not list(shell.folder.glob("studies/*/study.db"))
+
+
+def test_without_a_terminal_there_is_a_line_for_every_trial_and_no_animation(shell: Shell) -> None:
+    _, err = shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline")
+    lines = [line for line in err.splitlines() if line.startswith("[")]
+    assert [line.split("]")[0] for line in lines] == ["[1/4", "[2/4", "[3/4", "[4/4"]
+    assert "\x1b" not in err
+
+
+def test_help_is_there_for_every_command(shell: Shell) -> None:
+    from automl.cli import COMMANDS
+
+    for name in COMMANDS:
+        out, _ = shell.run(name, "--help")
+        assert out.startswith(f"Usage: automl {name}") or out.startswith(f"Usage: python -m automl {name}")
+
+
+def test_the_short_help_of_every_command_is_the_one_in_the_list() -> None:
+    import click
+
+    from automl.cli import COMMANDS, automl
+
+    context = click.Context(automl)
+    for name, (_, about) in COMMANDS.items():
+        command = automl.get_command(context, name)
+        assert command is not None
+        assert about.endswith(".")

@@ -1,0 +1,179 @@
+"""The laws of the loop: totals are met, nothing is repeated, nothing is lost, and a study can be cut anywhere."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from automl.driver import drive, tidy
+from automl.engines.inline import InlineEngine
+from automl.errors import AutomlError
+from automl.events import Slot, TrialKey
+from automl.study import Rested, Study
+from automl.training.simulated import Fault, Rehearsal
+from contracts.driving import Rehearsed, numbers
+
+
+def keys(study: Study) -> list[object]:
+    return [study.space.key(trial.configuration) for trial in study.trials]
+
+
+@pytest.mark.parametrize("strategy", ["random", "grid", "bayesian"])
+@pytest.mark.parametrize("pruner", ["none", "asha"])
+def test_a_study_ends_with_the_total_that_was_asked_for_and_repeats_nothing(tmp_path: Path, strategy: str, pruner: str) -> None:
+    study, why = Rehearsed(tmp_path / "s", trials=14, strategy=strategy, pruner=pruner).drive()
+    assert why == "done"
+    assert study.ended == len(study.trials) == 14
+    assert len(set(keys(study))) == 14
+    assert not study.unended
+    assert {trial.state for trial in study.trials} <= {"complete", "pruned"}
+
+
+def test_the_baseline_is_trial_0_and_is_never_pruned(tmp_path: Path) -> None:
+    study, _ = Rehearsed(tmp_path / "s", trials=20, pruner="asha").drive()
+    assert study.baseline is not None
+    assert (study.baseline.number, study.baseline.state, study.baseline.in_space) == (0, "complete", False)
+    assert study.gain == pytest.approx(study.best.objective - study.baseline.objective)  # type: ignore[union-attr,operator]
+
+
+def test_a_file_without_baseline_has_no_baseline_trial_and_no_gain(tmp_path: Path) -> None:
+    study, _ = Rehearsed(tmp_path / "s", baseline=None).drive()
+    assert (study.baseline, study.gain, study.trials[0].origin) == (None, None, "strategy")
+
+
+def test_a_larger_total_continues_and_the_same_total_does_nothing(tmp_path: Path) -> None:
+    rehearsed = Rehearsed(tmp_path / "s", trials=5)
+    first, _ = rehearsed.drive()
+    again, why = rehearsed.drive()
+    assert (numbers(again), why) == (numbers(first), "done")
+    more, _ = rehearsed.but(trials=9).drive()
+    assert numbers(more)[:5] == numbers(first)
+    assert more.ended == 9
+
+
+@pytest.mark.parametrize("strategy", ["random", "grid", "bayesian"])
+@pytest.mark.parametrize("pruner", ["asha", "median"])
+def test_a_study_cut_anywhere_continues_to_the_numbers_of_the_uninterrupted_one(tmp_path: Path, strategy: str, pruner: str) -> None:
+    whole, _ = Rehearsed(tmp_path / "whole", strategy=strategy, pruner=pruner).drive()
+    for cut in (1, 2, 3, 8, 21, 34):
+        rehearsed = Rehearsed(tmp_path / f"cut{cut}", strategy=strategy, pruner=pruner)
+        _, why = rehearsed.drive(stop_after=cut)
+        assert why == "interrupted"
+        rehearsed.drive(stop_after=cut)
+        study, why = rehearsed.drive()
+        assert why == "done"
+        assert numbers(study) == numbers(whole)
+
+
+def test_many_lanes_and_slots_meet_the_total_exactly(tmp_path: Path) -> None:
+    """Whatever the number of lanes, no trial too many is started."""
+    for lanes in (1, 3, 16):
+        rehearsed = Rehearsed(tmp_path / f"lanes{lanes}", trials=10, pruner="asha")
+        study, _ = rehearsed.drive(InlineEngine(Slot(0, "cpu", lanes, "cpu"), Rehearsal()))
+        assert study.ended == len(study.trials) == 10
+
+
+def test_a_used_up_space_ends_the_study_before_its_total(tmp_path: Path) -> None:
+    rehearsed = Rehearsed(tmp_path / "s", trials=500, strategy="grid", epochs=1)
+    study, why = rehearsed.drive()
+    assert why == "done"
+    assert study.ended == 1 + 4 * 3 * (1 + 2)  # the baseline is no point of the grid: it has an l2 of its own
+
+
+def test_failures_and_divergence_end_only_their_own_trial(tmp_path: Path) -> None:
+    faults = {2: Fault("raise", 2), 4: Fault("diverge", 3), 6: Fault("out_of_memory")}
+    study, _ = Rehearsed(tmp_path / "s", rehearsal=Rehearsal(faults)).drive()
+    states = {trial.number: trial.state for trial in study.trials if trial.state != "complete"}
+    assert states == {2: "failed", 4: "diverged", 6: "out_of_memory"}
+    assert study.ended == 12
+    assert study.trials[4].reason == "the loss became NaN or infinite in epoch 3"
+
+
+def test_a_trial_whose_worker_dies_is_tried_once_more_and_then_lost(tmp_path: Path) -> None:
+    faults = {2: Fault("crash", 2, times=1), 5: Fault("crash", 1)}
+    study, _ = Rehearsed(tmp_path / "s", rehearsal=Rehearsal(faults)).drive()
+    assert (study.trials[2].state, study.trials[2].losses) == ("complete", 1)
+    assert (study.trials[5].state, study.trials[5].losses) == ("lost", 2)
+    assert "the rehearsal asked for a crash" in study.trials[5].reason
+    assert study.ended == 12
+
+
+def test_a_retried_trial_has_the_numbers_of_an_untroubled_one(tmp_path: Path) -> None:
+    calm, _ = Rehearsed(tmp_path / "calm").drive()
+    shaken, _ = Rehearsed(tmp_path / "shaken", rehearsal=Rehearsal({3: Fault("crash", 4, times=1)})).drive()
+    assert numbers(shaken) == numbers(calm)
+
+
+def test_a_study_in_which_every_trial_fails_stops_early_and_shows_why(tmp_path: Path) -> None:
+    faults = {number: Fault("raise") for number in range(12)}
+    log = f"{tmp_path / 's'}/trials/2/log.txt"
+    message = f"The first 3 trials all failed, so the study stops. Log: {log}\nRuntimeError: the rehearsal asked for an error in epoch 1"
+    with pytest.raises(AutomlError, match=f"^{re.escape(message)}$"):
+        Rehearsed(tmp_path / "s", rehearsal=Rehearsal(faults)).drive()
+
+
+def test_the_end_of_the_time_puts_running_trials_back(tmp_path: Path) -> None:
+    rehearsed = Rehearsed(tmp_path / "s")
+    with rehearsed.open() as store:
+        session = rehearsed.session(store)
+        session.time_left = 0.0
+        assert drive(rehearsed.engine(), [session]) == "time"
+        session.record([Rested(time.time(), "time", 1.0)])
+        assert session.study.counts.get("running", 0) == 0
+    study, _ = rehearsed.drive()
+    assert study.ended == 12
+
+
+def test_studies_that_share_a_worker_have_the_numbers_that_they_have_alone(tmp_path: Path) -> None:
+    """What a comparison relies on: interleaving changes the order of work and nothing else."""
+    alone = [Rehearsed(tmp_path / f"alone{seed}", seed=seed, pruner="median", trials=8) for seed in (1, 2, 3)]
+    expected = [numbers(rehearsed.drive()[0]) for rehearsed in alone]
+    together = [Rehearsed(tmp_path / f"together{seed}", seed=seed, pruner="median", trials=8) for seed in (1, 2, 3)]
+    stores = [rehearsed.open() for rehearsed in together]
+    sessions = [rehearsed.session(store) for rehearsed, store in zip(together, stores, strict=True)]
+    assert drive(together[0].engine(), sessions) == "done"
+    assert [numbers(session.study) for session in sessions] == expected
+    for store in stores:
+        store.close()
+
+
+def test_weights_are_kept_for_leaders_and_unended_trials_only(tmp_path: Path) -> None:
+    study, _ = Rehearsed(tmp_path / "s").drive()
+    for trial in study.trials:
+        folder = tmp_path / "s" / "trials" / str(trial.number)
+        folder.mkdir(parents=True)
+        (folder / "weights.pt").touch()
+        (folder / "checkpoint.pt").touch()
+    not_ended = tmp_path / "s" / "trials" / "99"
+    not_ended.mkdir()
+    (not_ended / "checkpoint.pt").touch()
+    tidy(study, tmp_path / "s")
+    left = {str(path.relative_to(tmp_path / "s" / "trials")) for path in (tmp_path / "s").glob("trials/*/*.pt")}
+    assert left == {f"{number}/weights.pt" for number in study.leaders} | {"99/checkpoint.pt"}
+    best = sorted((trial.objective for trial in study.trials if trial.objective is not None), reverse=True)[:3]
+    assert [study.trials[number].objective for number in study.leaders] == best
+
+
+def test_events_are_told_to_followers_after_they_were_written(tmp_path: Path) -> None:
+    rehearsed, seen = Rehearsed(tmp_path / "s", trials=4), []
+    with rehearsed.open() as store:
+        session = rehearsed.session(store)
+
+        def follow(events: object) -> None:
+            assert list(store.events())[-len(events) :] == list(events)  # type: ignore[arg-type,call-overload]
+            seen.extend(events)  # type: ignore[arg-type]
+
+        session.followers.append(follow)
+        drive(rehearsed.engine(), [session])
+        positions = [position for position, _ in seen]
+        assert positions == list(range(positions[0], positions[0] + len(positions)))
+
+
+def test_seeds_differ_by_study_seed_trial_and_replicate(tmp_path: Path) -> None:
+    with Rehearsed(tmp_path / "a", seed=0).open() as a, Rehearsed(tmp_path / "b", seed=1).open() as b:
+        studies = [a.study(), b.study()]
+        seeds = {study.trial_seed(TrialKey("x", trial, replicate)) for study in studies for trial in range(20) for replicate in range(3)}
+    assert len(seeds) == 120

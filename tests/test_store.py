@@ -1,0 +1,167 @@
+"""study.db survives what happens to files, and says in a sentence what it cannot survive."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from automl.errors import StudyError
+from automl.store import FORMAT, Store, is_being_driven
+from contracts.driving import Rehearsed, numbers
+
+
+@pytest.fixture
+def played(tmp_path: Path) -> Path:
+    Rehearsed(tmp_path / "s", trials=5).drive()
+    return tmp_path / "s"
+
+
+def message_of(error: pytest.ExceptionInfo[StudyError]) -> str:
+    return str(error.value)
+
+
+def test_events_come_back_as_they_were_written(played: Path) -> None:
+    with Store.read_only(played) as store:
+        events = list(store.events())
+    with Store.open(played) as store:
+        written = store.append([event for _, event in events[1:]])
+        assert [event for _, event in store.events()][len(events) :] == [event for _, event in written]
+        assert [event for _, event in written] == [event for _, event in events[1:]]
+
+
+def test_a_second_driver_is_told_so_and_leaves(played: Path) -> None:
+    with Store.open(played):
+        assert is_being_driven(played)
+        with pytest.raises(StudyError) as error:
+            Store.open(played)
+        assert message_of(error) == (
+            f"{played}: another automl (process {os.getpid()}) is at work on this study. Wait for it, or use --study NAME for a new one."
+        )
+    assert not is_being_driven(played)
+
+
+def test_the_lock_of_a_killed_driver_is_gone_with_it(played: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from automl.store import Store
+store = Store.open(Path({str(played)!r}))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code], check=False)
+    assert not is_being_driven(played)
+    Store.open(played).close()
+
+
+def test_a_killed_writer_leaves_whole_commits(tmp_path: Path) -> None:
+    """Killed in the middle of appending: every commit is there whole or not at all, and the study goes on."""
+    folder = tmp_path / "s"
+    rehearsed = Rehearsed(folder, trials=5)
+    rehearsed.drive()
+    code = f"""
+import os, signal, threading
+from pathlib import Path
+from automl.store import Store
+from automl.study import Resumed
+store = Store.open(Path({str(folder)!r}))
+print("ready", flush=True)
+while True:
+    store.append([Resumed(1.0, 5), Resumed(2.0, 5), Resumed(3.0, 5)])
+"""
+    with Store.read_only(folder) as store:
+        before = len(list(store.events()))
+    for _ in range(3):
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            writer.kill()
+        with Store.read_only(folder) as store:
+            after = len(list(store.events()))
+        assert (after - before) % 3 == 0
+    assert numbers(rehearsed.drive()[0]) == numbers(Rehearsed(tmp_path / "other", trials=5).drive()[0])
+
+
+def test_every_truncation_of_the_log_is_survived(tmp_path: Path) -> None:
+    """A torn write-ahead log loses its last commits and nothing else."""
+    folder = tmp_path / "s"
+    rehearsed = Rehearsed(folder, trials=3, epochs=2)
+    store = rehearsed.open()
+    session = rehearsed.session(store)
+    from automl.driver import drive
+
+    drive(rehearsed.engine(), [session])
+    whole = (folder / "study.db-wal").read_bytes()
+    expected = numbers(session.study)
+    for number, size in enumerate(range(0, len(whole) + 1, max(1, len(whole) // 40))):
+        torn = tmp_path / f"torn{number}"
+        torn.mkdir()
+        shutil.copy(folder / "study.db", torn / "study.db")
+        (torn / "study.db-wal").write_bytes(whole[:size])
+        study, why = rehearsed.but(folder=torn).drive()
+        assert why == "done"
+        assert numbers(study) == expected
+    store.close()
+
+
+def test_what_is_no_study_is_answered_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StudyError) as error:
+        Store.open(tmp_path / "x")
+    assert message_of(error) == f"{tmp_path / 'x'}: there must be a study here, but there is no study.db. `automl run` makes one."
+
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "study.db").write_text("this is a text and no database" * 100)
+    with pytest.raises(StudyError) as error:
+        Store.open(tmp_path / "text")
+    path = tmp_path / "text" / "study.db"
+    assert message_of(error) == f"{path}: must be a study's events, but file is not a database. Restore it from a copy."
+
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "study.db").touch()
+    with pytest.raises(StudyError) as error:
+        Store.open(tmp_path / "empty")
+    path = tmp_path / "empty" / "study.db"
+    assert message_of(error) == f"{path}: must be a study's events, but holds no table of them. Restore it from a copy."
+
+
+def test_another_format_is_refused(played: Path) -> None:
+    connection = sqlite3.connect(played / "study.db")
+    connection.execute("pragma user_version = 99")
+    connection.close()
+    path = played / "study.db"
+    expected = f"{path}: must have format {FORMAT}, but has format 99. Use the version of automl that made it."
+    with pytest.raises(StudyError, match=f"^{re.escape(expected)}$"):
+        Store.open(played)
+
+
+def test_unknown_events_are_refused_and_not_skipped(played: Path) -> None:
+    connection = sqlite3.connect(played / "study.db")
+    with connection:
+        connection.execute("insert into events (at, kind, trial, replicate, body) values (1.0, 'Celebrated', 0, 0, '[]')")
+    connection.close()
+    with Store.read_only(played) as store:
+        expected = f"{played / 'study.db'}: must be a study's events, but it holds an event of kind 'Celebrated'. Restore it from a copy."
+        with pytest.raises(StudyError, match=f"^{re.escape(expected)}$"):
+            store.study()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "s"
+    with pytest.raises(StudyError) as error:
+        Rehearsed(folder).open()
+    assert message_of(error) == f"{folder}: the study's folder must be writable, but not a directory. Use --study with another path."
+
+
+def test_a_new_study_does_not_replace_one_that_is_there(played: Path) -> None:
+    with Store.read_only(played) as store:
+        created = store.created()
+    with pytest.raises(StudyError) as error:
+        Store.create(played, created)
+    assert message_of(error) == f"{played}: there is a study already. Use --study NAME for a new one."
