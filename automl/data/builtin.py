@@ -37,7 +37,7 @@ class Arrays:
         parts = (self.x, self.y, *(self.test or ()))
         digest = hashlib.sha256(repr((self.scale, self.classes, [part.shape for part in parts])).encode())
         for part in parts:
-            digest.update(np.ascontiguousarray(part))
+            digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
 
@@ -68,9 +68,9 @@ def read_builtin(name: str) -> Arrays | Frame:
     if name == "digits":
         return _digits()
     if name in PUBLISHED:
-        x, y, x_test, y_test = read_published(name)
-        test = (x_test[:, None], y_test.astype(np.int64))
-        return Arrays(name, x[:, None], y.astype(np.int64), PUBLISHED[name].classes, 1 / 255, test)
+        images, y, test_images, y_test = read_published(name)
+        test = (test_images[:, None], y_test.astype(np.int64))
+        return Arrays(name, images[:, None], y.astype(np.int64), PUBLISHED[name].classes, 1 / 255, test)
     return _frame(name)
 
 

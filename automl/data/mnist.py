@@ -145,7 +145,7 @@ def _download(url: str, path: Path, sha256: str) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     digest = hashlib.sha256()
     try:
-        with os.fdopen(handle, "wb") as out, urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as response:  # noqa: S310
+        with os.fdopen(handle, "wb") as out, urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as response:
             while chunk := response.read(CHUNK_BYTES):
                 digest.update(chunk)
                 out.write(chunk)

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from automl.data import DataInfo, Task
 from automl.data.builtin import Arrays
+from automl.data.classes import group_classes
 from automl.data.sources import Source, open_source
 from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, split_rows
-from automl.data.targets import group_classes
 from automl.errors import DataError
 from automl.spec import DataSpec
 
@@ -67,7 +67,7 @@ def prepare(spec: DataSpec, folder: Path) -> DataInfo:
 
 
 def load(folder: Path) -> tuple[DataInfo, SplitArrays]:
-    """What ``prepare`` has left in ``folder``: the info, and by split x and y, read-only and mapped into memory (shared by all processes)."""
+    """What ``prepare`` has left in ``folder``: the info, and by split x and y, read-only and mapped into memory that processes share."""
     try:
         info = read_info(folder)
         arrays = {split: (_map(folder / f"x_{split}.npy"), _map(folder / f"y_{split}.npy")) for split in SPLITS}

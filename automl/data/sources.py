@@ -24,7 +24,9 @@ class TableFile:
 
     @property
     def name(self) -> str:
-        return Path(self.where).name
+        """The file's name without what follows its first full stop (not counting a leading one)."""
+        name = Path(self.where).name
+        return name[:1] + name[1:].partition(".")[0]
 
     def digest(self) -> str:
         """sha256 of both files."""

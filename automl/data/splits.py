@@ -55,7 +55,7 @@ def _quotas(counts: Rows, total: int) -> Rows:
     """How many of each class to take: the exact share rounded down, then up for the largest remainders; one row of a class stays."""
     exact = counts * total / counts.sum()
     room = np.maximum(counts - 1, 0)
-    quotas = np.minimum(np.floor(exact).astype(np.int64), room)
+    quotas: Rows = np.minimum(np.floor(exact).astype(np.int64), room)
     for group in np.argsort(-(exact - np.floor(exact)), kind="stable"):
         if quotas.sum() >= total:
             break

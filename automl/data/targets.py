@@ -1,42 +1,167 @@
-"""What is to be predicted: the task, the classes and their numbers, or the scale of a regression."""
+"""The target column of a table: the task, the classes and their numbers, or the values of a regression."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from automl.errors import DataError, suggestion
+from automl.data.classes import Label, group_classes
+from automl.data.values import TARGET_MISSING, NumberStyle, Texts, is_number, number_style, number_text, parse_number, texts_of
+from automl.errors import DataError
 
-Label = str | int | float | bool
-
-
-def group_classes(classes: Sequence[str], positive: Sequence[Label], where: str) -> tuple[NDArray[np.int64], tuple[str, str]]:
-    """The classes as two groups: for each class number 1 where ``positive`` lists it, else 0; and the labels of both groups."""
-    chosen = [_find_class(value, classes, where) for value in positive]
-    flags = np.zeros(len(classes), np.int64)
-    flags[chosen] = 1
-    if flags.all():
-        raise DataError(f"{where}: positive must leave at least one class out, but lists all of them: {', '.join(classes)}. Take one away.")
-    labels = ["/".join(label for label, flag in zip(classes, flags, strict=True) if flag == group) for group in (0, 1)]
-    return flags, (labels[0], labels[1])
+MOST_NUMBER_CLASSES = 20  # whole numbers of more different values are quantities
 
 
-def _find_class(value: Label, classes: Sequence[str], where: str) -> int:
-    for number, label in enumerate(classes):
-        if _same(value, label):
-            return number
-    raise DataError(f"{where}: positive: class {value!r} is not there. Classes: {', '.join(classes)}.{suggestion(str(value), classes)}")
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The column that is to be predicted. ``values`` are class numbers, or floats for regression, one per row of ``kept``.
+
+    ``kept`` are the rows that have a target. ``numbers`` maps the text of a class to its number, all spellings of numbers alike.
+    """
+
+    name: str
+    kept: NDArray[np.int64]
+    values: NDArray[np.int64] | NDArray[np.float64]
+    classes: tuple[str, ...]
+    numbers: dict[str, int]
+    style: NumberStyle = "plain"
+
+    @property
+    def is_regression(self) -> bool:
+        return not self.classes
 
 
-def _same(value: Label, label: str) -> bool:
-    """Whether a value of a space file means this label: 1 and 1.0 are the same, and true is the label True, true or 1."""
-    if isinstance(value, bool):
-        return label.lower() in (("true", "1", "yes") if value else ("false", "0", "no"))
-    if str(value) == label:
-        return True
-    try:
-        return float(value) == float(label)
-    except ValueError:
+def read_target(where: str, name: str, column: pd.Series[Any], positive: Sequence[Label] = ()) -> Target:
+    """What to predict and how: regression for fractional or many different numbers, else classification.
+
+    Raises ``DataError`` where there is nothing to learn: no values, one class, a class with one row, an infinite number.
+    """
+    texts = texts_of(column, TARGET_MISSING)
+    kept = np.flatnonzero([text is not None for text in texts])
+    if not len(kept):
+        raise DataError(f"{where}: target {name!r} must have values, but all {len(texts)} are missing. Choose another target.")
+    distinct = np.array(sorted(set(texts[kept])), object)
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return _classification(where, name, texts, kept, {text: text for text in distinct}, positive)
+    style: NumberStyle
+    style, share = ("plain", 1.0) if pd.api.types.is_numeric_dtype(column.dtype) else number_style(distinct)
+    if share < 1.0:
+        _refuse_mixture(where, name, distinct, style, share)
+        return _classification(where, name, texts, kept, {text: text for text in distinct}, positive)
+    parsed = {text: parse_number(text, style) for text in distinct}
+    if positive or _few(np.array(list(parsed.values())), len(kept)):
+        labels = {text: number_text(value) or text for text, value in parsed.items()}
+        return _classification(where, name, texts, kept, labels, positive, style)
+    return _regression(where, name, np.array([parsed[text] for text in texts[kept]]), kept, style)
+
+
+def read_test_target(where: str, target: Target, column: pd.Series[Any]) -> tuple[NDArray[np.int64], NDArray[Any], str]:
+    """The rows of a test table that have a target, their values in the target's own terms, and a note, maybe empty.
+
+    Labels that end in a full stop which the training labels lack (the census data have them) are taken without it.
+    """
+    texts = texts_of(column, TARGET_MISSING)
+    kept = np.flatnonzero([text is not None for text in texts])
+    if not len(kept):
+        raise DataError(f"{where}: target {target.name!r} must have values, but all {len(texts)} are missing. Choose another test file.")
+    if target.is_regression:
+        values = np.array([parse_number(text, target.style) for text in texts[kept]])
+        _refuse_infinite(where, target.name, values, kept)
+        return kept, values, ""
+    labels = {text: _number_label(text, target.style) for text in set(texts[kept])}
+    note = ""
+    if not all(label in target.numbers for label in labels.values()):
+        stripped = {text: _number_label(text.rstrip("."), target.style) for text in labels}
+        if all(label in target.numbers for label in stripped.values()):
+            labels, note = stripped, "Test: labels are read without the full stop at their end."
+    unseen = sorted(label for label in labels.values() if label not in target.numbers)
+    if unseen:
+        known = ", ".join(dict.fromkeys(target.numbers))
+        raise DataError(
+            f"{where}: the classes of target {target.name!r} must be those of the training data ({known}), but {', '.join(unseen)} "
+            f"{'is' if len(unseen) == 1 else 'are'} not among them. Remove these rows or add such rows to the training data."
+        )
+    return kept, np.array([target.numbers[labels[text]] for text in texts[kept]], np.int64), note
+
+
+def _few(values: NDArray[np.float64], rows: int) -> bool:
+    """Whether numbers are the names of classes: two, or a few whole ones with several rows each."""
+    if not np.all(np.isfinite(values)):
         return False
+    distinct = len(np.unique(values))
+    return distinct <= 2 or (distinct <= MOST_NUMBER_CLASSES and bool(np.all(values == np.floor(values))) and 3 * distinct <= rows)
+
+
+def _number_label(text: str, style: NumberStyle) -> str:
+    return number_text(parse_number(text, style)) or text
+
+
+def _classification(
+    where: str,
+    name: str,
+    texts: Texts,
+    kept: NDArray[np.int64],
+    labels: dict[str, str],
+    positive: Sequence[Label],
+    style: NumberStyle = "plain",
+) -> Target:
+    classes = tuple(sorted(set(labels.values()), key=_order))
+    _refuse_classes(where, name, classes, len(kept))
+    numbers = {label: number for number, label in enumerate(classes)}
+    values = np.array([numbers[labels[text]] for text in texts[kept]], np.int64)
+    if positive:
+        groups, classes = group_classes(classes, positive, where)
+        numbers = {label: int(groups[number]) for label, number in numbers.items()}
+        values = groups[values]
+    counts = np.bincount(values, minlength=len(classes))
+    if counts.min() < 2:
+        rare = classes[int(counts.argmin())]
+        raise DataError(
+            f"{where}: every class of target {name!r} must have at least 2 rows, but {rare!r} has 1. "
+            "Remove that row, or add rows of its class."
+        )
+    return Target(name, kept, values, classes, numbers, style)
+
+
+def _order(label: str) -> tuple[bool, float, str]:
+    """Numbers by their size, then texts by their letters."""
+    return (False, float(label), label) if is_number(label) else (True, 0.0, label)
+
+
+def _refuse_classes(where: str, name: str, classes: Sequence[str], rows: int) -> None:
+    if len(classes) == 1:
+        raise DataError(f"{where}: target {name!r} must have at least two classes, but has one, {classes[0]!r}. Choose another target.")
+    if len(classes) > max(rows / 2, 2):
+        raise DataError(
+            f"{where}: target {name!r} must be numbers or classes with several rows each, but has {len(classes)} different values in "
+            f"{rows} rows. Choose another target."
+        )
+
+
+def _refuse_mixture(where: str, name: str, distinct: Texts, style: NumberStyle, share: float) -> None:
+    """Many numbers and a few words are numbers with mistakes in them, not classes."""
+    if share >= 0.9 and len(distinct) > MOST_NUMBER_CLASSES:
+        words = [text for text in distinct if np.isnan(parse_number(text, style))]
+        raise DataError(
+            f"{where}: target {name!r} must be numbers, but {len(words)} of {len(distinct)} different values are not, such as "
+            f"{words[0]!r}. Correct them, or leave them empty to have their rows left out."
+        )
+
+
+def _regression(where: str, name: str, values: NDArray[np.float64], kept: NDArray[np.int64], style: NumberStyle) -> Target:
+    _refuse_infinite(where, name, values, kept)
+    return Target(name, kept, values, (), {}, style)
+
+
+def _refuse_infinite(where: str, name: str, values: NDArray[np.float64], kept: NDArray[np.int64]) -> None:
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        raise DataError(
+            f"{where}: target {name!r} must be a finite number in every row, but is not in row {kept[wrong[0]] + 1}. "
+            "Correct it, or leave it empty to have its row left out."
+        )

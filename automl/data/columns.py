@@ -1,0 +1,219 @@
+"""What the columns of a table are: recognised on the training rows, written down as a plan, applied to any rows of the same form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from automl.data.splits import Rows
+from automl.data.values import (
+    TRUTHS,
+    Floats,
+    NumberStyle,
+    Texts,
+    date_style,
+    dates_of,
+    number_style,
+    numbers_of,
+    texts_of,
+    truths_of,
+)
+
+Kind = Literal["number", "boolean", "category", "date"]
+
+NUMERIC_SHARE = 0.9  # so many of the different texts must be numbers for a column of numbers
+DISTINCT_SHARE = 0.5  # texts of which more are different than this are keys or prose, not categories
+LONG_WORDS, LONG_CHARACTERS = 4.0, 40.0  # mean length from which a text is prose
+NUMBERED = re.compile(r"(.*[\W_])?(id|ids|uuid|guid|key|index|idx|row|rownum|unnamed_\d+|unnamed: \d+)|.*[a-z](Id|ID)", re.IGNORECASE)
+ABSENT = "(missing)"  # the category of missing values
+DAY = pd.Timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How a column becomes features. ``style`` is how its numbers or dates are written; dates count days from ``origin`` (ISO)."""
+
+    name: str
+    kind: Kind
+    style: str = ""
+    origin: str = ""
+    hours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A column that is left out, and why."""
+
+    name: str
+    why: str
+
+
+def recognise(column: pd.Series[Any], name: str, positions: Rows) -> Column | Left:
+    """What this column is, judged by its training rows, which lie at these positions of their file."""
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return _date(column, name, "")
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return Left(name, "it has the same value in every row") if _constant(column) else Column(name, "boolean")
+    texts = texts_of(column)
+    present = np.array([text for text in texts if text is not None], object)
+    if not len(present):
+        return Left(name, "it is empty")
+    distinct = np.array(sorted(set(present)), object)
+    if len(distinct) == 1:
+        return Left(name, "it has the same value in every row") if len(present) == len(texts) else Column(name, "category")
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return _number(column, name, "plain", positions)
+    if all(text.lower() in TRUTHS for text in distinct):
+        return Column(name, "boolean")
+    style, share = number_style(distinct)
+    if share >= NUMERIC_SHARE and not _codes(distinct):
+        return _number(column, name, style, positions)
+    dates = date_style(distinct)
+    return _date(column, name, dates) if dates is not None else _words(name, present, distinct)
+
+
+def _constant(column: pd.Series[Any]) -> bool:
+    return column.nunique(dropna=False) == 1
+
+
+def _codes(distinct: Texts) -> bool:
+    """Whether these are codes written with digits, such as postal codes: some begin with a zero that a number would not have."""
+    return any(re.fullmatch(r"0\d+", text) for text in distinct) and len({len(text) for text in distinct}) == 1
+
+
+def _number(column: pd.Series[Any], name: str, style: NumberStyle, positions: Rows) -> Column | Left:
+    values = numbers_of(column, style)
+    finite = values[np.isfinite(values)]
+    if len(finite) and np.all(finite == np.floor(finite)):
+        if len(finite) == len(values) and len(np.unique(finite - positions)) == 1:
+            return Left(name, "it numbers the rows")
+        if len(finite) >= 3 and NUMBERED.fullmatch(name) and len(np.unique(finite)) >= 0.95 * len(finite):
+            return Left(name, "it is an id")
+    return Column(name, "number", style)
+
+
+def _words(name: str, present: Texts, distinct: Texts) -> Column | Left:
+    words = float(np.mean([len(text.split()) for text in distinct]))
+    characters = float(np.mean([len(text) for text in distinct]))
+    prose = words >= LONG_WORDS or characters >= LONG_CHARACTERS
+    every = len(distinct) == len(present) >= 3
+    most = len(distinct) > max(DISTINCT_SHARE * len(present), 10)
+    if every or most:
+        return Left(name, "it is free text" if prose else f"it is an id or key ({len(distinct)} of {len(present)} values differ)")
+    if characters >= LONG_CHARACTERS and len(distinct) > 100:
+        return Left(name, "it is free text")
+    return Column(name, "category")
+
+
+def _date(column: pd.Series[Any], name: str, style: str) -> Column | Left:
+    dates = dates_of(column, style)
+    first = dates.min()
+    if dates.nunique() < 2:
+        return Left(name, "it has the same value in every row") if dates.notna().any() else Left(name, "it is empty")
+    hours = bool((dates.dropna() != dates.dropna().dt.normalize()).any())
+    return Column(name, "date", style, first.isoformat(), hours)
+
+
+# -- applying ----------------------------------------------------------------------------------------------------------
+
+
+def features(frame: pd.DataFrame, plan: Sequence[Column]) -> pd.DataFrame:
+    """The frame's rows as typed features: a column of floats (NaN: missing) or of texts for each, several for a date."""
+    made: dict[str, Any] = {}
+    for number, column in enumerate(plan):
+        made.update(_features(frame[column.name], column, f"{number}:{column.name}"))
+    return pd.DataFrame(made)
+
+
+def _features(cells: pd.Series[Any], column: Column, name: str) -> dict[str, Any]:
+    match column.kind:
+        case "number":
+            values = numbers_of(cells, column.style)  # type: ignore[arg-type]
+            return {name: np.where(np.isfinite(values), values, np.nan)}
+        case "boolean":
+            return {name: truths_of(cells)}
+        case "date":
+            return _calendar(dates_of(cells, column.style), column, name)
+        case "category":
+            texts = pd.Series(texts_of(cells), dtype=object)
+            return {name: texts.where(texts.notna(), ABSENT)}
+
+
+def _calendar(dates: pd.Series[Any], column: Column, name: str) -> dict[str, Floats]:
+    parts = {
+        "year": dates.dt.year,
+        "month": dates.dt.month,
+        "day": dates.dt.day,
+        "weekday": dates.dt.day_of_week,
+        "days": (dates - pd.Timestamp(column.origin)) / DAY,
+    }
+    if column.hours:
+        parts["hour"] = dates.dt.hour + dates.dt.minute / 60
+    return {f"{name}.{part}": values.to_numpy(np.float64, na_value=np.nan) for part, values in parts.items()}
+
+
+# -- saying ------------------------------------------------------------------------------------------------------------
+
+
+def describe(plan: Sequence[Column], left: Iterable[Left], train: pd.DataFrame) -> list[str]:
+    """What a person should know of the columns: those that are left out, dates, missing values, values that do not fit."""
+    notes = []
+    reasons: dict[str, list[str]] = {}
+    for column in left:
+        reasons.setdefault(column.why, []).append(column.name)
+    for why, names in reasons.items():
+        notes.append(f"Left out: {_names(names)}, because {_plural(why) if len(names) > 1 else why}.")
+    for item in plan:
+        if item.kind == "date":
+            notes.append(
+                f"Date: {item.name} ({_style_words(item)}) becomes year, month, day, weekday{', hour' if item.hours else ''} and days."
+            )
+    missing = []
+    for item in plan:
+        absent = sum(text is None for text in texts_of(train[item.name]))
+        if absent:
+            missing.append(f"{item.name} {absent} ({'a category of its own' if item.kind == 'category' else 'median, and a flag'})")
+        notes.extend(_misfits(item, train[item.name], absent))
+    if missing:
+        notes.append(f"Missing in the training part: {_names(missing)}.")
+    return notes
+
+
+def _misfits(item: Column, cells: pd.Series[Any], absent: int) -> Iterable[str]:
+    if item.kind == "number":
+        values = numbers_of(cells, item.style)  # type: ignore[arg-type]
+        infinite = int(np.isinf(values).sum())
+        others = int(np.isnan(values).sum()) - absent
+        if infinite:
+            yield f"Infinite: {infinite} training values of {item.name} are treated as missing."
+        if others:
+            yield f"Not numbers: {others} training values of {item.name} are treated as missing."
+    elif item.kind == "date":
+        others = int(dates_of(cells, item.style).isna().sum()) - absent
+        if others:
+            yield f"Not dates: {others} training values of {item.name} are treated as missing."
+
+
+def _style_words(item: Column) -> str:
+    if item.style.startswith(("%m/%d", "%d/%m")):
+        return "read as month/day/year" if item.style.startswith("%m") else "read as day/month/year"
+    return f"from {item.origin[:10]}"
+
+
+def _names(names: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _plural(why: str) -> str:
+    return (
+        why.replace("it is", "they are")
+        .replace("it has", "they have")
+        .replace("it numbers", "they number")
+        .replace("they are an id", "they are ids")
+    )

@@ -1,0 +1,66 @@
+"""From raw rows to a network's input, and from its outputs to labels and values, with what a folder of prepared data has stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from automl.data import DataInfo
+from automl.data.preparation import PREPROCESSING, read_info, read_info_file
+from automl.errors import DataError, suggestion
+
+
+def encode(folder: Path, rows: Any) -> NDArray[np.float32]:
+    """New raw rows as a network's input ``[rows, *input_shape]``, ready to be used (``input_scale`` is applied already).
+
+    ``rows`` is a pandas DataFrame with the columns of the training file (more do no harm, the target may be missing), or an array of
+    raw pictures. ``folder`` needs ``info.json`` and ``preprocessing.skops`` only. Raises ``DataError`` for rows of another form.
+    """
+    info, content = read_info(folder), read_info_file(folder)
+    if "columns" in content:
+        return _encode_table(folder, rows, content["columns"])
+    x = np.asarray(rows)
+    shape = info.input_shape
+    if x.shape[1:] != shape and x.shape[1:] == shape[1:] and shape[0] == 1:
+        x = x[:, None]
+    if x.shape[1:] != shape:
+        raise DataError(f"{info.name}: rows must have the shape {('n', *shape)}, but have {x.shape}. Reshape them.")
+    return np.asarray(x, np.float32) * np.float32(info.input_scale)
+
+
+def _encode_table(folder: Path, rows: Any, columns: list[dict[str, Any]]) -> NDArray[np.float32]:
+    import pandas as pd
+
+    from automl.data.columns import Column, features
+    from automl.data.preprocessing import load, transform
+    from automl.data.tables import listed
+
+    if not isinstance(rows, pd.DataFrame):
+        raise DataError(
+            f"{folder}: rows must be a pandas DataFrame, but are {type(rows).__name__}. Give them as a table with named columns."
+        )
+    plan = [Column(**column) for column in columns]
+    names = [str(name) for name in rows.columns]
+    for column in plan:
+        if column.name not in names:
+            raise DataError(f"{folder}: column {column.name!r} is not there. Columns: {listed(names)}.{suggestion(column.name, names)}")
+    path = folder / PREPROCESSING
+    transformer = load(path.read_bytes(), str(path))
+    return transform(transformer, features(rows.set_axis(names, axis="columns"), plan))
+
+
+def decode(info: DataInfo, outputs: ArrayLike) -> NDArray[Any]:
+    """A network's raw outputs as labels (texts), or as values in the target's own unit for regression: ``[rows]``.
+
+    ``outputs`` is ``[rows]`` or ``[rows, 1]`` for binary (one logit: positive means the second class) and regression, else
+    ``[rows, classes]``.
+    """
+    raw = np.asarray(outputs)
+    if info.task == "regression":
+        return raw.reshape(-1).astype(np.float64) * info.target_scale + info.target_mean
+    numbers = raw.argmax(axis=1) if info.task == "multiclass" else (raw.reshape(-1) > 0).astype(np.int64)
+    labels: NDArray[Any] = np.array(info.classes)[numbers]
+    return labels

@@ -1,0 +1,165 @@
+"""A table from its file to features and targets by split; every decision and every fitted number comes from the training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from automl.data import DataInfo
+from automl.data.builtin import Frame
+from automl.data.columns import Column, Left, describe, features, recognise
+from automl.data.preprocessing import dump, fit, rare_categories, transform
+from automl.data.sources import TableFile
+from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, Splits, split_rows
+from automl.data.tables import Table, find_column, listed, read_table
+from automl.data.targets import Target, read_target, read_test_target
+from automl.errors import DataError, suggestion
+from automl.spec import DataSpec
+
+TARGET_NAMES = ("target", "label", "class", "y", "outcome", "output")
+
+SplitArrays = dict[str, tuple[NDArray[Any], NDArray[Any]]]
+
+
+def prepare_table(spec: DataSpec, source: Frame | TableFile) -> tuple[DataInfo, SplitArrays, dict[str, Any], bytes]:
+    """The info (without fingerprint), the arrays by split, the plan of the columns, and the stored preprocessing."""
+    table, test = _tables(spec, source)
+    frame = table.frame
+    target_name = _target_name(spec, source, table)
+    target = read_target(table.where, target_name, frame[target_name], spec.positive)
+    splits = _split(spec, table.where, target, official=test is not None)
+
+    names = _feature_names(spec, table, target_name)
+    train = frame.iloc[target.kept[splits.train]]
+    plan, left = _plan(train, names, target.kept[splits.train], table.where)
+    transformer = fit(features(train, plan))
+    mean, scale = _target_scale(target, splits.train)
+
+    def pair(rows: pd.DataFrame, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        y = ((values - mean) / scale).astype(np.float32) if target.is_regression else values
+        return transform(transformer, features(rows, plan)), y
+
+    arrays: SplitArrays = {
+        "train": pair(train, target.values[splits.train]),
+        "validation": pair(frame.iloc[target.kept[splits.validation]], target.values[splits.validation]),
+    }
+    notes = _notes(target, splits, len(frame))
+    if test is None:
+        arrays["test"] = pair(frame.iloc[target.kept[splits.test]], target.values[splits.test])
+    else:
+        rows, values, note = _test_rows(test, target, plan)
+        arrays["test"] = pair(rows, values)
+        notes += [f"Test: {len(rows)} rows of {Path(test.where).name}.", *([note] if note else [])]
+    notes += describe(plan, left, train)
+    if rare := rare_categories(transformer):
+        notes.append(f"Rare categories are taken together: {listed(rare, 10)}.")
+    info = DataInfo(
+        name=source.name,
+        task="regression" if target.is_regression else "binary" if len(target.classes) == 2 else "multiclass",
+        input_shape=(arrays["train"][0].shape[1],),
+        outputs=len(target.classes) if len(target.classes) > 2 else 1,
+        classes=target.classes,
+        sizes={split: len(y) for split, (_, y) in arrays.items()},
+        target_mean=mean,
+        target_scale=scale,
+        notes=tuple(notes),
+    )
+    return info, arrays, {"columns": [asdict(column) for column in plan], "target": target.name}, dump(transformer)
+
+
+def _tables(spec: DataSpec, source: Frame | TableFile) -> tuple[Table, Table | None]:
+    if isinstance(source, Frame):
+        if isinstance(spec.test, str):
+            raise DataError(f"{source.name}: test must be a share of a built-in data set, but is {spec.test!r}. Give, say, test: 0.2.")
+        return Table(source.name, source.frame), None
+    names = [name for name in (spec.target, *spec.drop) if name]
+    table = read_table(source.where, source.content, names)
+    test = read_table(source.test_where, source.test_content, like=table) if source.test_where else None
+    return table, test
+
+
+# -- columns -------------------------------------------------------------------------------------------------------------
+
+
+def _target_name(spec: DataSpec, source: Frame | TableFile, table: Table) -> str:
+    if spec.target is not None:
+        return find_column(table.where, table.frame, spec.target)
+    if isinstance(source, Frame):
+        return source.target
+    columns = [str(column) for column in table.frame.columns]
+    usual = [column for column in columns if column.lower() in TARGET_NAMES]
+    likely = (usual or columns[-1:])[0]
+    raise DataError(
+        f"{table.where}: a table needs a target, the column to be predicted, but none is given. Columns: {listed(columns)}. "
+        f"Give --target, maybe {likely!r}."
+    )
+
+
+def _feature_names(spec: DataSpec, table: Table, target: str) -> list[str]:
+    dropped = {find_column(table.where, table.frame, name) for name in spec.drop}
+    if target in dropped:
+        raise DataError(f"{table.where}: drop must leave the target {target!r}, but lists it. Take it from drop.")
+    return [str(name) for name in table.frame.columns if name != target and name not in dropped]
+
+
+def _plan(train: pd.DataFrame, names: Sequence[str], positions: Rows, where: str) -> tuple[list[Column], list[Left]]:
+    found = [recognise(train[name], name, positions) for name in names]
+    plan = [column for column in found if isinstance(column, Column)]
+    left = [column for column in found if isinstance(column, Left)]
+    if not plan:
+        reasons = "; ".join(f"{column.name}: {column.why}" for column in left) or "there are none beside the target"
+        raise DataError(f"{where}: must have columns to learn from, but has none ({reasons}). Add columns, or drop fewer.")
+    return plan, left
+
+
+# -- rows ----------------------------------------------------------------------------------------------------------------
+
+
+def _split(spec: DataSpec, where: str, target: Target, official: bool) -> Splits:
+    count, least = len(target.values), 2 if official else 3
+    if count < least:
+        raise DataError(f"{where}: must have at least {least} rows with a target to be split, but has {count}. Add rows.")
+    groups = None if target.is_regression else target.values.astype(np.int64)
+    test = None if official else float(spec.test or TEST_SHARE)
+    return split_rows(count, groups, test, spec.validation or VALIDATION_SHARE, spec.split_seed)
+
+
+def _test_rows(test: Table, target: Target, plan: Sequence[Column]) -> tuple[pd.DataFrame, NDArray[Any], str]:
+    columns = [str(column) for column in test.frame.columns]
+    for name in (target.name, *(column.name for column in plan)):
+        if name not in columns:
+            raise DataError(
+                f"{test.where}: a test file must have the columns of the training data, but {name!r} is not there. "
+                f"Columns: {listed(columns)}.{suggestion(name, columns)}"
+            )
+    kept, values, note = read_test_target(test.where, target, test.frame[target.name])
+    return test.frame.iloc[kept], values, note
+
+
+def _target_scale(target: Target, train: Rows) -> tuple[float, float]:
+    """Mean and standard deviation of the training targets of a regression; 0 and 1 for classes and for targets that do not vary."""
+    if not target.is_regression:
+        return 0.0, 1.0
+    values = target.values[train]
+    mean, scale = float(values.mean()), float(values.std())
+    return (mean, scale) if scale > 0 else (mean, 1.0)
+
+
+def _notes(target: Target, splits: Splits, rows: int) -> list[str]:
+    notes = []
+    if len(target.kept) < rows:
+        notes.append(f"Left out: {rows - len(target.kept)} of {rows} rows, because their target {target.name!r} is missing.")
+    if not target.is_regression:
+        parts = {"validation": splits.validation, "test": splits.test}
+        for part, taken in parts.items():
+            absent = np.setdiff1d(np.arange(len(target.classes)), target.values[taken])
+            if len(taken) and len(absent):
+                names = listed([target.classes[number] for number in absent], 10)
+                notes.append(f"Too rare to be in the {part} part: {names}.")
+    return notes
