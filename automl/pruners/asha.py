@@ -43,7 +43,7 @@ def rung_epochs(first: int, eta: int, epochs: int) -> tuple[int, ...]:
 
 
 class Rungs:
-    """Who has arrived at which rung, with which loss: a function of the study's reports, the same after a replay as after living through it.
+    """Who has arrived at which rung, with which loss: a function of the study's reports, the same after a replay as after living it.
 
     A call costs a look at each trial that has not ended and a bisection for each arrival, however many trials there were. ``belongs``
     says which trials count, by their number.

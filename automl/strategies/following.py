@@ -21,7 +21,6 @@ class Follower(ABC):
         self._taken = 0
         self._ended = 0
         self._foreseen: dict[int, Configuration] = {}
-        self._reset()
 
     def follow(self, study: Study) -> None:
         """Take in what is new in this study."""
@@ -55,11 +54,11 @@ class Follower(ABC):
         self._study = study
         self._taken = self._ended = 0
         self._foreseen.clear()
-        self._reset()
+        self._reset(study)
 
     @abstractmethod
-    def _reset(self) -> None:
-        """Forget everything."""
+    def _reset(self, study: Study) -> None:
+        """Forget everything, and be ready for the trials of this study."""
 
     @abstractmethod
     def _take(self, number: int, configuration: Configuration, in_space: bool) -> None:

@@ -81,7 +81,7 @@ class Grid(Follower):
 
     # -- what was visited ---------------------------------------------------------------------------------------------
 
-    def _reset(self) -> None:
+    def _reset(self, study: Study) -> None:
         self._table: _Table | None = None
         self._is_listed = False
         self._used = [Counter[int]() for _ in self._axes]

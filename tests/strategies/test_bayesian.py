@@ -1,0 +1,5 @@
+from contracts.strategy import StrategyContract
+
+
+class TestBayesian(StrategyContract):
+    name = "bayesian"

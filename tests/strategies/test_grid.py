@@ -1,0 +1,6 @@
+from contracts.strategy import StrategyContract
+
+
+class TestGrid(StrategyContract):
+    name = "grid"
+    repeats_lost = True
