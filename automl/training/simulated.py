@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from automl.draws import unit_at
+from automl.errors import DeviceError
 from automl.events import Configuration, Diverged, Failed, Finished, Reported, Started, Tested, TrialKey, TrialSpec, Value, WorkerEvent
 
 FaultKind = Literal["raise", "out_of_memory", "diverge", "crash", "exit", "segfault", "kill", "hang"]
@@ -58,15 +59,18 @@ class Rehearsal:
     """Makes a ``SimulatedTrainer`` in a worker: a factory that can be pickled.
 
     ``faults`` are keyed by trial number. Each epoch is charged ``seconds_per_epoch`` device seconds; nobody sleeps for them unless
-    ``sleeps``. ``start_fault`` strikes when the trainer is made, before the worker serves anything.
+    ``sleeps``. ``start_fault`` strikes when the trainer is made, before the worker serves anything; ``unfit`` is the error of a device
+    that can never train.
     """
 
     faults: Mapping[int, Fault] = field(default_factory=dict)
     seconds_per_epoch: float = 0.01
     sleeps: bool = False
-    start_fault: FaultKind | None = None
+    start_fault: FaultKind | Literal["unfit"] | None = None
 
     def __call__(self, device: str, worker: str, lanes: int) -> SimulatedTrainer:
+        if self.start_fault == "unfit":
+            raise DeviceError(f"{worker}: {device} must be able to train, but the rehearsal says it cannot. Use another device.")
         if self.start_fault is not None:
             strike(self.start_fault)
         return SimulatedTrainer(device, worker, lanes, self)
