@@ -1,0 +1,494 @@
+"""Brings MLflow level with the events of one study.
+
+The writer keeps what MLflow is to hold of each trial that has not ended there, and writes the difference to what it holds. Every
+write can be repeated: MLflow ignores a metric point that it has, to the bit, and a run is looked for before it is made again.
+
+What a trial costs in SQL statements (MLflow 3.17): 11 to make its run, 17 for its first batch with params and metrics, 12 for each
+further batch, 6 more for changed tags, 8 for the end. A run that is not at its end gets nothing else in the flush that makes it, so that
+a trial of two flushes is written in one batch.
+"""
+
+from __future__ import annotations
+
+import getpass
+import math
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from automl.errors import TrackingError
+from automl.events import Configuration, Diverged, Failed, Finished, Reported, Started, Tested
+from automl.study import ENDED, MOST_LOSSES, Created, Event, Lost, Pruned, Rested, Resumed, Suggested
+from automl.tracking import content
+from automl.tracking.address import redacted, sqlite_path
+from automl.tracking.content import StudyHeader, Summary
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+_PAGE = 5000  # runs of one page of a search; MLflow's own default of 1,000 hides the rest
+_POINTS = 4  # points of the parent's curve that are worth a batch of their own ...
+_LATEST = 20.0  # ... and the seconds after which fewer are
+_MOST_PROBLEMS = 5  # that are told in words
+_REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")  # saying it again would not help
+
+Point = tuple[str, float, int, int]  # name, value, milliseconds, step
+
+
+@dataclass(slots=True)
+class _Trial:
+    """What MLflow is to hold of a trial, and what it holds already."""
+
+    number: int
+    origin: str
+    configuration: Configuration
+    suggested: float
+    state: str = "waiting"
+    started: float | None = None
+    left: float | None = None  # when it ended, or was put back
+    device: str = ""
+    reason: str = ""
+    losses: int = 0
+    objective: float | None = None
+    best_epoch: int = 0
+    points: list[Point] = field(default_factory=list)  # not written yet
+    skip: bool = False  # its run is complete in MLflow
+    run: str = ""
+    has_params: bool = False
+    tags: dict[str, str] = field(default_factory=dict)  # as written
+    status: str = ""  # as written
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ENDED
+
+
+def _is_complete(run: Run) -> bool:
+    """Whether everything of a trial is in MLflow: its end is written last."""
+    return run.info.status in ("FINISHED", "FAILED", "KILLED") and run.data.tags.get("automl.state") in ENDED
+
+
+class Writer:
+    """Writes one study. Not thread-safe: the mirror's thread alone uses it."""
+
+    def __init__(self, client: MlflowClient, uri: str, header: StudyHeader, should_stop: Callable[[], bool] = lambda: False) -> None:
+        self._client = client
+        self._uri = uri
+        self._header = header
+        self._should_stop = should_stop
+        self._trials: dict[int, _Trial] = {}  # that are not complete in MLflow
+        self._dirty: dict[int, None] = {}  # of these, what there is to write for, in the order of events
+        self._known: dict[int, Run] = {}  # runs found in MLflow that are not complete
+        self._runs: dict[int, str] = {}  # the runs of all trials
+        self._finished: set[int] = set()  # trials whose runs were complete in MLflow when it was opened
+        self._best: float | None = None
+        self._ended = 0
+        self._points: list[Point] = []  # of the parent, not written yet
+        self._points_since: float | None = None
+        self._points_until = -1  # the last step of the parent's curve that MLflow had when it was opened
+        self._at_work = True
+        self._parent_status = ""
+        self._last_at = header.created
+        self._unanswered: set[int] = set()  # trials for which MLflow may have made a run without saying so
+        self._who = _who(header)
+        self.problems: list[str] = []
+        self.refused = 0
+        self.experiment = ""
+        self.parent = ""
+
+    # -- opening --------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Find or make the experiment and the parent run, and learn which trials MLflow has. Can be repeated after an error."""
+        self.experiment = self._find_experiment()
+        run = self._find_run(f"tags.`automl.study_id` = '{self._header.identity}' and tags.`automl.kind` = 'study'")
+        if run is None:
+            tags = {**content.study_tags(self._header), **self._who}
+            start = _milliseconds(self._header.created)
+            run = self._client.create_run(self.experiment, start_time=start, tags=tags, run_name=self._header.name)
+        self.parent, self._parent_status = run.info.run_id, run.info.status
+        history = self._client.get_metric_history(self.parent, "best_objective") if "best_objective" in run.data.metrics else []
+        self._points_until = max((metric.step for metric in history), default=-1)
+        self._find_trials()
+
+    def _find_experiment(self) -> str:
+        name = self._header.experiment
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            path = sqlite_path(self._uri)
+            location = str(path.parent / "mlartifacts") if path else None
+            try:
+                return str(self._client.create_experiment(name, artifact_location=location))
+            except Exception:  # another process may have made it just now
+                found = self._client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        if found.lifecycle_stage != "active":
+            raise TrackingError(
+                f"MLflow ({redacted(self._uri)}): the experiment {name!r} must be active, but it was deleted there. "
+                f"Restore it with `mlflow experiments restore -x {found.experiment_id}`, then `automl sync {self._header.name}`."
+            )
+        return str(found.experiment_id)
+
+    def _find_run(self, condition: str) -> Run | None:
+        """The one run for which this holds; of several, which only an unanswered request leaves behind, the fullest stays."""
+        found = sorted(self._search(condition), key=lambda run: (not _is_complete(run), -len(run.data.params), run.info.run_id))
+        for run in found[1:]:
+            self._client.delete_run(run.info.run_id)
+        return found[0] if found else None
+
+    def _search(self, condition: str) -> Iterator[Run]:
+        token = None
+        while True:
+            page = self._client.search_runs([self.experiment], condition, max_results=_PAGE, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _find_trials(self) -> None:
+        self._known, self._runs, self._finished = {}, {}, set()
+        twice = set()
+        for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.`automl.kind` = 'trial'"):
+            number = int(run.data.tags["automl.trial"])
+            if number in self._runs:
+                twice.add(number)
+            else:
+                self._find(number, run)
+        for number in twice:
+            kept = self._find_trial(number)
+            if kept is not None:
+                self._find(number, kept)
+
+    def _find(self, number: int, run: Run) -> None:
+        self._runs[number] = run.info.run_id
+        self._finished.discard(number)
+        self._known.pop(number, None)
+        if _is_complete(run):
+            self._finished.add(number)
+        else:
+            self._known[number] = run
+
+    def _find_trial(self, number: int) -> Run | None:
+        return self._find_run(f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.`automl.trial` = '{number}'")
+
+    # -- taking events in -----------------------------------------------------------------------------------------------
+
+    @property
+    def missing(self) -> int:
+        """How many trials MLflow does not show as they are."""
+        return len(self._dirty) + self.refused
+
+    def take(self, event: Event) -> None:
+        """Take in the study's next event. Writes nothing and never fails."""
+        self._last_at = event.at
+        match event:
+            case Created():
+                return
+            case Resumed() | Rested():
+                self._at_work = isinstance(event, Resumed)
+                for trial in [trial for trial in self._trials.values() if trial.state == "running"]:
+                    self._put_back(trial, event.at)
+                return
+            case Tested(key=key, metrics=metrics, split=split) if key.replicate == 0:
+                self._point(*((f"{split}_{name}", value, _milliseconds(event.at), 0) for name, value in metrics.items()))
+                return
+        if event.key.replicate != 0:
+            return  # confirmations are no trials
+        number = event.key.trial
+        if isinstance(event, Suggested):
+            self._trials[number] = self._suggested(event)
+        elif number in self._trials:
+            self._change(self._trials[number], event)
+
+    def _suggested(self, event: Suggested) -> _Trial:
+        number = event.key.trial
+        trial = _Trial(number, event.origin, event.configuration, event.at, skip=number in self._finished)
+        run = self._known.pop(number, None)
+        if run is not None:
+            trial.run, trial.status, trial.tags = run.info.run_id, run.info.status, dict(run.data.tags)
+            trial.has_params = content.params_of(event.configuration).items() <= run.data.params.items()
+        return trial
+
+    def _change(self, trial: _Trial, event: Event) -> None:
+        match event:
+            case Started(at=at, device=device):
+                trial.started = at if trial.started is None else trial.started
+                trial.state, trial.device, trial.left = "running", device, None
+            case Reported():
+                self._report(trial, event)
+            case Finished():
+                self._end(trial, "complete", event.at)
+            case Pruned(epoch=epoch):
+                self._end(trial, "pruned", event.at, f"pruned after epoch {epoch}")
+            case Diverged(epoch=epoch):
+                self._end(trial, "diverged", event.at, f"the loss became NaN or infinite in epoch {epoch}")
+            case Failed(reason=why, detail=detail):
+                self._end(trial, "failed" if why == "error" else why, event.at, detail)
+            case Lost(why=why, detail=detail):
+                trial.losses += 1
+                if trial.losses >= MOST_LOSSES:
+                    self._end(trial, "lost", event.at, f"{why}\n{detail}".strip())
+                else:
+                    self._put_back(trial, event.at)
+        if trial.skip:
+            trial.points.clear()
+            if trial.has_ended:
+                del self._trials[trial.number]
+        else:
+            self._dirty[trial.number] = None
+
+    def _put_back(self, trial: _Trial, at: float) -> None:
+        trial.state, trial.left = "waiting", at
+        if trial.started is not None and not trial.skip:
+            self._dirty[trial.number] = None
+
+    def _report(self, trial: _Trial, event: Reported) -> None:
+        now = _milliseconds(event.at)
+        trial.points += [(name, value, now, event.epoch) for name, value in event.metrics.items() if math.isfinite(value)]
+        value = float(event.metrics.get(self._header.metric, math.nan))
+        if math.isfinite(value) and (trial.objective is None or self._is_better(value, trial.objective)):
+            trial.objective, trial.best_epoch = value, event.epoch
+
+    def _end(self, trial: _Trial, state: str, at: float, reason: str = "") -> None:
+        trial.state, trial.left, trial.reason = state, at, reason
+        if state == "complete" and trial.objective is not None:
+            trial.points.append(("objective", trial.objective, _milliseconds(at), trial.best_epoch))
+            if self._best is None or self._is_better(trial.objective, self._best):
+                self._best = trial.objective
+        # Trials end out of order. Counted by their ends, the curve never falls back and its last value is the best.
+        step, self._ended = self._ended, self._ended + 1
+        if self._best is not None and step > self._points_until:
+            self._point(("best_objective", self._best, _milliseconds(at), step))
+
+    def _point(self, *points: Point) -> None:
+        self._points += [point for point in points if math.isfinite(point[1])]
+
+    def _is_better(self, a: float, b: float) -> bool:
+        return a > b if self._header.maximize else a < b
+
+    # -- writing --------------------------------------------------------------------------------------------------------
+
+    def flush(self, now: float, final: bool = False) -> None:
+        """Write what there is, oldest first; ``now`` is a monotonic time in seconds. ``final``: put nothing off.
+
+        What was written is forgotten at once, so that after an error the rest can be written later.
+        """
+        self._show_at_work()
+        for number in list(self._dirty):
+            if self._should_stop():
+                return
+            trial = self._trials[number]
+            try:
+                is_level = self._write(trial, final)
+            except Exception as error:
+                if getattr(error, "error_code", None) not in _REFUSED:
+                    raise
+                self._refuse(f"trial {number}", error)
+                self.refused += 1
+                trial.skip, is_level = True, True
+            if is_level:
+                del self._dirty[number]
+                trial.points.clear()
+                if trial.has_ended:
+                    del self._trials[number]
+        self._write_points(now, final)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether ``flush`` has something left to write, now or in a while."""
+        return bool(self._dirty or self._points)
+
+    def _refuse(self, what: str, error: Exception) -> None:
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(f"MLflow refuses {what}: {first_line(error)}")
+
+    def _write(self, trial: _Trial, final: bool) -> bool:
+        """Write a trial; False when the rest is put off to the next flush."""
+        if not trial.run:
+            if trial.started is None and not trial.has_ended:
+                return True  # it waits for its first start
+            self._create(trial)
+            if not trial.has_ended and not final:
+                return False
+        if trial.state == "running" and trial.status != "RUNNING":
+            self._client.update_run(trial.run, status="RUNNING")
+            trial.status = "RUNNING"
+        self._write_batch(trial)
+        status = content.STATUS[trial.state]
+        if trial.status != status and trial.left is not None:
+            self._client.set_terminated(trial.run, status, _milliseconds(trial.left))
+            trial.status = status
+        return True
+
+    def _create(self, trial: _Trial) -> None:
+        header = self._header
+        run = self._find_trial(trial.number) if trial.number in self._unanswered else None
+        if run is None:
+            is_first = trial.number not in self._unanswered
+            self._unanswered.add(trial.number)
+            tags = {**content.trial_tags(header, self.parent, trial.number), **self._who, **self._tags_now(trial)}
+            name = content.trial_name(trial.number, trial.origin, trial.configuration, header.searched)
+            start = _milliseconds(trial.suggested if trial.started is None else trial.started)
+            run = self._client.create_run(self.experiment, start_time=start, tags=tags, run_name=name)
+            if is_first:
+                self._unanswered.discard(trial.number)
+        trial.run, trial.status, trial.tags = run.info.run_id, run.info.status, dict(run.data.tags)
+        self._runs[trial.number] = trial.run
+
+    def _tags_now(self, trial: _Trial) -> dict[str, str]:
+        tags = {"automl.state": trial.state, "automl.device": trial.device}
+        if trial.reason:
+            tags["automl.reason"] = content.last_part(trial.reason, content.LONGEST_TAG)
+        return {key: value for key, value in tags.items() if value}
+
+    def _write_batch(self, trial: _Trial) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        tags = {key: value for key, value in self._tags_now(trial).items() if trial.tags.get(key) != value}
+        params = {} if trial.has_params else content.params_of(trial.configuration)
+        if not params and not trial.points and len(tags) <= 2:
+            for key, value in tags.items():  # cheaper than a batch
+                self._client.set_tag(trial.run, key, value)
+        else:
+            self._client.log_batch(
+                trial.run,
+                [Metric(*point) for point in trial.points],
+                [Param(*param) for param in params.items()],
+                [RunTag(*tag) for tag in tags.items()],
+            )
+        if not trial.has_params and content.is_shortened(trial.configuration):
+            self._client.log_dict(trial.run, dict(trial.configuration), "configuration.json")
+        trial.points, trial.has_params = [], True
+        trial.tags.update(tags)
+
+    def _show_at_work(self) -> None:
+        if self._at_work and self._parent_status != "RUNNING":
+            self._client.update_run(self.parent, status="RUNNING")
+            self._parent_status = "RUNNING"
+
+    def _write_points(self, now: float, final: bool) -> None:
+        """The parent's curve, several trials at a time: a batch costs as much as a third of a trial."""
+        from mlflow.entities import Metric
+
+        if not self._points:
+            return
+        self._points_since = now if self._points_since is None else self._points_since
+        if final or len(self._points) >= _POINTS or now - self._points_since >= _LATEST:
+            self._client.log_batch(self.parent, [Metric(*point) for point in self._points])
+            self._points, self._points_since = [], None
+
+    # -- the end --------------------------------------------------------------------------------------------------------
+
+    def close(self, summary: Summary, artifacts: Mapping[str, Path]) -> None:
+        """Write everything outstanding, the note, the ranks and the artifacts, and end the runs. Can be repeated after an error."""
+        for trial in [trial for trial in self._trials.values() if trial.state == "running"]:
+            self._put_back(trial, self._last_at)
+        self.flush(0.0, final=True)
+        if self._should_stop():
+            return
+        from mlflow.entities import RunTag
+
+        for number in sorted(self._unanswered):
+            self._find_trial(number)  # and only one
+        links = {trial.number: self._link(self._runs[trial.number]) for trial in summary.top if trial.number in self._runs}
+        tags = {
+            "automl.state": summary.why,
+            "automl.trials": str(self._ended),
+            "mlflow.note.content": content.shortened(content.note(self._header, summary, links), content.LONGEST_TAG),
+        }
+        if summary.top:
+            tags["automl.best_trial"] = str(summary.top[0].number)
+        self._client.log_batch(self.parent, tags=[RunTag(key, value) for key, value in tags.items()])
+        self._write_ranks(summary)
+        self._write_artifacts(summary, artifacts)
+        status = content.PARENT_STATUS.get(summary.why, "FINISHED")
+        self._client.set_terminated(self.parent, status, _milliseconds(self._last_at))
+        self._parent_status = status
+
+    def _link(self, run: str) -> str:
+        return f"#/experiments/{self.experiment}/runs/{run}"
+
+    def _write_ranks(self, summary: Summary) -> None:
+        """The best trials carry their rank; who carried one before and no longer does loses it."""
+        ranks = {self._runs[trial.number]: str(rank) for rank, trial in enumerate(summary.top, start=1) if trial.number in self._runs}
+        written = {
+            run.info.run_id: run.data.tags["automl.rank"]
+            for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.`automl.rank` != ''")
+        }
+        for run_id in written.keys() - ranks.keys():
+            self._client.delete_tag(run_id, "automl.rank")
+        for run_id, rank in ranks.items():
+            if written.get(run_id) != rank:
+                self._client.set_tag(run_id, "automl.rank", rank)
+
+    def _write_artifacts(self, summary: Summary, artifacts: Mapping[str, Path]) -> None:
+        """``artifacts`` are files and folders by the name that they get in MLflow."""
+        self._client.log_dict(self.parent, _plain(summary), "summary.json")
+        for name, path in artifacts.items():
+            files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+            for file in files:
+                if self._should_stop():
+                    return
+                try:
+                    self._write_artifact(PurePosixPath(name, *file.relative_to(path).parts), file)
+                except OSError as error:
+                    self.problems.append(f"{name} could not be copied to MLflow: {first_line(error)}")
+
+    def _write_artifact(self, name: PurePosixPath, file: Path) -> None:
+        folder = None if name.parent == PurePosixPath() else str(name.parent)
+        with tempfile.TemporaryDirectory() as scratch:  # MLflow gives an artifact the name of the file
+            named = file if file.name == name.name else Path(shutil.copyfile(file, Path(scratch, name.name)))
+            self._client.log_artifact(self.parent, str(named), folder)
+
+    @property
+    def page(self) -> str:
+        """Where the study is in MLflow's UI, after the address of the server."""
+        return self._link(self.parent) if self.parent else ""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, without secrets and without the tails that MLflow adds."""
+    words = str(error).strip().splitlines() or [type(error).__name__]
+    return content.shortened(redacted(words[0]), 300)
+
+
+def _plain(summary: Summary) -> dict[str, Any]:
+    plain = asdict(summary)
+    for trial in (plain["baseline"], *plain["top"]):
+        if trial:
+            trial.pop("reports")
+    return plain
+
+
+def _milliseconds(at: float) -> int:
+    return round(at * 1000)
+
+
+def _who(header: StudyHeader) -> dict[str, str]:
+    """The tags that MLflow's own fluent functions would set and a client does not."""
+    tags = {"mlflow.user": _user(), "mlflow.source.name": redacted(header.command) or "automl", "mlflow.source.type": "LOCAL"}
+    commit = _commit()
+    return {**tags, "mlflow.source.git.commit": commit} if commit else tags
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.getuid())
+
+
+def _commit() -> str:
+    """The commit of the git repository that the command runs in, if it does."""
+    try:
+        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
