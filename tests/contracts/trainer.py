@@ -1,0 +1,432 @@
+"""The laws of ``automl.training.Trainer``, for every trainer to inherit.
+
+The reference is always a ``SoloTrainer`` that has the trial to itself, in float64, so that rounding hides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from automl import metrics
+from automl.data import DataInfo, Task
+from automl.events import (
+    Configuration,
+    Diverged,
+    Failed,
+    Finished,
+    Job,
+    Reported,
+    Started,
+    Tested,
+    TrialKey,
+    TrialSpec,
+    WorkerEvent,
+)
+from automl.training import Trainer
+from automl.training.solo import SoloTrainer
+
+EPOCHS = 4
+SAMPLES = 65  # so that batches of 16 and 32 leave a last batch of one sample
+
+PLAIN: Configuration = {"layers": 1, "units": 8, "batch_size": 16, "learning_rate": 0.01}
+VARIETY: Mapping[str, Configuration] = {
+    "plain": PLAIN,
+    "deep": {**PLAIN, "layers": 3, "units_1": 12, "units_2": 5, "units_3": 9, "activation": "tanh"},
+    "linear": {**PLAIN, "layers": 0},
+    "dropout": {**PLAIN, "layers": 2, "dropout": 0.4, "label_smoothing": 0.1},
+    "batch_norm": {**PLAIN, "layers": 2, "normalization": "batch"},
+    "layer_norm": {**PLAIN, "layers": 2, "normalization": "layer", "activation": "gelu"},
+    "momentum": {**PLAIN, "optimizer": "sgd", "momentum": 0.9, "schedule": "step", "l2": 0.01},
+    "nesterov": {**PLAIN, "optimizer": "sgd", "momentum": 0.8, "nesterov": True, "schedule": "cosine"},
+    "sgd": {**PLAIN, "optimizer": "sgd", "learning_rate": 0.1, "warmup_epochs": 1.5, "clip_norm": 0.3},
+    "rmsprop": {**PLAIN, "optimizer": "rmsprop", "momentum": 0.5, "l2": 0.001, "l1": 0.0001},
+    "adamw": {**PLAIN, "optimizer": "adamw", "l2": 0.1, "schedule": "one_cycle", "beta1": 0.8, "beta2": 0.99},
+    "clipped": {**PLAIN, "clip_norm": 0.1, "l1": 0.001, "batch_size": 7},
+    "whole": {**PLAIN, "batch_size": 1000},
+}
+PICTURES: Mapping[str, Configuration] = {
+    "cnn": {"conv_layers": 2, "channels": 3, "dense_units": 6, "batch_size": 16, "learning_rate": 0.01},
+    "cnn_batch_norm": {"channels_1": 4, "channels_2": 2, "dense_units": 5, "batch_size": 32, "normalization": "batch", "dropout": 0.3},
+    "cnn_layer_norm": {
+        "conv_layers": 1,
+        "channels": 3,
+        "kernel_size": 2,
+        "dense_units": 0,
+        "normalization": "layer",
+        "pooling": "average",
+        "dropout": 0.2,
+    },
+}
+
+
+def prepare(folder: Path, task: Task, shape: tuple[int, ...] = (5,), samples: int = SAMPLES, shared: bool = False) -> DataInfo:
+    """Write small prepared data that can be learnt: the targets are sums of inputs, with some noise."""
+    random = np.random.default_rng(len(shape))
+    outputs = 3 if task == "multiclass" else 1
+    info = DataInfo(
+        name="synthetic",
+        task=task,
+        input_shape=shape,
+        outputs=outputs,
+        classes=() if task == "regression" else ("a", "b", "c")[: max(2, outputs)],
+        sizes={"train": samples, "validation": 24, "test": 24},
+        target_mean=10.0 if task == "regression" else 0.0,
+        target_scale=4.0 if task == "regression" else 1.0,
+        shared_splits=shared,
+        fingerprint=f"{task}{shape}{samples}",
+    )
+    folder.mkdir(parents=True)
+    for split, count in info.sizes.items():
+        random = np.random.default_rng(0) if shared else random
+        x = random.normal(size=(samples if shared else count, *shape)).astype(np.float32)
+        flat = x.reshape(len(x), -1)
+        score = flat[:, 0] - flat[:, 1] + 0.1 * random.normal(size=len(x))
+        if task == "regression":
+            y = score.astype(np.float32)
+        else:
+            y = np.digitize(score, [-0.5, 0.5] if task == "multiclass" else [0.0]).astype(np.int64)
+        np.save(folder / f"x_{split}.npy", x)
+        np.save(folder / f"y_{split}.npy", y)
+    (folder / "info.json").write_text(json.dumps(asdict(info)))
+    return info
+
+
+def job(folder: Path, task: Task = "multiclass", model: str = "mlp", **data: object) -> Job:
+    """A study of prepared data, which are written at its first use, with everything measured at every epoch."""
+    where = folder / f"data-{task}-{model}-{'-'.join(str(value) for value in data.values())}"
+    if not where.exists():
+        prepare(where, task, (1, 6, 6) if model == "cnn" else (5,), **data)  # type: ignore[arg-type]
+    objective = metrics.default_objective(task)
+    names = ("train_loss", *metrics.metrics_of(task))
+    return Job("study", model, str(where), str(folder / "study"), objective, metrics.METRICS[objective].maximize, names)
+
+
+def trial(study: Job, configuration: Configuration, number: int = 0, epochs: int = EPOCHS) -> TrialSpec:
+    return TrialSpec(TrialKey(study.study, number), study, configuration, seed=1000 + number, epochs=epochs)
+
+
+def finish(trainer: Trainer) -> list[WorkerEvent]:
+    """Train until nothing is left to train."""
+    events: list[WorkerEvent] = []
+    while news := trainer.advance():
+        events += news
+    return events
+
+
+def of(events: Iterable[WorkerEvent], spec: TrialSpec) -> list[WorkerEvent]:
+    return [event for event in events if event.key == spec.key]
+
+
+def curve(events: Iterable[WorkerEvent], spec: TrialSpec) -> dict[int, dict[str, float]]:
+    """What the trial reported, by epoch."""
+    return {event.epoch: dict(event.metrics) for event in of(events, spec) if isinstance(event, Reported)}
+
+
+def kinds(events: Iterable[WorkerEvent]) -> list[type[WorkerEvent]]:
+    return [type(event) for event in events]
+
+
+class TrainerContract:
+    """Inherit, and give ``make``. ``tolerance`` is the relative difference that another order of the same sums may make."""
+
+    tolerance = 1e-9
+
+    def make(self, lanes: int = 1, checkpoint_seconds: float = math.inf) -> Trainer:
+        """A trainer on the CPU that calculates in float64."""
+        raise NotImplementedError
+
+    def alone(self, spec: TrialSpec) -> list[WorkerEvent]:
+        """All events of a trial that has a SoloTrainer to itself."""
+        study = replace(spec.job, folder=f"{spec.job.folder}-alone")
+        solo = SoloTrainer("cpu", "reference", dtype=torch.float64, checkpoint_seconds=math.inf)
+        solo.start(replace(spec, job=study))
+        return of(finish(solo), spec)
+
+    def same(self, left: Mapping[int, Mapping[str, float]], right: Mapping[int, Mapping[str, float]]) -> None:
+        assert left.keys() == right.keys()
+        for epoch, values in left.items():
+            assert values == pytest.approx(right[epoch], rel=self.tolerance, abs=self.tolerance), epoch
+
+    # what is said, and in which order
+
+    def test_the_events_of_a_trial_are_started_its_reports_and_finished(self, tmp_path: Path) -> None:
+        trainer, spec = self.make(), trial(job(tmp_path), PLAIN)
+        trainer.start(spec)
+        events = finish(trainer)
+        assert kinds(events) == [Started, *[Reported] * EPOCHS, Finished]
+        assert list(curve(events, spec)) == [1, 2, 3, 4]
+        assert all(event.key == spec.key for event in events)
+        assert [event.at for event in events] == sorted(event.at for event in events)
+
+    def test_nothing_to_train_is_nothing_to_say(self) -> None:
+        assert self.make().advance() == []
+
+    @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+    def test_every_epoch_reports_exactly_the_metrics_of_the_job(self, tmp_path: Path, task: Task) -> None:
+        trainer, study = self.make(), job(tmp_path, task)
+        spec = trial(study, PLAIN)
+        trainer.start(spec)
+        for values in curve(finish(trainer), spec).values():
+            assert set(values) == set(study.metrics)
+            assert all(math.isfinite(value) for value in values.values())
+
+    def test_reports_say_how_long_the_device_was_used(self, tmp_path: Path) -> None:
+        trainer = self.make()
+        trainer.start(trial(job(tmp_path), PLAIN))
+        assert all(event.seconds > 0 for event in finish(trainer) if isinstance(event, Reported))
+
+    def test_more_trials_than_lanes_wait_in_their_order(self, tmp_path: Path) -> None:
+        trainer, study = self.make(), job(tmp_path)
+        specs = [trial(study, PLAIN, number) for number in range(3)]
+        for spec in specs:
+            trainer.start(spec)
+        events = finish(trainer)
+        assert [event.key.trial for event in events if isinstance(event, Started)] == [0, 1, 2]
+        assert all(kinds(of(events, spec))[-1] is Finished for spec in specs)
+
+    # the numbers of a trial are its own
+
+    @pytest.mark.parametrize("name", [*VARIETY, *PICTURES])
+    def test_numbers_depend_on_the_specification_alone(self, tmp_path: Path, name: str) -> None:
+        """Admitted late, among seven others of which two are stopped: the same curve as alone."""
+        variety, study = (PICTURES, job(tmp_path, model="cnn")) if name in PICTURES else (VARIETY, job(tmp_path))
+        others = [trial(study, variety[other], 1 + number) for number, other in enumerate([*variety, *variety][:7])]
+        spec = trial(study, variety[name])
+        trainer = self.make(lanes=4)
+        for other in others[:4]:
+            trainer.start(other)
+        events = trainer.advance() + trainer.advance()
+        for other in (spec, *others[4:]):
+            trainer.start(other)
+        trainer.stop(others[0].key)
+        events += trainer.advance()
+        trainer.stop(others[5].key)
+        events += finish(trainer)
+        assert kinds(of(events, spec)) == kinds(self.alone(spec))
+        self.same(curve(events, spec), curve(self.alone(spec), spec))
+
+    @pytest.mark.parametrize("task", ["binary", "regression"])
+    def test_numbers_are_the_same_as_alone_for_every_task(self, tmp_path: Path, task: Task) -> None:
+        study = job(tmp_path, task)
+        specs = [trial(study, configuration, number) for number, configuration in enumerate(VARIETY.values())]
+        trainer = self.make(lanes=len(specs))
+        for spec in specs:
+            trainer.start(spec)
+        events = finish(trainer)
+        for spec in specs:
+            self.same(curve(events, spec), curve(self.alone(spec), spec))
+
+    def test_the_same_trial_twice_has_the_same_numbers_to_the_bit(self, tmp_path: Path) -> None:
+        curves = []
+        for folder in ("a", "b"):
+            trainer, spec = self.make(), trial(job(tmp_path / folder), VARIETY["dropout"])
+            trainer.start(spec)
+            curves.append(curve(finish(trainer), spec))
+        assert curves[0] == curves[1]
+
+    def test_another_seed_has_other_numbers(self, tmp_path: Path) -> None:
+        study = job(tmp_path)
+        trainer, specs = self.make(lanes=2), [trial(study, PLAIN, number) for number in (0, 1)]
+        for spec in specs:
+            trainer.start(spec)
+        events = finish(trainer)
+        assert curve(events, specs[0])[1] != curve(events, specs[1])[1]
+
+    # stopping
+
+    def test_a_stopped_trial_says_nothing_more(self, tmp_path: Path) -> None:
+        trainer, study = self.make(lanes=2), job(tmp_path)
+        running, waiting, other = (trial(study, PLAIN, number) for number in range(3))
+        for spec in (running, waiting, other):
+            trainer.start(spec)
+        trainer.advance()
+        trainer.stop(running.key)
+        trainer.stop(waiting.key)
+        events = finish(trainer)
+        assert not of(events, running)
+        assert not of(events, waiting)
+        self.same(curve(events, other), curve(self.alone(other), other))
+
+    def test_stopping_what_is_not_there_is_nothing(self, tmp_path: Path) -> None:
+        trainer = self.make()
+        trainer.stop(TrialKey("study", 7))
+        assert trainer.advance() == []
+
+    def test_a_stopped_trial_can_be_started_again_from_its_beginning(self, tmp_path: Path) -> None:
+        trainer, spec = self.make(checkpoint_seconds=0), trial(job(tmp_path), PLAIN)
+        trainer.start(spec)
+        for _ in range(3):
+            trainer.advance()
+        trainer.stop(spec.key)
+        trainer.start(spec)
+        self.same(curve(finish(trainer), spec), curve(self.alone(spec), spec))
+
+    # what goes wrong stays where it is
+
+    def test_a_trial_that_fails_touches_no_other(self, tmp_path: Path) -> None:
+        study = job(tmp_path)
+        broken = trial(replace(study, data=str(tmp_path / "nowhere")), PLAIN, 1)
+        specs = [trial(study, PLAIN, 0), broken, trial(study, PLAIN, 2)]
+        trainer = self.make(lanes=3)
+        for spec in specs:
+            trainer.start(spec)
+        events = finish(trainer)
+        failed = of(events, broken)[-1]
+        assert isinstance(failed, Failed)
+        assert failed.reason == "error"
+        assert "nowhere" in failed.detail
+        assert "nowhere" in (Path(study.folder) / "trials/1/log.txt").read_text()
+        for spec in (specs[0], specs[2]):
+            self.same(curve(events, spec), curve(self.alone(spec), spec))
+
+    def test_a_trial_that_diverges_ends_at_once_and_touches_no_other(self, tmp_path: Path) -> None:
+        study = job(tmp_path)
+        wild = trial(study, {**VARIETY["momentum"], "learning_rate": 1e200, "schedule": "constant"}, 1)
+        specs = [trial(study, VARIETY["momentum"], 0), wild, trial(study, VARIETY["momentum"], 2)]
+        trainer = self.make(lanes=3)
+        for spec in specs:
+            trainer.start(spec)
+        events = finish(trainer)
+        diverged = of(events, wild)[-1]
+        assert kinds(of(events, wild)) == [Started, Diverged]
+        assert isinstance(diverged, Diverged)
+        assert diverged.epoch == 1
+        for spec in (specs[0], specs[2]):
+            self.same(curve(events, spec), curve(self.alone(spec), spec))
+
+    def test_a_quiet_trial_that_need_not_be_kept_writes_nothing(self, tmp_path: Path) -> None:
+        trainer, spec = self.make(), replace(trial(job(tmp_path), PLAIN), save_if_beats=1.0)
+        trainer.start(spec)
+        last = finish(trainer)[-1]
+        assert isinstance(last, Finished)
+        assert not last.saved
+        assert not Path(spec.job.folder).exists()
+
+    # going on after an interruption
+
+    @pytest.mark.parametrize("name", ["dropout", "batch_norm", "momentum", "rmsprop", "adamw"])
+    def test_a_trial_that_was_interrupted_ends_with_the_same_numbers(self, tmp_path: Path, name: str) -> None:
+        """To the bit: the second trainer knows nothing but the checkpoint."""
+        study = job(tmp_path)
+        spec = trial(study, {**VARIETY[name], "early_stopping": 5}, epochs=6)
+        first = self.make(checkpoint_seconds=0)
+        first.start(spec)
+        before = [event for _ in range(4) for event in first.advance()]
+        second = self.make(checkpoint_seconds=0)
+        second.start(spec)
+        after = finish(second)
+        uninterrupted = self.make()
+        uninterrupted.start(replace(spec, job=replace(study, folder=str(tmp_path / "other"))))
+        whole = finish(uninterrupted)
+        assert kinds(after)[0] is Started
+        assert min(curve(after, spec)) > 1
+        assert {**curve(before, spec), **curve(after, spec)} == curve(whole, spec)
+        saved = [torch.load(Path(folder) / "trials/0/weights.pt", weights_only=True) for folder in (study.folder, tmp_path / "other")]
+        assert saved[0].keys() == saved[1].keys()
+        assert all(torch.equal(value, saved[1][key]) for key, value in saved[0].items())
+
+    @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04"])
+    def test_a_checkpoint_that_cannot_be_read_is_ignored(self, tmp_path: Path, content: bytes) -> None:
+        spec = trial(job(tmp_path), PLAIN)
+        file = Path(spec.job.folder) / "trials/0/checkpoint.pt"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(content)
+        trainer = self.make()
+        trainer.start(spec)
+        self.same(curve(finish(trainer), spec), curve(self.alone(spec), spec))
+
+    def test_a_checkpoint_of_another_configuration_is_ignored(self, tmp_path: Path) -> None:
+        spec = trial(job(tmp_path), PLAIN)
+        first = self.make(checkpoint_seconds=0)
+        first.start(spec)
+        for _ in range(3):
+            first.advance()
+        assert (Path(spec.job.folder) / "trials/0/checkpoint.pt").exists()
+        other = replace(spec, configuration={**PLAIN, "learning_rate": 0.02})
+        second = self.make()
+        second.start(other)
+        self.same(curve(finish(second), other), curve(self.alone(other), other))
+
+    @pytest.mark.parametrize("how", ["ends", "is stopped"])
+    def test_no_checkpoint_outlives_its_trial(self, tmp_path: Path, how: str) -> None:
+        spec = replace(trial(job(tmp_path), PLAIN), save_if_beats=1.0)
+        trainer = self.make(checkpoint_seconds=0)
+        trainer.start(spec)
+        for _ in range(3):
+            trainer.advance()
+        assert (Path(spec.job.folder) / "trials/0/checkpoint.pt").exists()
+        if how == "is stopped":
+            trainer.stop(spec.key)
+        finish(trainer)
+        assert not (Path(spec.job.folder) / "trials/0").exists()
+
+    # what is kept
+
+    def test_the_weights_of_the_best_epoch_are_kept_and_tested(self, tmp_path: Path) -> None:
+        """With one split for all, the test repeats what the best epoch reported."""
+        study = job(tmp_path, shared=True)
+        spec = trial(study, {**PLAIN, "learning_rate": 0.3}, epochs=12)
+        trainer = self.make()
+        trainer.start(spec)
+        events = finish(trainer)
+        best = max(curve(events, spec).values(), key=lambda values: values["accuracy"])
+        tested = trainer.test(spec)
+        assert isinstance(events[-1], Finished)
+        assert events[-1].saved
+        assert isinstance(tested, Tested)
+        assert tested.split == "training data (there is no other)"
+        assert dict(tested.metrics) == pytest.approx({name: value for name, value in best.items() if name != "train_loss"})
+
+    def test_weights_are_kept_only_when_they_beat_what_they_have_to(self, tmp_path: Path) -> None:
+        study = job(tmp_path, "regression")
+        specs = [replace(trial(study, PLAIN, number), save_if_beats=bar) for number, bar in enumerate((None, 1e9, 1e-9))]
+        trainer = self.make(lanes=3)
+        for spec in specs:
+            trainer.start(spec)
+        events = finish(trainer)
+        saved = {event.key.trial: event.saved for event in events if isinstance(event, Finished)}
+        assert saved == {0: True, 1: True, 2: False}
+        assert sorted(path.parent.name for path in Path(study.folder).glob("trials/*/weights.pt")) == ["0", "1"]
+
+    def test_replicates_of_a_trial_keep_apart(self, tmp_path: Path) -> None:
+        spec = trial(job(tmp_path), PLAIN)
+        again = replace(spec, key=replace(spec.key, replicate=2), seed=5)
+        trainer = self.make(lanes=2)
+        trainer.start(spec)
+        trainer.start(again)
+        events = finish(trainer)
+        assert curve(events, spec)[1] != curve(events, again)[1]
+        assert sorted(path.name for path in Path(spec.job.folder).glob("trials/0/*")) == ["weights-2.pt", "weights.pt"]
+
+    def test_a_test_without_weights_is_a_failure_that_says_so(self, tmp_path: Path) -> None:
+        failed = self.make().test(trial(job(tmp_path), PLAIN))
+        assert isinstance(failed, Failed)
+        assert "weights.pt" in failed.detail
+
+    def test_early_stopping_ends_a_trial_complete(self, tmp_path: Path) -> None:
+        """Patience 2: the trial ends two epochs after its best one."""
+        spec = trial(job(tmp_path), {**PLAIN, "learning_rate": 1e-12, "early_stopping": 2}, epochs=30)
+        trainer = self.make()
+        trainer.start(spec)
+        events = finish(trainer)
+        assert kinds(events) == [Started, Reported, Reported, Reported, Finished]
+        assert isinstance(events[-1], Finished)
+        assert events[-1].stopped_early
+
+    def test_an_objective_that_is_not_defined_fails_the_trial_with_the_reason(self, tmp_path: Path) -> None:
+        """The area under the ROC curve of a validation split with one class."""
+        study = replace(job(tmp_path, "binary"), objective="roc_auc")
+        np.save(Path(study.data) / "y_validation.npy", np.ones(24, dtype=np.int64))
+        trainer, spec = self.make(), trial(study, PLAIN)
+        trainer.start(spec)
+        failed = finish(trainer)[-1]
+        assert isinstance(failed, Failed)
+        assert failed.detail == "roc_auc: must be a finite number on the validation split, but is nan. Choose another objective."
