@@ -48,7 +48,8 @@ class Condition:
 
     def __str__(self) -> str:
         if self.operator == "in":
-            return f"{self.parent} is {' or '.join(map(str, self.values))}"
+            words = [str(value).lower() if isinstance(value, bool) else str(value) for value in self.values]
+            return f"{self.parent} is {' or '.join(words)}"
         return f"{self.parent} {self.operator} {self.values[0]}"
 
 
@@ -96,7 +97,7 @@ class Float:
     def spaced(self, count: int) -> tuple[float, ...]:
         """``count`` evenly spaced values on the parameter's own scale, both ends included (one: the middle)."""
         units = [0.5] if count == 1 else [index / (count - 1) for index in range(count)]
-        return tuple(float(f"{self.at(unit):.12g}") for unit in units)
+        return tuple(min(max(float(f"{self.at(unit):.12g}"), self.low), self.high) for unit in units)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,497 @@
+"""Search-space files: YAML to StudySpec and back, every mistake with its file and line.
+
+``load`` reads and checks a file; ``dump`` writes a specification out with every default, as YAML that ``load`` reads back to the
+same specification. What works on specifications alone (``dump``, ``to_dict``, ``from_dict``, ``sha256``, ``difference``) is in
+``automl.specrecord``, and can be had from here too.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from automl import families
+from automl.errors import UsageError, suggestion
+from automl.events import Value
+from automl.expressions import Expression, ExpressionError
+from automl.metrics import METRICS
+from automl.shorthand import parse_choice, parse_duration
+from automl.space import SearchSpace
+from automl.spaceparameters import Section, is_admitted, read_section, unknown_name
+from automl.spec import DataSpec, Objective, StudySettings, StudySpec
+from automl.specrecord import difference, dump, from_dict, sha256, to_dict
+from automl.yamlfile import ListNode, Node, Place, Problems, Scalar, is_empty, parse, read_text, relative_to, shown
+from automl.yamlfile import Mapping as MappingNode
+
+__all__ = ["difference", "dump", "from_dict", "load", "parse_choice", "parse_duration", "sha256", "to_dict"]
+
+KEYS = ("name", "data", "model", "objective", "epochs", "space", "forbid", "require", "baseline", "study", "extends")
+DATA_KEYS = ("source", "target", "drop", "test", "validation", "positive", "split_seed")
+STUDY_KEYS = ("strategy", "pruner", "trials", "time", "seed")
+STRATEGIES = ("grid", "random", "bayesian")  # a test holds these equal to the strategies and pruners that there are
+PRUNERS = ("none", "median", "asha", "hyperband")
+MEASURES = ("parameters",)
+DEFAULT_EPOCHS = 20
+
+_NAME = re.compile(r"\w[\w.-]{0,99}")
+_LONGEST_CHAIN = 10
+_TRIES = 5_000
+_MOST_TRIED = 200_000
+
+
+def load(path: str | Path) -> StudySpec:
+    """Read and check a search-space file.
+
+    Raises:
+        SpaceError: with all mistakes of the file (and of those that it extends) at once, in the order of the file.
+    """
+    problems = Problems()
+    text = read_text(Path(path), problems)
+    root = _extended(Path(path), text, (), problems) if text is not None else None
+    spec = _Reader(Path(path), root, problems).spec() if root is not None else None
+    problems.settle()
+    assert spec is not None
+    assert text is not None
+    return replace(spec, source=str(path), text=text)
+
+
+# -- extends ----------------------------------------------------------------------------------------------------------
+
+
+def _extended(path: Path, text: str, chain: tuple[Path, ...], problems: Problems) -> MappingNode | None:
+    """The file's content over that of the file which it extends."""
+    before = len(problems)
+    root = parse(text, str(path), problems)
+    if root is None or (isinstance(root, Scalar) and root.value is None):
+        if len(problems) == before:
+            problems.add(
+                Place(str(path), 0), "must say what is searched, but is empty. 'automl space new DATA' writes a file to start from."
+            )
+        return None
+    if not isinstance(root, MappingNode):
+        problems.add(root.place, f"must be a mapping with keys such as model and space, but is {shown(root)}.")
+        return None
+    extends = root.get("extends")
+    if is_empty(extends):
+        return _without_nulls(root)
+    base = _base(path, extends, (*chain, path), problems)
+    return _merged(base, root, problems) if base is not None else None
+
+
+def _base(path: Path, extends: Node | None, chain: tuple[Path, ...], problems: Problems) -> MappingNode | None:
+    assert extends is not None
+    if not isinstance(extends, Scalar) or not isinstance(extends.value, str):
+        problems.add(extends.place, f"extends must be the path of a search-space file, but is {shown(extends)}.")
+        return None
+    base = relative_to(str(path), extends.value)
+    if os.path.realpath(base) in [os.path.realpath(link) for link in chain]:
+        circle = " extends ".join(str(link) for link in (*chain, base))
+        problems.add(extends.place, f"extends must not go in a circle, but {circle}.")
+        return None
+    if len(chain) > _LONGEST_CHAIN:
+        problems.add(extends.place, f"extends may lead over at most {_LONGEST_CHAIN} files, but this is one more.")
+        return None
+    if not base.is_file():
+        problems.add(extends.place, f"extends must name a file (relative to this one), but there is no {str(base)!r}.")
+        return None
+    text = read_text(base, problems)
+    return _extended(base, text, chain, problems) if text is not None else None
+
+
+def _without_nulls(root: MappingNode) -> MappingNode:
+    """Sections without content count as left out."""
+    return replace(root, entries=tuple((key, value) for key, value in root.entries if not is_empty(value)))
+
+
+def _merged(base: MappingNode, own: MappingNode, problems: Problems) -> MappingNode:
+    """Keys given here win: whole sections, but ``space``, ``baseline``, ``data`` and ``study`` key by key; ``null`` removes.
+
+    The name stays behind, for two files are two spaces.
+    """
+    entries = {key.text: (key, value) for key, value in base.entries if key.text != "name"}
+    for key, value in own.entries:
+        there = entries.get(key.text, (None, None))[1]
+        if key.text == "data" and isinstance(there, Scalar) and isinstance(value, MappingNode):
+            there = MappingNode(((Scalar("source", "source", there.place), there),), there.place)
+        if is_empty(value):
+            entries.pop(key.text, None)
+        elif key.text in ("space", "baseline", "data", "study") and isinstance(there, MappingNode) and isinstance(value, MappingNode):
+            entries[key.text] = (key, _merged_section(key.text, there, value, problems))
+        else:
+            entries[key.text] = (key, value)
+    return MappingNode(tuple(entries.values()), own.place)
+
+
+def _merged_section(section: str, base: MappingNode, own: MappingNode, problems: Problems) -> MappingNode:
+    entries = {key.text: (key, value) for key, value in base.entries}
+    for key, value in own.entries:
+        if not is_empty(value):
+            entries[key.text] = (key, value)
+        elif entries.pop(key.text, None) is None:
+            near = suggestion(key.text, base.keys)
+            text = f"null removes what the extended file says, but it says nothing of {key.text!r}.{near}"
+            problems.add(key.place, f"{section}: {text}")
+    return MappingNode(tuple(entries.values()), own.place)
+
+
+# -- sections ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Reader:
+    """Reads the sections of one file (extended ones merged into it), and notes what is wrong with them."""
+
+    path: Path
+    root: MappingNode
+    problems: Problems
+
+    def spec(self) -> StudySpec | None:
+        """The specification; None where problems were noted that leave none."""
+        self._check_keys(self.root, "", KEYS)
+        model = self._model()
+        data = self._data()
+        name, epochs, objective = self._name(), self._epochs(), self._objective()
+        settings = self._settings()
+        section = self._section(model)
+        forbid, require = self._rules("forbid", section, model), self._rules("require", section, model)
+        baseline = self._baseline(model)
+        if self.problems:
+            return None
+        assert model is not None
+        assert data is not None
+        space = SearchSpace(section.parameters, section.fixed, forbid, require)
+        self._check_baseline(model, space, baseline)
+        self._check_not_empty(space)
+        return StudySpec(name, data, model, objective, epochs, space, baseline, settings)
+
+    def _add(self, node: Node | None, text: str) -> None:
+        self.problems.add(node.place if node is not None else Place(str(self.path), 0), text)
+
+    def _check_keys(self, node: MappingNode, prefix: str, known: tuple[str, ...]) -> None:
+        for key, _ in node.entries:
+            if key.text not in known:
+                hint = suggestion(key.text, known) or f" Keys: {', '.join(known)}."
+                self._add(key, f"{prefix}unknown key {key.text!r}.{hint}")
+
+    def _name(self) -> str:
+        node = self.root.get("name")
+        if node is None:
+            return re.sub(r"[^\w.-]", "_", self.path.stem).lstrip(".-")[:100] or "space"
+        if isinstance(node, Scalar) and _NAME.fullmatch(node.text) and not isinstance(node.value, bool):
+            return node.text
+        self._add(node, f"name must be a word of letters, digits, '_', '-' and '.', but is {shown(node)}.")
+        return ""
+
+    def _model(self) -> str | None:
+        node = self.root.get("model")
+        built_in = ", ".join(families.FAMILIES)
+        if node is None:
+            self._add(None, f"model is missing. Built in: {built_in}.")
+        elif not isinstance(node, Scalar) or not isinstance(node.value, str):
+            self._add(node, f"model must be the name of a family, but is {shown(node)}. Built in: {built_in}.")
+        elif node.value in families.FAMILIES:
+            return node.value
+        elif ":" in node.value:
+            self._add(
+                node, f"model must be a built-in family, but is {shown(node)}: models of your own are not there yet. Built in: {built_in}."
+            )
+        else:
+            near = suggestion(node.value, families.FAMILIES)
+            self._add(node, f"model must be a built-in family, but is {shown(node)}. Built in: {built_in}.{near}")
+        return None
+
+    def _epochs(self) -> int:
+        return self._whole(self.root.get("epochs"), "epochs", DEFAULT_EPOCHS, least=1)
+
+    def _whole(self, node: Node | None, label: str, default: int, *, least: int) -> int:
+        if node is None:
+            return default
+        value = node.value if isinstance(node, Scalar) else None
+        if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+            return value
+        self._add(node, f"{label} must be a whole number of at least {least}, but is {shown(node)}.")
+        return default
+
+    def _objective(self) -> Objective | None:
+        node = self.root.get("objective")
+        if node is None:
+            return None
+        if isinstance(node, ListNode) or (isinstance(node, MappingNode) and len(node.entries) > 1):
+            self._add(
+                node, "objective must be one metric: several objectives are not there yet. Write {maximize: METRIC} or {minimize: METRIC}."
+            )
+            return None
+        key, value = node.entries[0] if isinstance(node, MappingNode) and node.entries else (None, None)
+        if key is None or key.text not in ("maximize", "minimize") or not isinstance(value, Scalar):
+            near = suggestion(key.text, ("maximize", "minimize")) if key else ""
+            given = repr(key.text) if key is not None and isinstance(value, Scalar) else shown(node)
+            self._add(node, f"objective must be {{maximize: METRIC}} or {{minimize: METRIC}}, but is {given}.{near}")
+            return None
+        metric = METRICS.get(value.text)
+        if metric is None:
+            near = suggestion(value.text, METRICS)
+            self._add(value, f"objective must be a metric, but is {shown(value)}. Metrics: {', '.join(METRICS)}.{near}")
+            return None
+        maximize = key.text == "maximize"
+        if maximize != metric.maximize:
+            better, right = ("more", "maximize") if metric.maximize else ("less", "minimize")
+            self._add(key, f"objective: {better} {metric.name} is better, but it is to be {key.text}d. Write {{{right}: {metric.name}}}.")
+        return Objective(metric.name, metric.maximize)
+
+    # -- data -----------------------------------------------------------------------------------------------------------
+
+    def _data(self) -> DataSpec | None:
+        node = self.root.get("data")
+        if node is None:
+            self._add(None, "data is missing. Give a built-in name (such as digits), or a file or folder.")
+            return None
+        if isinstance(node, Scalar):
+            source = self._text(node, "data")
+            return DataSpec(self._path(node, source)) if source else None
+        if isinstance(node, ListNode):
+            self._add(node, "data must be a name, a path or a mapping with the key 'source', but is a list.")
+            return None
+        self._check_keys(node, "data: ", DATA_KEYS)
+        source_node = node.get("source")
+        if source_node is None:
+            self._add(node, "data: source is missing. Give a built-in name (such as digits), or a file or folder.")
+        source = self._text(source_node, "data: source")
+        return DataSpec(
+            source=self._path(source_node, source),
+            target=self._text(node.get("target"), "data: target") or None,
+            drop=self._texts(node.get("drop"), "data: drop"),
+            test=self._test(node.get("test")),
+            validation=self._validation(node.get("validation")),
+            positive=self._positive(node.get("positive")),
+            split_seed=self._whole(node.get("split_seed"), "data: split_seed", 0, least=0),
+        )
+
+    def _text(self, node: Node | None, label: str) -> str:
+        if node is None:
+            return ""
+        if isinstance(node, Scalar) and isinstance(node.value, str) and node.value.strip() and "\0" not in node.value:
+            return node.value
+        hint = " Put it in quotes." if isinstance(node, Scalar) and not isinstance(node.value, str | None) else ""
+        self._add(node, f"{label} must be a text, but is {shown(node)}.{hint}")
+        return ""
+
+    def _texts(self, node: Node | None, label: str) -> tuple[str, ...]:
+        if node is None:
+            return ()
+        if not isinstance(node, ListNode):
+            self._add(node, f"{label} must be a list of texts, but is {shown(node)}. Put it in brackets.")
+            return ()
+        return tuple(self._text(item, f"{label}: an entry") for item in node.items)
+
+    def _path(self, node: Node | None, path: str) -> str:
+        """A path in an extended file is relative to that file; here it is made relative to the file that extends it."""
+        if node is None or node.place.file == str(self.path) or not path:
+            return path
+        beside = relative_to(node.place.file, path)
+        if not beside.exists() or Path(path).expanduser().is_absolute():
+            return path
+        return os.path.relpath(beside, self.path.parent)
+
+    def _share(self, node: Node, label: str, also: str = "") -> float | None:
+        value = node.value if isinstance(node, Scalar) else None
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1:
+            return float(value)
+        self._add(node, f"{label} must be a share above 0 and below 1{also}, but is {shown(node)}.")
+        return None
+
+    def _test(self, node: Node | None) -> str | float | None:
+        if node is None:
+            return None
+        if isinstance(node, Scalar) and isinstance(node.value, str) and node.value.strip():
+            return self._path(node, self._text(node, "data: test"))
+        return self._share(node, "data: test", " or a file")
+
+    def _validation(self, node: Node | None) -> float | None:
+        if node is None:
+            return None
+        if isinstance(node, MappingNode) and node.get("folds") is not None:
+            self._add(node, "data: validation must be a share above 0 and below 1: folds are not there yet. Write validation: 0.2.")
+            return None
+        return self._share(node, "data: validation")
+
+    def _positive(self, node: Node | None) -> tuple[str | int | float | bool, ...]:
+        if node is None:
+            return ()
+        if not isinstance(node, ListNode) or not node.items:
+            given = "an empty list" if isinstance(node, ListNode) else shown(node)
+            self._add(node, f"data: positive must be a list of classes, but is {given}. Put it in brackets.")
+            return ()
+        classes: list[str | int | float | bool] = []
+        for item in node.items:
+            if not isinstance(item, Scalar) or item.value is None or (isinstance(item.value, float) and not math.isfinite(item.value)):
+                self._add(item, f"data: positive: a class must be a text or a number, but is {shown(item)}.")
+            elif any(str(item.value) == str(other) for other in classes):
+                self._add(item, f"data: positive: classes must differ from each other, but {shown(item)} is there twice.")
+            else:
+                classes.append(item.value)
+        return tuple(classes)
+
+    # -- study ----------------------------------------------------------------------------------------------------------
+
+    def _settings(self) -> StudySettings:
+        node = self.root.get("study")
+        defaults = StudySettings()
+        if node is None:
+            return defaults
+        if not isinstance(node, MappingNode):
+            self._add(node, f"study must be a mapping with keys such as strategy and trials, but is {shown(node)}.")
+            return defaults
+        self._check_keys(node, "study: ", STUDY_KEYS)
+        strategy, strategy_options = self._choice(node.get("strategy"), "strategy", defaults.strategy, STRATEGIES)
+        pruner, pruner_options = self._choice(node.get("pruner"), "pruner", defaults.pruner, PRUNERS)
+        return StudySettings(
+            strategy=strategy,
+            strategy_options=strategy_options,
+            pruner=pruner,
+            pruner_options=pruner_options,
+            trials=self._whole(node.get("trials"), "study: trials", defaults.trials, least=1),
+            time_seconds=self._time(node.get("time")),
+            seed=self._whole(node.get("seed"), "study: seed", defaults.seed, least=0),
+        )
+
+    def _choice(self, node: Node | None, label: str, default: str, known: tuple[str, ...]) -> tuple[str, Mapping[str, Value]]:
+        if is_empty(node):
+            return default, {}
+        name = node.get("name") if isinstance(node, MappingNode) else node
+        if not isinstance(name, Scalar) or name.value not in known:
+            given = "a mapping without a name" if name is None else shown(name)
+            near = suggestion(name.text, known) if isinstance(name, Scalar) else ""
+            if isinstance(name, Scalar) and name.text.partition(":")[0] in known:
+                near = f" Write {{name: {name.text.partition(':')[0]}, OPTION: VALUE}} for options."
+            self._add(node, f"study: {label} must be one of {', '.join(known)}, but is {given}.{near}")
+            return default, {}
+        options: dict[str, Value] = {}
+        for key, value in node.entries if isinstance(node, MappingNode) else ():
+            if not isinstance(value, Scalar) or (isinstance(value.value, float) and not math.isfinite(value.value)):
+                self._add(value, f"study: {label}: {key.text} must be a plain value, but is {shown(value)}.")
+            elif key.text != "name":
+                options[key.text] = value.value
+        return name.text, options
+
+    def _time(self, node: Node | None) -> float | None:
+        if node is None or is_empty(node):
+            return None
+        if isinstance(node, Scalar) and not isinstance(node.value, bool):
+            try:
+                return parse_duration(node.text)
+            except UsageError:
+                pass
+        self._add(node, f"study: time must be a duration above 0, such as 30m, 2h, 1h30m or seconds, but is {shown(node)}.")
+        return None
+
+    # -- space ----------------------------------------------------------------------------------------------------------
+
+    def _section(self, model: str | None) -> Section:
+        node = self.root.get("space")
+        if node is None:
+            self._add(None, "space is missing. Give the parameters that are searched.")
+        elif not isinstance(node, MappingNode):
+            self._add(node, f"space must be a mapping of parameters, but is {shown(node)}.")
+        else:
+            section = read_section(node, model, self.problems)
+            if not any(isinstance(value, MappingNode) for _, value in node.entries):
+                self._add(
+                    node,
+                    "space must have a parameter to search, but has none. Give one a range, such as {type: float, low: 0.0, high: 0.5}.",
+                )
+            return section
+        return Section((), {}, {})
+
+    def _rules(self, label: str, section: Section, model: str | None) -> tuple[Expression, ...]:
+        node = self.root.get(label)
+        if node is None:
+            return ()
+        if not isinstance(node, ListNode):
+            self._add(node, f"{label} must be a list of expressions, but is {shown(node)}. Begin each with '- '.")
+            return ()
+        rules = [self._rule(label, item, section, model) for item in node.items]
+        return tuple(rule for rule in rules if rule is not None)
+
+    def _rule(self, label: str, node: Node, section: Section, model: str | None) -> Expression | None:
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            self._add(node, f"{label} must hold expressions such as 'layers >= 2', but one is {shown(node)}.")
+            return None
+        try:
+            rule = Expression.parse(node.value)
+        except ExpressionError as error:
+            self._add(node, f"{label}: {error}.")
+            return None
+        if not rule.names:
+            self._add(node, f"{label}: an expression must speak of a parameter, but {shown(node)} speaks of none.")
+        for name in rule.names:
+            if name not in section.places and name not in MEASURES:
+                self._add(node, f"{label}: {self._unknown_in_rule(name, section, model)}")
+        return rule
+
+    def _unknown_in_rule(self, name: str, section: Section, model: str | None) -> str:
+        choices = {str(choice) for parameter in section.parameters for choice in getattr(parameter, "choices", ())}
+        if name in choices:
+            return f"{name!r} is not a parameter of the space. Put texts in quotes: '{name}'."
+        near = suggestion(name, section.places)
+        if not near and model is not None and families.find_setting(model, name) is not None:
+            near = " Add it to the space: a plain value fixes it."
+        return f"{name!r} is not a parameter of the space.{near}"
+
+    # -- the whole ------------------------------------------------------------------------------------------------------
+
+    def _baseline(self, model: str | None) -> dict[str, Value] | None:
+        node = self.root.get("baseline")
+        if node is None:
+            return None
+        if not isinstance(node, MappingNode):
+            self._add(node, f"baseline must be a mapping of parameters to values, but is {shown(node)}.")
+            return None
+        values: dict[str, Value] = {}
+        for key, value in node.entries:
+            setting = families.find_setting(model, key.text) if model else None
+            if model and setting is None:
+                self._add(key, f"baseline: {unknown_name(model, key.text)}")
+            elif not isinstance(value, Scalar):
+                self._add(value, f"baseline: {key.text} must be a plain value, but is {shown(value)}.")
+            elif is_admitted(f"baseline: {key.text} must", "", value, setting, self.problems):
+                values[key.text] = value.value
+        return values
+
+    def _check_layers(self, model: str, space: SearchSpace, baseline: Mapping[str, Value], node: MappingNode) -> None:
+        """A width of a layer that the baseline does not have would say nothing."""
+        completed = families.complete(model, {**space.fixed, **baseline})
+        for key, _ in node.entries:
+            layer = families.layer_of(model, key.text)
+            layers = completed[layer[0]] if layer else None
+            if layer is not None and isinstance(layers, int) and layers < layer[1]:
+                self._add(key, f"baseline: {key.text} exists only where {layer[0]} >= {layer[1]}, but {layer[0]} is {layers}.")
+
+    def _check_baseline(self, model: str, space: SearchSpace, baseline: Mapping[str, Value] | None) -> None:
+        if baseline is None:
+            return
+        node = self.root.get("baseline")
+        assert isinstance(node, MappingNode)
+        self._check_layers(model, space, baseline, node)
+        broken = space.broken_rule(baseline)
+        if broken is not None:
+            self._add(node, f"baseline must be allowed, but breaks {broken!r}. Change the baseline or the rule.")
+
+    def _check_not_empty(self, space: SearchSpace) -> None:
+        """Notes a space in which no configuration is allowed: exactly where it is small, by many samples where it is not."""
+        if not space.forbid and not space.require:
+            return
+        if any(space.allows(space.sample("spacefile", index)) for index in range(_TRIES)):
+            return
+        combinations = math.prod(parameter.size for parameter in space.parameters)
+        if combinations <= _MOST_TRIED:
+            if next(space.every(), None) is not None:
+                return
+            found = f"all {combinations:.0f} combinations are excluded" if combinations > 1 else "its only combination is excluded"
+        else:
+            found = f"none of {_TRIES} random ones is allowed"
+        rules = self.root.get("forbid") or self.root.get("require")
+        self._add(rules, f"forbid and require must leave a configuration, but {found}. Loosen a rule or widen a range.")

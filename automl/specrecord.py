@@ -1,0 +1,286 @@
+"""A specification as plain data, as YAML, as a hash, and what differs between two of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from automl import families
+from automl.events import Configuration, Value
+from automl.expressions import Expression
+from automl.shorthand import format_duration
+from automl.space import Categorical, Condition, Float, Int, Parameter, SearchSpace
+from automl.spec import DataSpec, Objective, StudySettings, StudySpec
+from automl.yamlfile import written
+
+# -- plain data -------------------------------------------------------------------------------------------------------
+
+
+def to_dict(spec: StudySpec) -> dict[str, Any]:
+    """The specification as JSON-able data; ``from_dict`` gives the same specification back."""
+    return {
+        "name": spec.name,
+        "data": {**asdict(spec.data), "drop": list(spec.data.drop), "positive": list(spec.data.positive)},
+        "model": spec.model,
+        "objective": None if spec.objective is None else asdict(spec.objective),
+        "epochs": spec.epochs,
+        "space": _space_record(spec.space),
+        "baseline": None if spec.baseline is None else dict(spec.baseline),
+        "settings": asdict(spec.settings),
+        "source": spec.source,
+        "text": spec.text,
+    }
+
+
+def from_dict(record: Mapping[str, Any]) -> StudySpec:
+    """The specification of such data."""
+    data, space, objective = record["data"], record["space"], record["objective"]
+    return StudySpec(
+        name=record["name"],
+        data=DataSpec(**{**data, "drop": tuple(data["drop"]), "positive": tuple(data["positive"])}),
+        model=record["model"],
+        objective=None if objective is None else Objective(**objective),
+        epochs=record["epochs"],
+        space=SearchSpace(
+            tuple(_parameter(entry) for entry in space["parameters"]),
+            dict(space["fixed"]),
+            tuple(Expression.parse(text) for text in space["forbid"]),
+            tuple(Expression.parse(text) for text in space["require"]),
+        ),
+        baseline=record["baseline"],
+        settings=StudySettings(**record["settings"]),
+        source=record["source"],
+        text=record["text"],
+    )
+
+
+def _space_record(space: SearchSpace) -> dict[str, Any]:
+    return {
+        "parameters": [_parameter_record(parameter) for parameter in space.parameters],
+        "fixed": dict(space.fixed),
+        "forbid": [rule.text for rule in space.forbid],
+        "require": [rule.text for rule in space.require],
+    }
+
+
+def _parameter_record(parameter: Parameter) -> dict[str, Any]:
+    record: dict[str, Any] = {"name": parameter.name}
+    match parameter:
+        case Float():
+            record |= {"type": "float", "low": parameter.low, "high": parameter.high, "log": parameter.log}
+        case Int():
+            record |= {"type": "int", "low": parameter.low, "high": parameter.high, "log": parameter.log, "step": parameter.step}
+        case Categorical():
+            record |= {"type": "categorical", "choices": list(parameter.choices)}
+    grid = None if parameter.grid is None else list(parameter.grid)
+    return {**record, "grid": grid, "when": [[test.parent, test.operator, list(test.values)] for test in parameter.when]}
+
+
+def _parameter(record: Mapping[str, Any]) -> Parameter:
+    when = tuple(Condition(parent, operator, tuple(values)) for parent, operator, values in record["when"])
+    grid = None if record["grid"] is None else tuple(record["grid"])
+    name = record["name"]
+    match record["type"]:
+        case "float":
+            return Float(name, record["low"], record["high"], record["log"], grid, when)
+        case "int":
+            return Int(name, record["low"], record["high"], record["log"], record["step"], grid, when)
+        case _:
+            return Categorical(name, tuple(record["choices"]), grid, when)
+
+
+# -- hash and difference ----------------------------------------------------------------------------------------------
+
+
+def sha256(spec: StudySpec) -> str:
+    """A hash of everything that changes what a configuration's training and objective are: data, model, objective, epochs, space, baseline.
+
+    Two specifications that differ in their name, strategy, pruner, budget or seed have the same one, so that strategies can be compared.
+    """
+    record = to_dict(spec)
+    kept = {key: record[key] for key in ("data", "model", "objective", "epochs", "space", "baseline")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, ensure_ascii=False, allow_nan=True).encode()).hexdigest()
+
+
+def difference(a: StudySpec, b: StudySpec) -> list[str]:
+    """What differs between a study's specification ``a`` and a new one ``b``, line by line: ``learning_rate.high was 0.1, now 1.0``.
+
+    Everything counts that a study cannot change on the way. Its name and source and the totals of trials and time do not.
+    """
+    before, after = dict(_flat(a)), dict(_flat(b))
+    lines = []
+    for key in dict.fromkeys([*before, *after]):
+        was, now = before.get(key), after.get(key)
+        if was is None:
+            lines.append(f"{key} was not there, now {now}")
+        elif now is None:
+            lines.append(f"{key} was {was}, now is not there")
+        elif was != now:
+            lines.append(f"{key} was {was}, now {now}")
+    return lines
+
+
+def _flat(spec: StudySpec) -> Iterator[tuple[str, str]]:
+    record = to_dict(spec)
+    for key in ("model", "epochs"):
+        yield key, str(record[key])
+    if spec.objective is not None:
+        yield "objective", f"{'maximize' if spec.objective.maximize else 'minimize'} {spec.objective.metric}"
+    yield from _entries("data.", record["data"])
+    for parameter in spec.space.parameters:
+        yield from _parameter_lines(parameter)
+    for name, value in spec.space.fixed.items():
+        yield name, f"fixed to {_words(value)}"
+    for label, rules in (("forbid", spec.space.forbid), ("require", spec.space.require)):
+        if rules:
+            yield label, "; ".join(rule.text for rule in rules)
+    if spec.baseline is not None:
+        yield "baseline", "a baseline"
+        yield from _entries("baseline.", spec.baseline)
+    settings = spec.settings
+    yield "strategy", _choice_words(settings.strategy, settings.strategy_options)
+    yield "pruner", _choice_words(settings.pruner, settings.pruner_options)
+    yield "seed", str(settings.seed)
+
+
+def _parameter_lines(parameter: Parameter) -> Iterator[tuple[str, str]]:
+    record = _parameter_record(parameter)
+    name = record.pop("name")
+    yield name, "searched"
+    for key, value in record.items():
+        if key == "when":
+            value = " and ".join(map(str, parameter.when)) or None
+        if value is not None:
+            yield f"{name}.{key}", _words(value)
+
+
+def _entries(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    return ((f"{prefix}{key}", _words(value)) for key, value in values.items() if value is not None and value not in ([], ()))
+
+
+def _choice_words(name: str, options: Configuration) -> str:
+    shown = ", ".join(f"{key}={_words(value)}" for key, value in sorted(options.items()))
+    return f"{name} ({shown})" if shown else name
+
+
+def _words(value: Value | Sequence[Value]) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_words, value))}]"
+    return str(value) if isinstance(value, str) else written(value)  # type: ignore[arg-type]
+
+
+# -- YAML -------------------------------------------------------------------------------------------------------------
+
+
+def dump(spec: StudySpec) -> str:
+    """The specification as a search-space file, complete: every default of its sections is written out, and the defaults of the
+    parameters that it leaves to the family and the trainer stand in comments.
+
+    ``load`` reads back a specification equal in all but ``source`` and ``text``.
+    """
+    return "\n".join(_lines(spec)) + "\n"
+
+
+def _lines(spec: StudySpec) -> Iterator[str]:
+    yield f"name: {written(spec.name)}"
+    yield from _data_lines(spec.data)
+    yield f"model: {written(spec.model)}"
+    if spec.objective is not None:
+        yield f"objective: {{{'maximize' if spec.objective.maximize else 'minimize'}: {spec.objective.metric}}}"
+    else:
+        yield "# objective: accuracy for classification, rmse for regression"
+    yield f"epochs: {spec.epochs}"
+    yield ""
+    yield "space:"
+    for parameter in spec.space.parameters:
+        yield f"  {written(parameter.name)}: {{{', '.join(_parameter_parts(parameter, spec))}}}"
+    for name, value in spec.space.fixed.items():
+        yield f"  {written(name)}: {written(value)}"
+    yield from _default_lines(spec)
+    for label, rules in (("forbid", spec.space.forbid), ("require", spec.space.require)):
+        if rules:
+            yield ""
+            yield f"{label}:"
+            yield from (f"  - {_quoted(rule.text)}" for rule in rules)
+    if spec.baseline is not None:
+        yield ""
+        yield f"baseline: {{{', '.join(f'{written(name)}: {written(value)}' for name, value in spec.baseline.items())}}}"
+    yield ""
+    yield from _settings_lines(spec.settings)
+
+
+def _data_lines(data: DataSpec) -> Iterator[str]:
+    yield "data:"
+    yield f"  source: {written(data.source)}"
+    if data.target is not None:
+        yield f"  target: {written(data.target)}"
+    if data.drop:
+        yield f"  drop: {_list(data.drop)}"
+    if data.test is not None:
+        yield f"  test: {written(data.test)}"
+    if data.validation is not None:
+        yield f"  validation: {written(data.validation)}"
+    if data.positive:
+        yield f"  positive: {_list(data.positive)}"
+    yield f"  split_seed: {data.split_seed}"
+
+
+def _parameter_parts(parameter: Parameter, spec: StudySpec) -> Iterator[str]:
+    record = _parameter_record(parameter)
+    for key in ("type", "low", "high", "log", "step"):
+        if key in record:
+            yield f"{key}: {written(record[key])}"
+    if "choices" in record:
+        yield f"choices: {_list(record['choices'])}"
+    if parameter.grid is not None:
+        yield f"grid: {_list(parameter.grid)}"
+    layer = families.layer_of(spec.model, parameter.name)
+    implied = Condition(layer[0], ">=", (layer[1],)) if layer else None
+    tests = [test for test in parameter.when if test != implied]
+    if tests:
+        yield f"when: {{{', '.join(f'{written(test.parent)}: {_test(test)}' for test in tests)}}}"
+
+
+def _test(test: Condition) -> str:
+    if test.operator != "in":
+        return f'"{test.operator} {written(test.values[0])}"'
+    return _list(test.values)
+
+
+def _default_lines(spec: StudySpec) -> Iterator[str]:
+    """What the file leaves to the family and the trainer, as comments."""
+    family = families.FAMILIES[spec.model]
+    named = {*spec.space.by_name, *spec.space.fixed}
+    left = {name: setting.default for name, setting in {**family.settings, **families.TRAINING}.items() if name not in named}
+    if left:
+        yield "  # left at their defaults:"
+        yield from (f"  # {name}: {written(value)}" for name, value in left.items())
+
+
+def _settings_lines(settings: StudySettings) -> Iterator[str]:
+    yield "study:"
+    yield f"  strategy: {_choice(settings.strategy, settings.strategy_options)}"
+    yield f"  pruner: {_choice(settings.pruner, settings.pruner_options)}"
+    yield f"  trials: {settings.trials}"
+    if settings.time_seconds is not None:
+        yield f"  time: {format_duration(settings.time_seconds)}"
+    yield f"  seed: {settings.seed}"
+
+
+def _choice(name: str, options: Configuration) -> str:
+    if not options:
+        return written(name)
+    return f"{{{', '.join([f'name: {written(name)}', *(f'{written(key)}: {written(value)}' for key, value in options.items())])}}}"
+
+
+def _list(values: Sequence[Value]) -> str:
+    return f"[{', '.join(map(written, values))}]"
+
+
+def _quoted(text: str) -> str:
+    """A text that is never anything else: in quotes even where plain YAML would do."""
+    plain = written(text)
+    return plain if plain.startswith('"') else f'"{plain}"'
