@@ -90,8 +90,8 @@ def read_published(name: str) -> tuple[Images, Images, Images, Images]:
     test = _pair(paths[TEST_IMAGES], paths[TEST_LABELS], len(published.classes))
     if train[0].shape[1:] != test[0].shape[1:]:
         raise DataError(
-            f"{paths[TEST_IMAGES]}: the pictures must be as large as those for training, {train[0].shape[1:]}, but are {test[0].shape[1:]}. "
-            "Put the original files there, or remove them to have them fetched."
+            f"{paths[TEST_IMAGES]}: the pictures must be as large as those for training, {train[0].shape[1:]}, but are "
+            f"{test[0].shape[1:]}. Put the original files there, or remove them to have them fetched."
         )
     return *train, *test
 

@@ -150,7 +150,7 @@ def _from_arrays(spec: DataSpec, source: Arrays) -> Prepared:
         )
     else:
         share = None if source.test else float(spec.test or TEST_SHARE)
-        splits = split_rows(len(y), y, share, spec.validation or VALIDATION_SHARE, spec.split_seed)
+        splits = split_rows(len(y), source.y, share, spec.validation or VALIDATION_SHARE, spec.split_seed)
         rows = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     arrays: SplitArrays = {split: (source.x[rows[split]], y[rows[split]]) for split in SPLITS}
     if source.test:

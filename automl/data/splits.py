@@ -28,7 +28,8 @@ def split_rows(count: int, groups: Rows | None, test: float | None, validation: 
     """Split ``count`` rows. ``test`` is a share of all rows (None: no test rows), ``validation`` a share of those that are left.
 
     With ``groups`` (a class number per row) each split takes its share of each class, rounded down or up; a class never leaves
-    training altogether, so rare ones may be missing elsewhere. Every split has at least one row: ``count`` is at least 3 (2 without test).
+    training altogether, so rare ones may be missing elsewhere; only where there are not two rows more than classes is all that given up.
+    Every split has at least one row: ``count`` is at least 3 (2 without test).
     """
     rows = np.arange(count, dtype=np.int64)
     taken = rows[:0]
@@ -39,15 +40,15 @@ def split_rows(count: int, groups: Rows | None, test: float | None, validation: 
 
 
 def _take(rows: Rows, groups: Rows | None, share: float, spare: int, seed: int) -> tuple[Rows, Rows]:
-    """Some of the rows, and the others (at least ``spare`` of them)."""
+    """Some of the rows, and the others: at least ``spare`` of them, a row of every class counting as one."""
     shuffled = np.random.default_rng(seed).permutation(rows)
-    total = min(max(round(len(rows) * share), 1), len(rows) - spare)
-    taken = shuffled[:total]
+    total = max(round(len(rows) * share), 1)
+    taken = shuffled[: min(total, len(rows) - spare)]
     if groups is not None:
-        quotas = _quotas(np.bincount(groups[rows], minlength=int(groups.max()) + 1), total)
-        if quotas.any():
-            ranks = _ranks_within(groups[shuffled])
-            taken = shuffled[ranks < quotas[groups[shuffled]]]
+        counts = np.bincount(groups[rows])
+        total = min(total, len(rows) - spare + 1 - np.count_nonzero(counts))
+        if total > 0:
+            taken = shuffled[_ranks_within(groups[shuffled]) < _quotas(counts, total)[groups[shuffled]]]
     return np.sort(taken), np.setdiff1d(rows, taken)
 
 

@@ -151,7 +151,8 @@ def _parse(where: str, text: str, delimiter: str, names: list[str] | None) -> pd
     frame.columns = pd.Index(names or [f"column_{number}" for number in range(1, len(frame.columns) + 1)])
     if not len(frame):
         raise DataError(f"{where}: must have rows below its header, but has none. Give a file with data.")
-    return frame.apply(lambda column: column.fillna("").str.strip()).reset_index(drop=True)
+    stripped = {name: frame[name].fillna("").str.strip() for name in frame}
+    return pd.DataFrame(stripped).reset_index(drop=True)
 
 
 def _ragged(where: str, error: str) -> str:
