@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from automl.errors import DeviceError, suggestion
+from automl.errors import DeviceError
 from automl.events import Slot
 
 NVIDIA_SMI_TIMEOUT_SECONDS = 5.0
@@ -298,7 +298,7 @@ def chosen_devices(machine: Machine, devices: str) -> list[Device]:
     chosen: list[Device] = []
     for name in (part.strip() for part in devices.split(",")):
         if name not in known:
-            raise DeviceError(f"--devices: {name or 'an empty name'} is not there. Devices: {there}.{suggestion(name, known)}")
+            raise DeviceError(f"--devices: {name or 'an empty name'} is not there. Devices: {there}.")
         if known[name].unusable:
             raise DeviceError(f"--devices: {name} cannot be used, since {known[name].unusable}. Devices: {there}.")
         if known[name] in chosen:

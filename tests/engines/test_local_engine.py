@@ -234,7 +234,7 @@ folder = Path({folder!r})
 engine = make_engine("local", devices="cpu", workers="2", log_folder=folder, trainer=Rehearsal(faults={{0: Fault("hang", epoch=2)}}))
 for _ in range(2):
     engine.send(engine.slots[0], Orders(start=(a_trial(folder, 0),)))
-    answer = engine.wait(1.0 if _ else None)
+    answer = engine.wait(0.05 if _ else None)
 print("trains", flush=True)
 {then}
 """
