@@ -38,7 +38,7 @@ from automl.plan import Plan, RunOptions
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.pass_context
-def run(ctx: click.Context, dry_run: bool, as_json: bool, **options: Any) -> None:
+def run(ctx: click.Context, /, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Search SPACE: a search-space file, or the name of a shipped one.
 
     Without SPACE, --data picks a shipped space for that kind of data. The same command again continues the study to the
