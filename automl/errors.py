@@ -52,5 +52,7 @@ class MissingExtraError(UsageError):
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` with the nearest known word, or nothing when none is near."""
-    near = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.6)
+    names = [str(name) for name in known]
+    swapped = [name for name in names if sorted(name) == sorted(str(word))]  # 'lgo' is nearer to 'log' than to 'low'
+    near = swapped or difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""

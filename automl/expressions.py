@@ -2,19 +2,24 @@
 
 It is parsed with Python's own parser, checked node by node against a short list, and evaluated by walking the tree: nothing
 is ever passed to ``eval``. A comparison in which an inactive parameter takes part says nothing: it is false in ``forbid`` and true in
-``require``, so that neither excludes a configuration for a parameter that it does not have.
+``require`` (and the other way round under ``not``), so that neither excludes a configuration for a parameter that it does not have.
+``true``, ``false`` and ``null`` mean what they mean in the file.
 """
 
 from __future__ import annotations
 
 import ast
+import itertools
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from automl.events import Value
 
+_LITERALS: dict[str, Value] = {"true": True, "false": False, "null": None}
+_LANGUAGE = "comparisons, and, or, not, + - * / // %, names, numbers and texts"
 _LONGEST = 1000
 _DEEPEST = 40
 
@@ -60,12 +65,16 @@ class Expression:
         if len(text) > _LONGEST:
             raise ExpressionError(f"an expression may have at most {_LONGEST} characters, but this one has {len(text)}")
         try:
-            tree = ast.parse(text.strip(), mode="eval").body
-        except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-            raise ExpressionError(f"{text!r} is not an expression ({getattr(error, 'msg', error)})") from None
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Python warns of odd but valid texts, such as unknown escapes
+                tree = ast.parse(text.strip(), mode="eval").body
+        except SyntaxError as error:
+            raise ExpressionError(f"{text!r} is not an expression ({error.msg})") from None
+        except (ValueError, MemoryError, RecursionError):
+            raise ExpressionError(f"{text!r} is not an expression (it cannot be parsed)") from None
         names: dict[str, None] = {}
-        _check(tree, names, 0)
-        if not isinstance(tree, ast.Compare | ast.BoolOp | ast.UnaryOp):
+        _check(tree, text.strip(), names, 0)
+        if not isinstance(tree, ast.Compare | ast.BoolOp) and not (isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not)):
             raise ExpressionError(f"{text!r} must be a comparison, such as 'layers >= 2'")
         return cls(text.strip(), tuple(names), tree)
 
@@ -86,7 +95,7 @@ class Expression:
         return hash(self.text)
 
 
-def _check(node: ast.AST, names: dict[str, None], depth: int) -> None:
+def _check(node: ast.AST, text: str, names: dict[str, None], depth: int) -> None:
     if depth > _DEEPEST:
         raise ExpressionError(f"an expression may be nested at most {_DEEPEST} deep")
     match node:
@@ -99,51 +108,52 @@ def _check(node: ast.AST, names: dict[str, None], depth: int) -> None:
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
             children = [left, right]
         case ast.Name(id=name):
-            names.setdefault(name)
+            if name not in _LITERALS:
+                names.setdefault(name)
             children = []
         case ast.Constant(value=bool() | int() | float() | str() | None):
             children = []
         case ast.List(elts=elements) | ast.Tuple(elts=elements):
             children = list(elements)
         case _:
-            raise ExpressionError(
-                f"{ast.unparse(node)!r} is not part of the language (comparisons, and, or, not, + - * / // %, names, numbers and texts are)"
-            )
+            part = ast.get_source_segment(text, node) if isinstance(node, ast.expr) else None
+            raise ExpressionError(f"{(part or text)!r} is not part of the language, which has {_LANGUAGE}")
     for child in children:
-        _check(child, names, depth + 1)
+        _check(child, text, names, depth + 1)
 
 
-def _truth(node: ast.expr, values: Mapping[str, Value], inactive: bool) -> bool:
+def _truth(node: ast.expr, values: Mapping[str, Value], inactive: bool | None) -> bool:
+    """Whether ``node`` is true; with ``inactive`` None a comparison with an inactive parameter raises _InactiveError."""
     match node:
         case ast.BoolOp(op=ast.And(), values=parts):
             return all(_truth(part, values, inactive) for part in parts)
         case ast.BoolOp(values=parts):
             return any(_truth(part, values, inactive) for part in parts)
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return not _truth(operand, values, inactive)
-        case ast.Compare(left=left, ops=ops, comparators=comparators):
-            try:
-                terms = [_term(term, values) for term in (left, *comparators)]
-                return all(_COMPARISONS[type(op)](a, b) for op, a, b in zip(ops, terms, terms[1:], strict=False))
-            except _InactiveError:
-                return inactive
-            except (TypeError, ZeroDivisionError, OverflowError):
-                return False
-        case _:
-            try:
-                return bool(_term(node, values))
-            except _InactiveError:
-                return inactive
-            except (TypeError, ZeroDivisionError, OverflowError):
-                return False
+            return not _truth(operand, values, None if inactive is None else not inactive)
+    try:
+        return _compared(node, values) if isinstance(node, ast.Compare) else bool(_term(node, values))
+    except _InactiveError:
+        if inactive is None:
+            raise
+        return inactive
+    except (TypeError, ZeroDivisionError, OverflowError):
+        return False
+
+
+def _compared(node: ast.Compare, values: Mapping[str, Value]) -> bool:
+    terms = [_term(term, values) for term in (node.left, *node.comparators)]
+    return all(_COMPARISONS[type(op)](a, b) for op, (a, b) in zip(node.ops, itertools.pairwise(terms), strict=True))
 
 
 def _term(node: ast.expr, values: Mapping[str, Value]) -> Any:
     match node:
         case ast.Name(id=name):
-            if name not in values:
-                raise _InactiveError
-            return values[name]
+            if name in values:
+                return values[name]
+            if name in _LITERALS:
+                return _LITERALS[name]
+            raise _InactiveError
         case ast.Constant(value=value):
             return value
         case ast.List(elts=elements) | ast.Tuple(elts=elements):
@@ -158,4 +168,4 @@ def _term(node: ast.expr, values: Mapping[str, Value]) -> Any:
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
             return +_term(operand, values)
         case _:
-            return _truth(node, values, False)
+            return _truth(node, values, None)

@@ -6,9 +6,8 @@ space as a unit cube with a coordinate per parameter, in which the coordinates o
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -278,7 +277,7 @@ class SearchSpace:
 
     def without_grid(self) -> list[str]:
         """The parameters for which a grid would not know its points."""
-        return [parameter.name for parameter in self.parameters if parameter.points is None]
+        return [parameter.name for parameter in self.parameters if _grid_points(parameter) is None]
 
     def grid(self) -> Iterator[Configuration]:
         """Every allowed configuration of the grid once, in the order of the parameters' points (the last parameter moves fastest).
@@ -299,21 +298,83 @@ class SearchSpace:
             yield from self._walk(index + 1, {**values, parameter.name: point}, {**chosen, parameter.name: point})
 
     def count_grid(self, at_most: int = 1_000_000) -> int | None:
-        """The number of grid configurations; None when some parameter has no points, ``at_most`` when there are at least so many."""
-        if self.without_grid():
-            return None
-        return sum(1 for _ in itertools.islice(self.grid(), at_most))
+        """The number of grid configurations; None when some parameter has no points, or when counting would walk over more than
+        ``at_most`` combinations of the values that conditions and rules speak of."""
+        points = {parameter.name: _grid_points(parameter) for parameter in self.parameters}
+        return self._count({name: found for name, found in points.items() if found is not None}, at_most)
 
-    def count(self, at_most: int = 1_000_000) -> float:
-        """The number of different allowed configurations: infinite with a continuous parameter, else at most ``at_most``."""
+    def count(self, at_most: int = 1_000_000) -> float | None:
+        """The number of different allowed configurations: infinite with a continuous parameter, None where ``count_grid`` gives up."""
         if any(math.isinf(parameter.size) for parameter in self.parameters):
             return math.inf
-        return sum(1 for _ in itertools.islice(self.every(), at_most))
+        return self._count({parameter.name: _all_values(parameter) for parameter in self.parameters}, at_most)
+
+    def _count(self, options: Mapping[str, Sequence[Value]], at_most: int) -> int | None:
+        """Walks over the values that conditions and rules tell apart, and multiplies by the number of all others."""
+        if len(options) < len(self.parameters):
+            return None
+        rules = (*self.forbid, *self.require)
+        in_rules = set(self.by_name) if rules and self.measures is not None else {name for rule in rules for name in rule.names}
+        parents = {test.parent for parameter in self.parameters for test in parameter.when}
+        if any(len(values) > at_most and name in parents for name, values in options.items() if name not in in_rules):
+            return None
+        groups = {name: _groups(name, values, self) for name, values in options.items() if name not in in_rules}
+        walked = 0
+
+        def walk(index: int, values: dict[str, Value]) -> int:
+            nonlocal walked
+            walked += 1
+            if walked > at_most:
+                raise _TooManyError
+            if index == len(self.parameters):
+                return int(self.allows(values))
+            parameter = self.parameters[index]
+            if not all(condition.holds(values) for condition in parameter.when):
+                return walk(index + 1, values)
+            name = parameter.name
+            choices = groups.get(name) or ((value, 1) for value in options[name])
+            return sum(weight * walk(index + 1, {**values, name: value}) for value, weight in choices)
+
+        try:
+            return walk(0, dict(self.fixed))
+        except _TooManyError:
+            return None
 
     def every(self) -> Iterator[Configuration]:
         """Every allowed configuration of a space without continuous parameters, once."""
         parameters = tuple(_all_points(parameter) for parameter in self.parameters)
         return replace(self, parameters=parameters).grid()
+
+
+class _TooManyError(Exception):
+    """Counting would take too long."""
+
+
+def _groups(name: str, options: Sequence[Value], space: SearchSpace) -> list[tuple[Value, int]]:
+    """The values of a parameter, those that no condition can tell apart counted together: one value of each group, and how many it has."""
+    tests = {test for parameter in space.parameters for test in parameter.when if test.parent == name}
+    if not tests:
+        return [(options[0], len(options))]
+    found: dict[tuple[bool, ...], list[Value]] = {}
+    for value in options:
+        found.setdefault(tuple(test.holds({name: value}) for test in tests), []).append(value)
+    return [(values[0], len(values)) for values in found.values()]
+
+
+def _grid_points(parameter: Parameter) -> Sequence[Value] | None:
+    """Like ``points``, without writing out long ranges."""
+    return _all_values(parameter) if isinstance(parameter, Int) and parameter.grid is None else parameter.points
+
+
+def _all_values(parameter: Parameter) -> Sequence[Value]:
+    """All values of a parameter that has finitely many."""
+    match parameter:
+        case Int(low=low, high=high, step=step):
+            return range(low, high + 1, step)
+        case Categorical(choices=choices):
+            return choices
+        case _:
+            return (parameter.low,)
 
 
 def _all_points(parameter: Parameter) -> Parameter:

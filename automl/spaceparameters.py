@@ -37,10 +37,10 @@ _LARGEST_INT = 10**15
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A parameter whose own keys are in order, before its conditions are looked at."""
+    """A parameter before its conditions are looked at; None where its own keys have mistakes."""
 
-    parameter: Parameter
-    place: Place
+    name: str
+    parameter: Parameter | None
     when: Node | None
 
 
@@ -62,15 +62,14 @@ def read_section(node: MappingNode, model: str | None, problems: Problems) -> Se
         setting = _setting(key, model, problems)
         match value:
             case MappingNode():
-                parameter = _Reader(key.text, value, setting, problems).parameter()
-                if parameter is not None:
-                    drafts[key.text] = _Draft(parameter, key.place, value.get("when"))
+                drafts[key.text] = _Draft(key.text, _Reader(key.text, value, setting, problems).parameter(), value.get("when"))
             case Scalar() if _is_value(key.text, value, setting, problems):
                 fixed[key.text] = value.value
             case ListNode():
                 text = "must be a range, choices or a plain value, but is a list. Write {type: categorical, choices: [...]} to search them."
                 problems.add(value.place, f"{key.text}: {text}")
-    parameters = {name: _with_conditions(draft, drafts, fixed, places, problems) for name, draft in drafts.items()}
+    conditions = {name: _conditions(draft, drafts, fixed, places, problems) for name, draft in drafts.items()}
+    parameters = {name: replace(draft.parameter, when=conditions[name]) for name, draft in drafts.items() if draft.parameter is not None}
     if model is not None:
         parameters = _with_layers(parameters, fixed, places, model, problems)
     ordered = _parents_first(parameters, places, problems)
@@ -351,17 +350,16 @@ def words_of(values: Sequence[Value]) -> str:
 # -- conditions -------------------------------------------------------------------------------------------------------
 
 
-def _with_conditions(
+def _conditions(
     draft: _Draft, drafts: Mapping[str, _Draft], fixed: Mapping[str, Value], places: Mapping[str, Place], problems: Problems
-) -> Parameter:
-    """The parameter with the conditions that its ``when`` says."""
-    name, node = draft.parameter.name, draft.when
+) -> tuple[Condition, ...]:
+    """What the parameter's ``when`` says, all of which must hold."""
+    name, node = draft.name, draft.when
     if node is None:
-        return draft.parameter
+        return ()
     if not isinstance(node, MappingNode):
-        text = "when must be a mapping such as {optimizer: sgd}"
-        problems.add(node.place, f"{name}: {text}, but when is {shown(node)}.")
-        return draft.parameter
+        problems.add(node.place, f"{name}: when must be a mapping such as {{optimizer: sgd}}, but when is {shown(node)}.")
+        return ()
     conditions: list[Condition] = []
     for key, value in node.entries:
         parent = drafts[key.text].parameter if key.text in drafts else None
@@ -373,7 +371,7 @@ def _with_conditions(
         elif parent is not None or key.text in fixed:
             condition = _condition(name, key.text, value, parent, problems)
             conditions += [condition] if condition else []
-    return replace(draft.parameter, when=tuple(conditions))
+    return tuple(conditions)
 
 
 def _condition(name: str, parent_name: str, node: Node, parent: Parameter | None, problems: Problems) -> Condition | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +243,8 @@ class _Tree:
         while type(event := next(events)).__name__ != "MappingEndEvent":
             key = self._node(event, events, depth + 1)
             value = self._node(next(events), events, depth + 1)
+            if isinstance(value, Scalar) and not value.text:  # what is not there stands where its key does
+                value = replace(value, place=key.place)
             if not isinstance(key, Scalar):
                 self._problems.add(key.place, f"a key must be a word, but is {shown(key)}.")
             elif key.text in entries:
