@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from automl.errors import UsageError
+from automl.errors import UsageError, suggestion
 from automl.events import Configuration
 from automl.families import FAMILIES, complete
 
@@ -23,19 +23,18 @@ def build(model: str, configuration: Configuration, inputs: Sequence[int], outpu
         inputs: shape of one sample, ``(features,)`` or ``(channels, height, width)``.
         outputs: number of outputs (1 for regression and binary classification, else the number of classes).
     """
+    if model not in FAMILIES:
+        raise UsageError(f"model: must be one of {', '.join(FAMILIES)}, but is {model!r}.{suggestion(model, FAMILIES)}")
     settings = complete(model, configuration)
     if model == "cnn" and len(inputs) != 3:
         raise UsageError(
             f"model: cnn needs samples of the shape (channels, height, width), but they have the shape {tuple(inputs)}. Use model: mlp."
         )
-    match model:
-        case "mlp":
-            from automl.models.mlp import MLP as Network  # noqa: N811
-        case "cnn":
-            from automl.models.cnn import CNN as Network  # type: ignore[assignment]  # noqa: N811
-        case _:
-            raise UsageError(f"model: must be one of {', '.join(FAMILIES)}, but is {model!r}.")
     import torch
 
+    from automl.models.cnn import CNN
+    from automl.models.mlp import MLP
+
+    networks = {"mlp": MLP, "cnn": CNN}
     with torch.device("meta"):
-        return Network(settings, inputs, outputs)
+        return networks[model](settings, inputs, outputs)

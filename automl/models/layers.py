@@ -49,12 +49,22 @@ class BatchNorm(nn.Module):
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, training, self.momentum, self.epsilon)
 
 
+class PictureNorm(nn.GroupNorm):
+    """Normalises each picture over all of its channels and pixels: GroupNorm of one group, which also stands a map of one number."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(1, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.group_norm(x, 1, self.weight, self.bias, self.eps)
+
+
 def normalization(kind: str, units: int, *, pictures: bool) -> nn.Module:
-    """The layer for ``none``, ``batch`` or ``layer``; the last takes all channels and pixels of a picture together (one group)."""
+    """The layer for ``none``, ``batch`` or ``layer``."""
     match kind:
         case "batch":
             return BatchNorm(units)
         case "layer":
-            return nn.GroupNorm(1, units) if pictures else nn.LayerNorm(units)
+            return PictureNorm(units) if pictures else nn.LayerNorm(units)
         case _:
             return nn.Identity()

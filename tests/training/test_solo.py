@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from contracts.trainer import PLAIN, TrainerContract, finish, job, trial
 
 from automl.events import Failed, Finished
 from automl.training import Trainer, make_trainer
 from automl.training.solo import SoloTrainer
+from contracts.trainer import PLAIN, TrainerContract, finish, job, trial
 
 
 class TestSoloTrainer(TrainerContract):

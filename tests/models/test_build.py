@@ -1,0 +1,169 @@
+"""The networks of the families: their size, their shapes, their names, and what they calculate."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+
+from automl import families
+from automl.errors import UsageError
+from automl.events import Configuration
+from automl.models import build
+from automl.models.layers import BatchNorm
+from automl.training.weights import initialised
+
+LAYERS = {
+    "activation": st.sampled_from(families.ACTIVATIONS),
+    "normalization": st.sampled_from(families.NORMALIZATIONS),
+    "dropout": st.floats(0, 0.9),
+}
+MLPS = st.fixed_dictionaries(
+    {"layers": st.integers(0, 4), "units": st.integers(1, 20), **LAYERS},
+    optional={f"units_{layer}": st.integers(1, 20) for layer in range(1, 5)},
+)
+CNNS = st.fixed_dictionaries(
+    {
+        "conv_layers": st.integers(1, 4),
+        "channels": st.integers(1, 8),
+        "kernel_size": st.integers(1, 6),
+        "pooling": st.sampled_from(["max", "average", "none"]),
+        "dense_units": st.integers(0, 9),
+        **LAYERS,
+    },
+    optional={f"channels_{layer}": st.integers(1, 8) for layer in range(1, 5)},
+)
+PICTURES = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
+MODELS = st.one_of(
+    st.tuples(st.just("mlp"), MLPS, st.one_of(st.tuples(st.integers(1, 9)), PICTURES)), st.tuples(st.just("cnn"), CNNS, PICTURES)
+)
+
+
+def network(model: str, configuration: Configuration, inputs: tuple[int, ...], outputs: int, seed: int = 1) -> nn.Module:
+    module = build(model, configuration, inputs, outputs)
+    initialised(module, seed, dtype=torch.float64)
+    return module
+
+
+@given(MODELS, st.integers(1, 5))
+@settings(max_examples=150)
+def test_the_count_of_weights_is_known_without_building(case: tuple[str, Configuration, tuple[int, ...]], outputs: int) -> None:
+    model, configuration, inputs = case
+    module = build(model, configuration, inputs, outputs)
+    assert sum(weight.numel() for weight in module.parameters()) == families.parameter_count(model, configuration, inputs, outputs)
+
+
+@given(MODELS, st.integers(1, 5), st.integers(1, 3))
+@settings(max_examples=60)
+def test_every_network_takes_batches_of_any_size_and_has_gradients(
+    case: tuple[str, Configuration, tuple[int, ...]], outputs: int, samples: int
+) -> None:
+    model, configuration, inputs = case
+    module = network(model, configuration, inputs, outputs)
+    answer = module(torch.randn(samples, *inputs, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    assert answer.shape == (samples, outputs)
+    assert answer.isfinite().all()
+    answer.sum().backward()
+    assert all(weight.grad is not None for weight in module.parameters())
+
+
+def test_building_draws_nothing_random() -> None:
+    before = torch.random.get_rng_state()
+    build("cnn", {}, (1, 8, 8), 10)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_names_of_the_weights_are_stable() -> None:
+    """They are in every ``weights.pt``."""
+    mlp = build("mlp", {"layers": 2, "normalization": "batch"}, (4,), 3)
+    assert list(mlp.state_dict()) == [
+        *("hidden.0.weight", "hidden.0.bias", "hidden.1.weight", "hidden.1.bias"),
+        *("norm.0.weight", "norm.0.bias", "norm.0.running_mean", "norm.0.running_var"),
+        *("norm.1.weight", "norm.1.bias", "norm.1.running_mean", "norm.1.running_var"),
+        *("output.weight", "output.bias"),
+    ]
+    cnn = build("cnn", {"conv_layers": 1, "normalization": "layer"}, (1, 4, 4), 3)
+    assert list(cnn.state_dict()) == [
+        *("conv.0.weight", "conv.0.bias", "norm.0.weight", "norm.0.bias"),
+        *("hidden.weight", "hidden.bias", "hidden_norm.weight", "hidden_norm.bias", "output.weight", "output.bias"),
+    ]
+
+
+def test_an_mlp_is_linear_activation_linear() -> None:
+    module = network("mlp", {"layers": 1, "units": 7, "activation": "tanh"}, (2, 3), 4)
+    weights, x = module.state_dict(), torch.rand(5, 2, 3, dtype=torch.float64)
+    hidden = torch.tanh(x.flatten(1) @ weights["hidden.0.weight"].T + weights["hidden.0.bias"])
+    assert torch.allclose(module(x), hidden @ weights["output.weight"].T + weights["output.bias"], rtol=1e-12)
+
+
+def test_a_cnn_is_convolution_norm_activation_pooling_then_dense() -> None:
+    configuration = {"conv_layers": 1, "channels": 3, "dense_units": 4, "normalization": "layer", "activation": "elu", "pooling": "average"}
+    module = network("cnn", configuration, (2, 5, 6), 3)
+    w, x = module.state_dict(), torch.rand(4, 2, 5, 6, dtype=torch.float64)
+    maps = F.group_norm(F.conv2d(x, w["conv.0.weight"], w["conv.0.bias"], padding=1), 1, w["norm.0.weight"], w["norm.0.bias"])
+    hidden = F.linear(F.avg_pool2d(F.elu(maps), 2).flatten(1), w["hidden.weight"], w["hidden.bias"])
+    hidden = F.elu(F.layer_norm(hidden, (4,), w["hidden_norm.weight"], w["hidden_norm.bias"]))
+    assert torch.allclose(module(x), F.linear(hidden, w["output.weight"], w["output.bias"]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5, 8])
+def test_convolutions_keep_the_size_of_the_map(kernel_size: int) -> None:
+    """As padding 'same' of torch does, even kernels included."""
+    configuration = {"conv_layers": 1, "channels": 2, "kernel_size": kernel_size, "pooling": "none", "dense_units": 0}
+    module = network("cnn", configuration, (1, 4, 3), 2)
+    w, x = module.state_dict(), torch.rand(2, 1, 4, 3, dtype=torch.float64)
+    before, after = (kernel_size - 1) // 2, kernel_size // 2
+    maps = F.relu(F.conv2d(F.pad(x, (before, after, before, after)), w["conv.0.weight"], w["conv.0.bias"]))
+    assert maps.shape == (2, 2, 4, 3)
+    assert torch.allclose(module(x), F.linear(maps.flatten(1), w["output.weight"], w["output.bias"]), rtol=1e-12)
+
+
+def test_dropout_is_asked_for_every_hidden_layer() -> None:
+    asked = []
+
+    def note(hidden: torch.Tensor, layer: int) -> torch.Tensor:
+        asked.append((layer, tuple(hidden.shape)))
+        return hidden
+
+    network("mlp", {"layers": 2, "units_1": 5, "units_2": 6}, (3,), 2)(torch.ones(4, 3, dtype=torch.float64), note)
+    network("cnn", {"dense_units": 7}, (1, 8, 8), 2)(torch.ones(4, 1, 8, 8, dtype=torch.float64), note)
+    network("cnn", {"dense_units": 0, "channels": 3}, (1, 8, 8), 2)(torch.ones(4, 1, 8, 8, dtype=torch.float64), note)
+    assert asked == [(0, (4, 5)), (1, (4, 6)), (0, (4, 7)), (0, (4, 3 * 2 * 2))]
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (6, 3, 4, 5)])
+def test_batch_normalisation_is_that_of_torch(shape: tuple[int, ...]) -> None:
+    ours = BatchNorm(3)
+    theirs = nn.BatchNorm1d(3) if len(shape) == 2 else nn.BatchNorm2d(3)
+    ours.load_state_dict(theirs.state_dict(), strict=False)
+    for step in range(3):
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(step))
+        assert torch.equal(ours(x), theirs(x))
+    assert torch.equal(ours.eval()(x), theirs.eval()(x))
+
+
+def test_a_batch_of_one_sample_is_normalised_with_the_running_statistics() -> None:
+    norm = BatchNorm(3)
+    norm.load_state_dict(nn.BatchNorm1d(3).state_dict(), strict=False)
+    norm(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)))
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    one = torch.ones(1, 3)
+    assert torch.equal(norm.train()(one), norm.eval()(one))
+    assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
+
+
+def test_a_cnn_wants_pictures() -> None:
+    message = "model: cnn needs samples of the shape (channels, height, width), but they have the shape (30,). Use model: mlp."
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        build("cnn", {}, (30,), 2)
+
+
+def test_an_unknown_family_is_answered() -> None:
+    message = "model: must be one of mlp, cnn, but is 'mpl'. Did you mean 'mlp'?"
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        build("mpl", {}, (30,), 2)
