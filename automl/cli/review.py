@@ -12,6 +12,8 @@ from automl.folders import existing_study
 from automl.summary import best_record, epochs_saved, gain_text, number_text, state_of, status_record, trial_record, value_text
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from automl.launch import Outcome
     from automl.study import Study, Trial
 
@@ -65,31 +67,48 @@ def trials(study: str, failed: bool, as_json: bool) -> None:
 
 
 def _print_trials(study: Study, wanted: list[Trial], reasons: bool) -> None:
-    from rich.box import SIMPLE_HEAD
+    """A column for each parameter where the terminal has room for them, else one for all; whole rows where there is no terminal."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.measure import Measurement
 
     console = Console(highlight=False)
-    names = list(dict.fromkeys(name for trial in wanted for name in trial.configuration))
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("trial", justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column(study.objective.metric, justify="right", no_wrap=True)
-    table.add_column("epochs", justify="right", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
-    for name in ["reason"] if reasons else names:
-        table.add_column(name, overflow="fold", justify="left")
-    for trial in wanted:
-        mark = " *" if study.best is not None and trial.number == study.best.number else ""
-        rest = (
-            [trial.reason.strip()] if reasons else [value_text(trial.configuration[n]) if n in trial.configuration else "" for n in names]
-        )
-        state = trial.state.replace("_", " ")
-        objective = number_text(trial.objective)
-        table.add_row(f"{trial.number}{mark}", state, objective, str(trial.epochs), f"{trial.seconds:.1f}", *rest)
-    # A table that is wider than the terminal is cut up by it; whoever pipes it gets whole rows.
-    width = max(console.width, console.measure(table).maximum) if not console.is_terminal else console.width
-    console.print(table, width=width)
+    table = _trial_table(study, wanted, _reasons(wanted) if reasons else _parameter_columns(wanted))
+    widest = Measurement.get(console, console.options.update(width=10_000), table).maximum
+    if not console.is_terminal:
+        console.width = widest
+    elif widest > console.width and not reasons:
+        table = _trial_table(study, wanted, _parameter_words(wanted))
+    console.print(table)
+
+
+def _trial_table(study: Study, wanted: list[Trial], columns: dict[str, list[str]]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
+    for name in ("trial", "state", study.objective.metric, "epochs", "seconds"):
+        table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row, trial in enumerate(wanted):
+        is_best = study.best is not None and trial.number == study.best.number
+        cells = [f"{'*' if is_best else ''}{trial.number}", trial.state.replace("_", " "), number_text(trial.objective)]
+        cells += [str(trial.epochs), f"{trial.seconds:.1f}", *(values[row] for values in columns.values())]
+        table.add_row(*cells, style="bold" if is_best else "")
+    return table
+
+
+def _parameter_columns(wanted: list[Trial]) -> dict[str, list[str]]:
+    names = dict.fromkeys(name for trial in wanted for name in trial.configuration)
+    return {name: [value_text(t.configuration[name]) if name in t.configuration else "" for t in wanted] for name in names}
+
+
+def _parameter_words(wanted: list[Trial]) -> dict[str, list[str]]:
+    return {"parameters": [", ".join(f"{name} {value_text(value)}" for name, value in t.configuration.items()) for t in wanted]}
+
+
+def _reasons(wanted: list[Trial]) -> dict[str, list[str]]:
+    return {"reason": [trial.reason.strip() for trial in wanted]}
 
 
 @click.command()
