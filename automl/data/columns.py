@@ -28,8 +28,12 @@ Kind = Literal["number", "boolean", "category", "date"]
 
 NUMERIC_SHARE = 0.9  # so many of the different texts must be numbers for a column of numbers
 DISTINCT_SHARE = 0.5  # texts of which more are different than this are keys or prose, not categories
+SAME_VALUE = "it has the same value in every training row"
+NUMBERS_THE_ROWS = "it numbers the rows"
 LONG_WORDS, LONG_CHARACTERS = 4.0, 40.0  # mean length from which a text is prose
 NUMBERED = re.compile(r"(.*[\W_])?(id|ids|uuid|guid|key|index|idx|row|rownum|unnamed_\d+|unnamed: \d+)|.*[a-z](Id|ID)", re.IGNORECASE)
+LARGEST = 1e100  # so that squares and sums stay finite
+FEWEST_ROWS = 10  # in fewer rows, numbers that go up by one may be chance
 ABSENT = "(missing)"  # the category of missing values
 DAY = pd.Timedelta(days=1)
 
@@ -47,10 +51,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A column that is left out, and why."""
+    """A column that is left out, and why. ``otherwise`` is what it is taken for where there is nothing else to learn from."""
 
     name: str
     why: str
+    otherwise: Column | None = None
 
 
 def recognise(column: pd.Series[Any], name: str, positions: Rows) -> Column | Left:
@@ -58,14 +63,14 @@ def recognise(column: pd.Series[Any], name: str, positions: Rows) -> Column | Le
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return _date(column, name, "")
     if pd.api.types.is_bool_dtype(column.dtype):
-        return Left(name, "it has the same value in every row") if _constant(column) else Column(name, "boolean")
+        return Left(name, SAME_VALUE) if _constant(column) else Column(name, "boolean")
     texts = texts_of(column)
     present = np.array([text for text in texts if text is not None], object)
     if not len(present):
         return Left(name, "it is empty")
     distinct = np.array(sorted(set(present)), object)
     if len(distinct) == 1:
-        return Left(name, "it has the same value in every row") if len(present) == len(texts) else Column(name, "category")
+        return Left(name, SAME_VALUE) if len(present) == len(texts) else Column(name, "category")
     if pd.api.types.is_numeric_dtype(column.dtype):
         return _number(column, name, "plain", positions)
     if all(text.lower() in TRUTHS for text in distinct):
@@ -90,8 +95,8 @@ def _number(column: pd.Series[Any], name: str, style: NumberStyle, positions: Ro
     values = numbers_of(column, style)
     finite = values[np.isfinite(values)]
     if len(finite) and np.all(finite == np.floor(finite)):
-        if len(finite) == len(values) and len(np.unique(finite - positions)) == 1:
-            return Left(name, "it numbers the rows")
+        if len(finite) == len(values) >= FEWEST_ROWS and len(np.unique(finite - positions)) == 1:
+            return Left(name, NUMBERS_THE_ROWS, Column(name, "number", style))
         if len(finite) >= 3 and NUMBERED.fullmatch(name) and len(np.unique(finite)) >= 0.95 * len(finite):
             return Left(name, "it is an id")
     return Column(name, "number", style)
@@ -114,7 +119,7 @@ def _date(column: pd.Series[Any], name: str, style: str) -> Column | Left:
     dates = dates_of(column, style)
     first = dates.min()
     if dates.nunique() < 2:
-        return Left(name, "it has the same value in every row") if dates.notna().any() else Left(name, "it is empty")
+        return Left(name, SAME_VALUE) if dates.notna().any() else Left(name, "it is empty")
     hours = bool((dates.dropna() != dates.dropna().dt.normalize()).any())
     return Column(name, "date", style, first.isoformat(), hours)
 
@@ -134,7 +139,7 @@ def _features(cells: pd.Series[Any], column: Column, name: str) -> dict[str, Any
     match column.kind:
         case "number":
             values = numbers_of(cells, column.style)  # type: ignore[arg-type]
-            return {name: np.where(np.isfinite(values), values, np.nan)}
+            return {name: np.clip(np.where(np.isfinite(values), values, np.nan), -LARGEST, LARGEST)}
         case "boolean":
             return {name: truths_of(cells)}
         case "date":

@@ -46,7 +46,7 @@ def _take(rows: Rows, groups: Rows | None, share: float, spare: int, seed: int) 
     taken = shuffled[: min(total, len(rows) - spare)]
     if groups is not None:
         counts = np.bincount(groups[rows])
-        total = min(total, len(rows) - spare + 1 - np.count_nonzero(counts))
+        total = min(total, len(rows) - spare + 1 - int(np.count_nonzero(counts)))
         if total > 0:
             taken = shuffled[_ranks_within(groups[shuffled]) < _quotas(counts, total)[groups[shuffled]]]
     return np.sort(taken), np.setdiff1d(rows, taken)

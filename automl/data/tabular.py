@@ -113,6 +113,9 @@ def _plan(train: pd.DataFrame, names: Sequence[str], positions: Rows, where: str
     plan = [column for column in found if isinstance(column, Column)]
     left = [column for column in found if isinstance(column, Left)]
     if not plan:
+        plan = [column.otherwise for column in left if column.otherwise is not None]
+        left = [column for column in left if column.otherwise is None]
+    if not plan:
         reasons = "; ".join(f"{column.name}: {column.why}" for column in left) or "there are none beside the target"
         raise DataError(f"{where}: must have columns to learn from, but has none ({reasons}). Add columns, or drop fewer.")
     return plan, left

@@ -135,7 +135,9 @@ def _order(label: str) -> tuple[bool, float, str]:
 
 def _refuse_classes(where: str, name: str, classes: Sequence[str], rows: int) -> None:
     if len(classes) == 1:
-        raise DataError(f"{where}: target {name!r} must have at least two classes, but has one, {classes[0]!r}. Choose another target.")
+        raise DataError(
+            f"{where}: target {name!r} must have at least two different values, but has one, {classes[0]!r}. Choose another target."
+        )
     if len(classes) > max(rows / 2, 2):
         raise DataError(
             f"{where}: target {name!r} must be numbers or classes with several rows each, but has {len(classes)} different values in "
