@@ -21,7 +21,7 @@ from automl.study import Study, Trial
 _MOST_CELLS = 10_000  # of a grid that is listed whole
 _MOST_NODES = 50_000
 _CANDIDATES = 64  # of a larger grid, for each suggestion
-_REMEMBERED = 1_000  # trials that a candidate of a larger grid keeps away from
+_REMEMBERED = 256  # trials that the next one keeps away from: the last ones, and the first ones where the grid is listed
 
 Cells = NDArray[np.int64]  # [cells, parameters]: the index of each point, -1 where the parameter is inactive
 Floats = NDArray[np.float64]
@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 
 def check(space: SearchSpace) -> None:
     """Raises UsageError when the grid does not know its points."""
-    missing = space.without_grid()
+    missing = [parameter.name for parameter in space.parameters if isinstance(parameter, Float) and parameter.points is None]
     if missing:
         names = ", ".join(missing)
         raise UsageError(
@@ -128,7 +128,7 @@ class Grid(Follower):
     def _next_listed(self, table: _Table) -> Configuration | None:
         for point in self._points[table.crossed_out :]:
             if table.crossed_out < _REMEMBERED:
-                table.crowding += self._closeness(table.cells, point)
+                table.crowding += self._closeness(table.cells, np.array([point]))
             table.is_left[table.rows.get(point, -1)] = False
             table.crossed_out += 1
         left = np.flatnonzero(table.is_left[:-1])
@@ -142,9 +142,7 @@ class Grid(Follower):
         if not candidates:
             return self._uniform.draw(number, visited)
         cells = self._cells(candidates)
-        crowding = np.zeros(len(cells))
-        for point in self._points[-_REMEMBERED:]:
-            crowding += self._closeness(cells, point)
+        crowding = self._closeness(cells, np.array(self._points[-_REMEMBERED:], dtype=np.int64).reshape(-1, len(self._axes)))
         return candidates[self._order(cells, crowding, self._ties(study, candidates))]
 
     def _candidate(self, seed: int, number: int, draw: int) -> Configuration:
@@ -189,14 +187,15 @@ class Grid(Follower):
             total += excess[rows]
         return total
 
-    def _closeness(self, cells: Cells, point: tuple[int, ...]) -> Floats:
-        """How near each cell is to a visited point, seen in every pair of axes: sum over pairs of k_i * k_j, k = 1 / (1 + steps apart)."""
-        here = np.array(point)
-        apart = np.abs(cells - here).astype(float)
+    def _closeness(self, cells: Cells, points: Cells) -> Floats:
+        """How near each cell is to the visited points, seen in every pair of axes: sum of k_i * k_j, where k = 1 / (1 + steps apart)."""
         ordered = np.array([axis.is_ordered for axis in self._axes])
-        near = np.where(ordered, 1 / (1 + apart), apart == 0)
-        near = np.where((cells < 0) | (here < 0), 0.0, near)
-        return np.asarray((near.sum(axis=1) ** 2 - (near**2).sum(axis=1)) / 2 + 1e-3 * near.sum(axis=1))
+        both, here = cells[:, None, :], points[None, :, :]
+        apart = np.abs(both - here)
+        near = np.where(ordered, 1 / (1 + apart), apart == 0) * ((both >= 0) & (here >= 0))  # [cells, points, axes]
+        total, squares = near.sum(axis=2), (near**2).sum(axis=2)
+        pairs = (total**2 - squares) / 2
+        return np.asarray((pairs + 1e-3 * total).sum(axis=1))
 
 
 class _Table:

@@ -14,7 +14,8 @@ from automl.study import Study
 
 _MOST_NODES = 2_000_000  # of the tree of values, once for a study: some seconds
 _MOST_KEPT = 100_000  # configurations in memory
-_MOST_NODES_ONCE = 20_000  # where the space is larger than that, for each suggestion
+_WALKS = 20
+_MOST_NODES_ONCE = 40_000  # where the space is larger than that, for each suggestion
 _FEW_VALUES = 64  # of a parameter: more of them are tried by sixteen draws
 _DRAWS = 16
 
@@ -117,11 +118,19 @@ class Unvisited:
             self._listed = self._list(study.seed)
             self._is_large = self._listed is None
         if self._listed is None:
-            walk = Walk(self._space, lambda parameter: _some_values(parameter, study.seed, number), _MOST_NODES_ONCE)
-            return next((configuration for configuration in walk if configuration not in visited), None)
+            return self._found(study.seed, number, visited)
         while self._crossed_out < len(self._listed) and study.knows(self._listed[self._crossed_out]):
             self._crossed_out += 1
         return next((each for each in itertools.islice(self._listed, self._crossed_out, None) if each not in visited), None)
+
+    def _found(self, seed: int, number: int, visited: Visited) -> Configuration | None:
+        """The first one that some walks through drawn values meet."""
+        for attempt in range(_WALKS):
+            walk = Walk(self._space, lambda parameter: _some_values(parameter, seed, number, attempt), _MOST_NODES_ONCE // _WALKS)  # noqa: B023
+            configuration = next((each for each in walk if each not in visited), None)
+            if configuration is not None:
+                return configuration
+        return None
 
     def _list(self, seed: int) -> list[Configuration] | None:
         walk = Walk(self._space, _every_value, _MOST_NODES)

@@ -89,7 +89,7 @@ class Play:
 
 
 def play(study: Study, strategy: Strategy, value: Callable[[Configuration], float], trials: int, parallel: int = 1) -> Play:
-    """Search with simulated trials of one epoch, ``parallel`` of them at a time, until so many have been suggested or the space is used up."""
+    """Search with simulated trials of one epoch, ``parallel`` at a time, until there are so many or the space is used up."""
     played = Play(study)
     running: list[int] = []
     while len(study.trials) < trials:

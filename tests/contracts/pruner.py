@@ -1,0 +1,172 @@
+"""The laws that every pruner keeps. A pruner's tests inherit ``PrunerContract`` and give its name and options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from automl.draws import unit_at
+from automl.events import Value
+from automl.pruners import Pruner, default_min_epochs, make_pruner
+from automl.study import Event, State, Study
+from contracts.studies import Play, continuous, make_study, replayed
+
+QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+EPOCHS = 27
+
+Curve = Sequence[float]
+Decision = tuple[int, int, bool]  # trial, epoch, whether it was pruned
+
+
+def curve(level: float, *, noise: float = 0.0, seed: int = 0, epochs: int = EPOCHS) -> list[float]:
+    """A learning curve of an error that falls towards ``level``, power law in the epoch."""
+    return [level + 0.5 * (epoch + 1) ** -0.7 + noise * (unit_at("noise", seed, epoch) - 0.5) for epoch in range(epochs)]
+
+
+def levels(count: int, seed: int = 0) -> list[float]:
+    return [unit_at("level", seed, number) for number in range(count)]
+
+
+def train_all(
+    pruner: Pruner,
+    curves: Sequence[Curve],
+    *,
+    parallel: int = 4,
+    seed: int = 0,
+    maximize: bool = False,
+    before_each_decision: Callable[[Play, int], None] | None = None,
+) -> tuple[Play, list[Decision]]:
+    """Trains one trial per curve, ``parallel`` at a time, an epoch each in turn, as the driver does; the values are errors."""
+    epochs = max(map(len, curves), default=1)
+    study = make_study(continuous(1), seed=seed, maximize=maximize, epochs=epochs)
+    played = Play(study)
+    decisions: list[Decision] = []
+    queue = list(range(len(curves)))
+    running: list[int] = []
+    while queue or running:
+        while queue and len(running) < parallel:
+            number = queue.pop(0)
+            played.suggest({"x0": unit_at("x", number)})
+            played.start(number)
+            running.append(number)
+        for number in list(running):
+            epoch = study.trials[number].epochs
+            played.report(number, -curves[number][epoch] if maximize else curves[number][epoch])
+            if before_each_decision is not None:
+                before_each_decision(played, number)
+            stops = pruner.prune(study, study.trials[number])
+            decisions.append((number, epoch + 1, stops))
+            if stops or epoch + 1 == len(curves[number]):
+                played.end(number, "pruned" if stops else "complete")
+                running.remove(number)
+    return played, decisions
+
+
+def states(study: Study) -> list[State]:
+    return [trial.state for trial in study.trials]
+
+
+class PrunerContract:
+    name: ClassVar[str]
+    options: ClassVar[Mapping[str, Value]] = {}
+    prunes: ClassVar[bool] = True
+
+    def make(self) -> Pruner:
+        return make_pruner(self.name, self.options, EPOCHS)
+
+    @QUICK
+    @given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.integers(1, 9), st.integers(0, 5))
+    def test_nothing_is_pruned_before_a_tenth_of_the_epochs_nor_at_the_last_one(self, error: list[float], parallel: int, seed: int) -> None:
+        _, decisions = train_all(self.make(), [curve(level) for level in error], parallel=parallel, seed=seed)
+        first = self.options.get("min_epochs", default_min_epochs(EPOCHS))
+        assert isinstance(first, int)
+        assert all(first <= epoch < EPOCHS for _, epoch, stops in decisions if stops)
+
+    @pytest.mark.parametrize("parallel", [1, 4, 64])
+    @pytest.mark.parametrize("place", [0, 20, 39])
+    def test_the_clearly_best_trial_is_never_pruned(self, parallel: int, place: int) -> None:
+        error = [0.2 + level for level in levels(40)]
+        error[place] = 0.0
+        played, _ = train_all(self.make(), [curve(level) for level in error], parallel=parallel)
+        assert played.study.trials[place].state == "complete"
+
+    def test_a_clearly_worst_trial_is_pruned_before_its_end(self) -> None:
+        """After thirty others, whichever bracket it falls into that prunes at all: of ten such trials most go."""
+        error = [0.2 * level for level in levels(30)] + [5.0] * 10
+        played, _ = train_all(self.make(), [curve(level) for level in error])
+        assert (states(played.study)[30:].count("pruned") >= 5) == self.prunes
+
+    def test_a_restart_before_any_decision_changes_none_of_them(self) -> None:
+        """A pruner that begins with the replayed events decides as the uninterrupted one does."""
+        pruner = self.make()
+
+        def compare(played: Play, number: int) -> None:
+            again = replayed(played.study, played.events)
+            assert self.make().prune(again, again.trials[number]) == pruner.prune(played.study, played.study.trials[number])
+
+        train_all(self.make(), [curve(level, noise=0.1, seed=3) for level in levels(30)], parallel=5, before_each_decision=compare)
+
+    def test_asking_twice_gives_the_same_answer(self) -> None:
+        pruner = self.make()
+
+        def compare(played: Play, number: int) -> None:
+            trial = played.study.trials[number]
+            assert pruner.prune(played.study, trial) == pruner.prune(played.study, trial)
+
+        train_all(pruner, [curve(level) for level in levels(20)], before_each_decision=compare)
+
+    def test_maximising_is_minimising_the_negative(self) -> None:
+        curves = [curve(level, noise=0.2, seed=number) for number, level in enumerate(levels(40))]
+        _, minimised = train_all(self.make(), curves, maximize=False)
+        _, maximised = train_all(self.make(), curves, maximize=True)
+        assert minimised == maximised
+
+    def test_the_baseline_is_never_pruned(self) -> None:
+        """It is trained beside trials that are all much better, and its every report is judged."""
+        pruner = self.make()
+        played, _ = train_all(pruner, [curve(0.2 * level) for level in levels(20)])
+        events: list[Event] = list(played.events)
+        study = make_study(continuous(1), maximize=False, epochs=EPOCHS)
+        again = Play(study)
+        baseline = again.suggest({"x0": 0.5}, "baseline")
+        for event in events:
+            moved = type(event)(**{**_fields(event), "key": study.key(event.key.trial + 1)})  # type: ignore[union-attr]
+            again.apply(moved)
+        again.start(baseline)
+        for value in curve(9.0):
+            again.report(baseline, value)
+            assert not pruner.prune(study, study.trials[baseline])
+
+    def test_reports_that_are_not_finite_count_as_worst(self) -> None:
+        """A trial that never reported anything finite is no better than any other, and nothing breaks."""
+        curves = [curve(level) for level in levels(20)] + [[float("nan")] * EPOCHS, [float("inf")] * EPOCHS] * 5
+        played, _ = train_all(self.make(), curves)
+        assert (states(played.study)[20:].count("pruned") >= 5) == self.prunes
+
+    @pytest.mark.parametrize("epochs", [1, 2, 3])
+    def test_trials_of_very_few_epochs_can_be_judged(self, epochs: int) -> None:
+        options = {name: value for name, value in self.options.items() if name != "min_epochs"}
+        played, decisions = train_all(make_pruner(self.name, options, epochs), [curve(level, epochs=epochs) for level in levels(20)])
+        assert played.study.ended == 20
+        assert all(epoch < epochs for _, epoch, stops in decisions if stops)
+
+    def test_trials_that_stop_early_fail_or_are_lost_disturb_nobody(self) -> None:
+        pruner = self.make()
+        study = make_study(continuous(1), maximize=False, epochs=EPOCHS)
+        played = Play(study)
+        for number, state in enumerate(("complete", "failed", "lost", "diverged", "timeout", "out_of_memory") * 5):
+            played.suggest({"x0": unit_at("x", number)})
+            played.train(number, curve(0.1)[: number % 7], state)
+        last = played.suggest({"x0": 0.5})
+        played.start(last)
+        for value in curve(0.0):
+            played.report(last, value)
+            assert not pruner.prune(study, study.trials[last])
+
+
+def _fields(event: Event) -> dict[str, object]:
+    return {name: getattr(event, name) for name in type(event).__dataclass_fields__}
