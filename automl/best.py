@@ -1,0 +1,88 @@
+"""The winner of a study in a folder of its own, ``best/``: everything that is needed to use it, to look at it, and to train it again.
+
+It holds ``weights.pt`` (a plain state dict), ``config.yaml`` (model, parameters, what it reached), and ``info.json`` and, for tables,
+``preprocessing.skops`` of the data that it was trained on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from automl.errors import StudyError
+from automl.events import Configuration
+
+if TYPE_CHECKING:
+    from automl.training.predictor import Predictor
+
+FOLDER = "best"
+CONFIG = "config.yaml"
+WEIGHTS = "weights.pt"
+_OF_THE_DATA = ("info.json", "preprocessing.skops")
+_HEADER = """\
+# The winner of the study. Use it:   from automl import load_best; model = load_best({study!r}); model.predict(rows)
+# Train it again:                     automl run ... --enqueue {config}
+"""
+
+
+def write_best(
+    study_folder: Path, trial_folder: Path, *, model: str, configuration: Configuration, data_folder: Path, extra: Mapping[str, Any]
+) -> Path:
+    """Fill ``best/`` of a study from the folder of its winner and that of its data; what was there before is replaced as a whole.
+
+    ``extra`` goes into ``config.yaml`` beside the model and its parameters. Needs no torch.
+    """
+    folder = study_folder / FOLDER
+    unfinished, old = (study_folder / f".{FOLDER}-{state}-{os.getpid()}" for state in ("new", "old"))
+    for leftover in study_folder.glob(f".{FOLDER}-*"):
+        shutil.rmtree(leftover)
+    unfinished.mkdir()
+    shutil.copyfile(trial_folder / WEIGHTS, unfinished / WEIGHTS)
+    for name in _OF_THE_DATA:
+        if (data_folder / name).exists():
+            shutil.copyfile(data_folder / name, unfinished / name)
+    config = {**extra, "model": model, "parameters": dict(configuration)}
+    _write_config(unfinished / CONFIG, config, _HEADER.format(study=str(study_folder), config=folder / CONFIG))
+    if folder.exists():
+        folder.rename(old)
+    unfinished.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """``config.yaml`` of a ``best`` folder."""
+    from ruamel.yaml import YAML
+
+    config: dict[str, Any] = YAML(typ="safe").load((folder / CONFIG).read_text(encoding="utf-8"))
+    return config
+
+
+def load_best(study: str | Path, device: str = "cpu") -> Predictor:
+    """The winner of a study, ready to predict: ``load_best("studies/mnist_cnn").predict(rows)``.
+
+    Args:
+        study: the study's folder, or its ``best`` folder, which may have been moved elsewhere.
+        device: where to calculate, as torch calls it.
+    """
+    path = Path(study).expanduser()
+    folder = path if (path / CONFIG).is_file() else path / FOLDER
+    for name in (CONFIG, WEIGHTS, _OF_THE_DATA[0]):
+        if not (folder / name).is_file():
+            raise StudyError(f"{path}: must be a study with a winner, but {folder / name} is not there. `automl run` makes it at its end.")
+    from automl.training.predictor import read_predictor
+
+    return read_predictor(folder, device)
+
+
+def _write_config(file: Path, config: Mapping[str, Any], header: str) -> None:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.width = 140
+    with file.open("w", encoding="utf-8") as out:
+        out.write(header)
+        yaml.dump(dict(config), out)
