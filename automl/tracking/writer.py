@@ -317,7 +317,7 @@ class Writer:
             self._create(trial)
             if not trial.has_ended and not final:
                 return False
-        if trial.state == "running" and trial.status != "RUNNING":
+        if trial.state != "waiting" and trial.status != "RUNNING":  # it waited, and goes on, or went on and ended
             self._client.update_run(trial.run, status="RUNNING")
             trial.status = "RUNNING"
         self._write_batch(trial)

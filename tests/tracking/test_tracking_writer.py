@@ -1,0 +1,450 @@
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from tracking.stories import T0, configuration, counted, end, header, key, report, start, story, study, suggestion, summary, trial
+
+from automl.errors import TrackingError
+from automl.events import Reported
+from automl.study import Event, Lost, Rested, Resumed, Suggested
+from automl.tracking.client import connect
+from automl.tracking.writer import Writer
+
+
+def opened(uri: str, identity: str, **more: Any) -> Writer:
+    writer = Writer(connect(uri), uri, header(identity), **more)
+    writer.open()
+    return writer
+
+
+def take(writer: Writer, events: Sequence[Event]) -> None:
+    for event in events:
+        writer.take(event)
+
+
+def mirrored(uri: str, identity: str, events: Sequence[Event], *, close: bool = True) -> Writer:
+    """The writer that has written these events."""
+    writer = opened(uri, identity)
+    take(writer, events)
+    writer.flush(0.0, final=True)
+    if close:
+        writer.close(summary(), {})
+    return writer
+
+
+def runs(uri: str, identity: str) -> dict[str, Any]:
+    """The runs of a study by trial number, the parent's as ``study``."""
+    client = connect(uri)
+    experiment = client.get_experiment_by_name("digits")
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id], f"tags.`automl.study_id` = '{identity}'", max_results=50_000)
+    named = {run.data.tags.get("automl.trial", "study"): run for run in found}
+    assert len(named) == len(found), "a trial has two runs"
+    return named
+
+
+def history(uri: str, run: Any) -> dict[str, list[tuple[int, float, int]]]:
+    client = connect(uri)
+    return {
+        name: [(metric.step, metric.value, metric.timestamp) for metric in client.get_metric_history(run.info.run_id, name)]
+        for name in sorted(run.data.metrics)
+    }
+
+
+def content(uri: str, identity: str) -> dict[str, Any]:
+    """All that MLflow shows of a study, without the numbers that MLflow itself makes up."""
+    shown = {}
+    for name, run in runs(uri, identity).items():
+        tags = {key: value for key, value in run.data.tags.items() if key not in ("mlflow.parentRunId", "mlflow.note.content")}
+        info = (run.info.run_name, run.info.status, run.info.start_time, run.info.end_time)
+        shown[name] = (info, tags, run.data.params, {key: sorted(points) for key, points in history(uri, run).items()})
+    return shown
+
+
+STATUSES = {
+    "complete": "FINISHED",
+    "pruned": "KILLED",
+    "failed": "FAILED",
+    "diverged": "FAILED",
+    "out_of_memory": "FAILED",
+    "timeout": "FAILED",
+    "lost": "FAILED",
+}
+
+
+def test_every_state_has_its_status_its_tag_and_its_reason(uri: str) -> None:
+    mirrored(uri, "states", study("states", STATUSES))
+    found = runs(uri, "states")
+    for number, (state, status) in enumerate(STATUSES.items()):
+        run = found[str(number)]
+        assert (run.info.status, run.data.tags["automl.state"]) == (status, state)
+        assert ("automl.reason" in run.data.tags) == (state != "complete")
+    assert found["6"].data.tags["automl.reason"] == "killed\nits last words"
+    assert found["study"].info.status == "FINISHED"
+
+
+def test_a_trial_is_shown_as_it_was(uri: str) -> None:
+    mirrored(uri, "whole", study("whole", ["complete", "complete"]))
+    run = runs(uri, "whole")["1"]
+    assert run.info.run_name == "1 lr=0.002 sgd 2x65"
+    assert (run.info.start_time, run.info.end_time) == (round((T0 + 21) * 1000), round((T0 + 35) * 1000))
+    assert run.data.params == {"layers": "2", "units": "65", "optimizer": "sgd", "learning_rate": "0.002", "dropout": "0.1"}
+    assert run.data.metrics["objective"] == 0.601
+    points = history(uri, run)["accuracy"]
+    assert points == [(epoch, 0.5 + epoch / 100 + 0.001, round((T0 + 21 + epoch) * 1000)) for epoch in range(1, 11)]
+    tags = {name: value for name, value in run.data.tags.items() if name.startswith("automl.")}
+    assert tags == {
+        "automl.kind": "trial",
+        "automl.study": "study-whole",
+        "automl.study_id": "whole",
+        "automl.trial": "1",
+        "automl.strategy": "random",
+        "automl.pruner": "median",
+        "automl.seed": "3",
+        "automl.space_sha256": "5e1f",
+        "automl.state": "complete",
+        "automl.device": "cpu",
+    }
+    assert run.data.tags["mlflow.parentRunId"] == runs(uri, "whole")["study"].info.run_id
+
+
+def test_only_complete_trials_have_an_objective(uri: str) -> None:
+    mirrored(uri, "objectives", study("objectives", ["complete", "pruned", "diverged", "failed"]))
+    found = runs(uri, "objectives")
+    assert [number for number in "0123" if "objective" in found[number].data.metrics] == ["0"]
+
+
+def test_the_parents_curve_never_falls_back_though_trials_end_out_of_order(uri: str) -> None:
+    events = [Resumed(T0, 3)]
+    for number in (0, 1, 2):
+        events += story("curve", number, "running")
+    events += [*end("curve", 2, "complete"), *end("curve", 0, "complete"), *end("curve", 1, "pruned")]
+    mirrored(uri, "curve", events)
+    points = history(uri, runs(uri, "curve")["study"])["best_objective"]
+    assert sorted((step, value) for step, value, _ in points) == [(0, 0.602), (1, 0.602), (2, 0.602)]
+
+
+def test_nothing_but_finite_numbers_is_logged(uri: str, database: Path) -> None:
+    odd = [report("nan", 0, epoch, loss=value) for epoch, value in enumerate([float("nan"), float("inf"), float("-inf"), 0.25], start=1)]
+    mirrored(uri, "nan", [suggestion("nan", 0), start("nan", 0), *odd, *end("nan", 0, "complete")])
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("select count(*) from metrics where is_nan or abs(value) > 1e300").fetchone() == (0,)
+        assert connection.execute("select step from metrics where key = 'loss'").fetchall() == [(4,)]
+
+
+def test_a_trial_that_nobody_trained_has_no_run(uri: str) -> None:
+    writer = mirrored(uri, "unstarted", [Resumed(T0, 2), suggestion("unstarted", 0), Rested(T0 + 1, "interrupted", 1.0)])
+    assert set(runs(uri, "unstarted")) == {"study"}
+    assert writer.missing == 0
+
+
+# -- again --------------------------------------------------------------------------------------------------------------
+
+
+def test_writing_a_study_again_writes_nothing(uri: str) -> None:
+    events = study("again", ["complete", "pruned", "failed"])
+    mirrored(uri, "again", events)
+    before = content(uri, "again")
+    writer = opened(uri, "again")
+    take(writer, events)
+    with counted() as seen:
+        writer.flush(0.0, final=True)
+    assert seen.statements == []
+    writer.close(summary(), {})
+    assert content(uri, "again") == before
+
+
+def test_whatever_a_killed_writer_left_is_completed(uri: str) -> None:
+    """The writer dies before any of its requests, one after another; the next one makes of it what an undisturbed one writes."""
+    events = study("reference", ["complete", "pruned", "failed"])
+    mirrored(uri, "reference", events)
+    reference = {name: (info[1:], params, metrics) for name, (info, _, params, metrics) in content(uri, "reference").items()}
+    for requests in (0, 1, 2, 3, 5, 8):
+        identity = f"killed-{requests}"
+        events = study(identity, ["complete", "pruned", "failed"])
+        writer = opened(uri, identity)
+        take(writer, events)
+        writer._client = DyingClient(writer._client, requests)  # type: ignore[assignment]
+        with pytest.raises(DeadError):
+            writer.flush(0.0, final=True)
+        mirrored(uri, identity, events)
+        found = {name: (info[1:], params, metrics) for name, (info, _, params, metrics) in content(uri, identity).items()}
+        assert found == reference
+
+
+class DeadError(BaseException):
+    """Nothing of ours runs after it, like after a kill."""
+
+
+class DyingClient:
+    """A real client that dies after so many requests."""
+
+    def __init__(self, client: Any, requests: int) -> None:
+        self._client, self._left = client, requests
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def request(*arguments: Any, **named: Any) -> Any:
+            if self._left == 0:
+                raise DeadError
+            self._left -= 1
+            return getattr(self._client, name)(*arguments, **named)
+
+        return request
+
+
+def test_what_a_killed_driver_left_running_waits_and_then_runs_on(uri: str) -> None:
+    begun = [Resumed(T0, 1), suggestion("torn", 0), start("torn", 0), report("torn", 0, 1)]
+    mirrored(uri, "torn", begun, close=False)
+    assert runs(uri, "torn")["0"].info.status == "RUNNING"
+
+    returned = [*begun, Resumed(T0 + 100, 1)]
+    mirrored(uri, "torn", returned, close=False)
+    run = runs(uri, "torn")["0"]
+    assert (run.info.status, run.data.tags["automl.state"]) == ("KILLED", "waiting")
+
+    going = [*returned, start("torn", 0), report("torn", 0, 2)]
+    mirrored(uri, "torn", going, close=False)
+    run = runs(uri, "torn")["0"]
+    assert (run.info.status, run.data.tags["automl.state"]) == ("RUNNING", "running")
+
+    mirrored(uri, "torn", [*going, *end("torn", 0, "complete")])
+    run = runs(uri, "torn")["0"]
+    assert (run.info.status, run.data.tags["automl.state"]) == ("FINISHED", "complete")
+    assert [step for step, _, _ in history(uri, run)["accuracy"]] == [1, 2]
+
+
+def test_an_interrupted_study_leaves_no_run_running(uri: str) -> None:
+    events = [Resumed(T0, 2), *story("left", 0), *story("left", 1, "running"), Rested(T0 + 50, "interrupted", 50.0)]
+    writer = opened(uri, "left")
+    take(writer, events)
+    writer.close(summary(why="interrupted"), {})
+    found = runs(uri, "left")
+    assert {name: run.info.status for name, run in found.items()} == {"study": "KILLED", "0": "FINISHED", "1": "KILLED"}
+    assert found["1"].data.tags["automl.state"] == "waiting"
+    assert found["1"].info.end_time == round((T0 + 50) * 1000)
+
+
+def test_a_continued_study_is_shown_at_work(uri: str) -> None:
+    events = study("continued", ["complete"])
+    mirrored(uri, "continued", events)
+    mirrored(uri, "continued", [*events, Resumed(T0 + 20_000, 2)], close=False)
+    assert runs(uri, "continued")["study"].info.status == "RUNNING"
+
+
+def test_of_two_runs_of_a_trial_the_fuller_one_stays(uri: str) -> None:
+    """A request that MLflow answered too late makes a run that nobody knows of."""
+    writer = mirrored(uri, "twice", study("twice", ["complete"]))
+    client = connect(uri)
+    parent = {"mlflow.parentRunId": writer.parent, "automl.kind": "trial", "automl.trial": "0", "automl.study_id": "twice"}
+    client.create_run(writer.experiment, start_time=1, tags=parent)
+    mirrored(uri, "twice", study("twice", ["complete"]))
+    assert runs(uri, "twice")["0"].info.status == "FINISHED"
+
+
+def test_a_run_that_was_made_without_an_answer_is_found(uri: str) -> None:
+    class Deaf(DyingClient):
+        def create_run(self, *arguments: Any, **named: Any) -> Any:
+            self._client.create_run(*arguments, **named)
+            raise TimeoutError("no answer")
+
+    writer = opened(uri, "deaf")
+    take(writer, study("deaf", ["complete"]))
+    client, writer._client = writer._client, Deaf(writer._client, 100)  # type: ignore[assignment]
+    with pytest.raises(TimeoutError):
+        writer.flush(0.0, final=True)
+    writer._client = client
+    writer.close(summary(), {})
+    assert runs(uri, "deaf")["0"].info.status == "FINISHED"
+
+
+# -- any chunking -------------------------------------------------------------------------------------------------------
+
+TANGLE = [
+    Resumed(T0, 5),
+    *story("x", 0),
+    suggestion("x", 1),
+    suggestion("x", 2),
+    start("x", 1),
+    start("x", 2),
+    report("x", 2, 1),
+    report("x", 1, 1),
+    Lost(key("x", 2), T0 + 60, "killed"),
+    report("x", 1, 2),
+    Resumed(T0 + 80, 5),
+    start("x", 2),
+    report("x", 2, 2),
+    *end("x", 2, "complete"),
+    start("x", 1),
+    *end("x", 1, "pruned"),
+    *story("x", 3, "diverged"),
+    *story("x", 4, "running"),
+    Rested(T0 + 200, "interrupted", 1.0),
+]
+
+
+def renamed(events: Sequence[Event], identity: str) -> list[Event]:
+    from dataclasses import replace
+
+    return [replace(event, key=key(identity, event.key.trial)) if hasattr(event, "key") else event for event in events]  # type: ignore[type-var]
+
+
+@settings(
+    max_examples=8,
+    phases=[Phase.explicit, Phase.generate],
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(cuts=st.sets(st.integers(1, len(TANGLE) - 1), max_size=8), restarts=st.sets(st.integers(1, len(TANGLE) - 1), max_size=3))
+def test_any_chunking_and_any_restart_gives_the_same_content(uri: str, cuts: set[int], restarts: set[int]) -> None:
+    def written(cuts: set[int], restarts: set[int]) -> Any:
+        identity = uuid.uuid4().hex
+        events = renamed(TANGLE, identity)
+        writer, begin = opened(uri, identity), 0
+        for cut in sorted({*cuts, *restarts, len(events)}):
+            take(writer, events[begin:cut])
+            writer.flush(float(cut))
+            begin = cut
+            if cut in restarts:
+                writer = opened(uri, identity)
+                take(writer, events[:cut])
+        writer.close(summary(), {})
+        return {
+            name: (info[1:], {key: tags.get(key) for key in ("automl.state", "automl.reason", "automl.device")}, params, metrics)
+            for name, (info, tags, params, metrics) in content(uri, identity).items()
+        }
+
+    assert written(cuts, restarts) == written(set(), set())
+
+
+# -- what it costs ------------------------------------------------------------------------------------------------------
+
+
+def cost_of_four(writer: Writer, identity: str, first: int, flushes: int) -> int:
+    """SQL statements for four trials of ten reports, one after another, each over so many flushes, with their share of the parent's curve."""
+    with counted() as seen:
+        for number in range(first, first + 4):
+            events = story(identity, number)
+            cuts = [round(part * len(events) / flushes) for part in range(flushes + 1)]
+            for begin, until in pairwise(cuts):
+                take(writer, events[begin:until])
+                writer.flush(0.0)
+    return len(seen.statements)
+
+
+def crowd(database: Path, run: str, numbers: range) -> None:
+    """Many more runs like this one, put into the database directly."""
+    with sqlite3.connect(database) as connection:
+        for table in ("runs", "tags", "params", "latest_metrics", "metrics"):
+            names = [row[1] for row in connection.execute(f"pragma table_info({table})")]
+            rows = connection.execute(f"select * from {table} where run_uuid = ?", (run,)).fetchall()
+            copies = []
+            for number in numbers:
+                for row in rows:
+                    copied = {**dict(zip(names, row, strict=True)), "run_uuid": f"{number:032x}"}
+                    if table == "tags" and copied["key"] == "automl.trial":
+                        copied["value"] = str(number)
+                    copies.append(tuple(copied.values()))
+            connection.executemany(f"insert into {table} values ({','.join('?' * len(names))})", copies)
+
+
+def test_a_trial_costs_the_same_at_trial_ten_and_beyond_a_thousand_and_all_are_found(uri: str, database: Path) -> None:
+    identity = "flat"
+    writer = opened(uri, identity)
+    take(writer, [Resumed(T0, 2000)])
+    cost_of_four(writer, identity, 0, 1)  # the first of all adds the parent's curve
+    early = cost_of_four(writer, identity, 4, 1)
+    assert early <= 4 * 40
+    for first, flushes in ((8, 2), (12, 3), (16, 5), (20, 10)):
+        assert cost_of_four(writer, identity, first, flushes) <= 4 * (40 + 12 * (flushes - 1))
+
+    writer.close(summary(), {})
+    run = runs(uri, identity)["23"].info.run_id
+    crowd(database, run, range(24, 1100))
+    events = [Resumed(T0, 2000)] + [event for number in range(1100) for event in story(identity, number, epochs=1)]
+    writer = opened(uri, identity)
+    take(writer, events)
+    writer.flush(0.0, final=True)  # the parent's curve
+    assert writer.missing == 0
+    assert cost_of_four(writer, identity, 1100, 1) == early
+    assert len(runs(uri, identity)) == 1 + 1104
+
+
+# -- what cannot be written ---------------------------------------------------------------------------------------------
+
+
+def test_what_mlflow_refuses_is_told_and_holds_up_nothing_else(uri: str) -> None:
+    writer = opened(uri, "refused")
+    take(writer, [Resumed(T0, 2), *story("refused", 0, "running")])
+    writer.flush(0.0, final=True)
+    connect(uri).delete_run(runs(uri, "refused")["0"].info.run_id)
+    take(writer, [*end("refused", 0, "complete"), *story("refused", 1)])
+    writer.flush(1.0, final=True)
+    assert writer.missing == 1
+    assert len(writer.problems) == 1
+    assert writer.problems[0].startswith("MLflow refuses trial 0: The run ")
+    assert runs(uri, "refused")["1"].info.status == "FINISHED"
+
+
+def test_a_deleted_experiment_is_an_error_that_says_how_to_restore_it(uri: str) -> None:
+    client = connect(uri)
+    experiment = opened(uri, "gone").experiment
+    client.delete_experiment(experiment)
+    with pytest.raises(TrackingError) as caught:
+        opened(uri, "gone")
+    assert str(caught.value) == (
+        f"MLflow ({uri}): the experiment 'digits' must be active, but it was deleted there. "
+        f"Restore it with `mlflow experiments restore -x {experiment}`, then `automl sync study-gone`."
+    )
+
+
+def test_a_long_value_is_shortened_visibly_and_kept_whole_beside(uri: str, tmp_path: Path) -> None:
+    long = Suggested(key("long", 0), T0, {**configuration(0), "note": "x" * 7000}, "strategy")
+    mirrored(uri, "long", [long, *story("long", 0)[1:]])
+    run = runs(uri, "long")["0"]
+    assert run.data.params["note"] == "x" * (6000 - 14) + " … (shortened)"
+    kept = Path(connect(uri).download_artifacts(run.info.run_id, "configuration.json", str(tmp_path)))
+    assert "x" * 7000 in kept.read_text()
+
+
+def test_replicates_are_no_trials(uri: str) -> None:
+    from automl.events import TrialKey
+
+    confirmation = Reported(TrialKey("replicates", 0, 1), T0 + 500, 1, {"accuracy": 0.99}, 1.0)
+    mirrored(uri, "replicates", [*study("replicates", ["complete"]), confirmation])
+    assert runs(uri, "replicates")["0"].data.metrics["accuracy"] == 0.6
+
+
+# -- the end ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_end_leaves_ranks_a_note_and_artifacts(uri: str, tmp_path: Path) -> None:
+    folder = tmp_path / "weights and more"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "config.yaml").write_text("a: 1")
+    (tmp_path / "digits.yaml").write_text("name: digits")
+    events = study("end", ["complete", "complete", "complete"])
+    artifacts = {"best": folder, "space.yaml": tmp_path / "digits.yaml", "missing.txt": tmp_path / "missing.txt"}
+
+    writer = mirrored(uri, "end", events, close=False)
+    writer.close(summary(trial(1), trial(2)), artifacts)
+    writer.close(summary(trial(2), trial(0)), artifacts)
+    found = runs(uri, "end")
+    assert {number: found[number].data.tags.get("automl.rank") for number in "012"} == {"0": "2", "1": None, "2": "1"}
+    note = found["study"].data.tags["mlflow.note.content"]
+    assert f"[2](#/experiments/{writer.experiment}/runs/{found['2'].info.run_id})" in note
+    client = connect(uri)
+    names = sorted(file.path for file in client.list_artifacts(writer.parent))
+    assert names == ["best", "space.yaml", "summary.json"]
+    assert [file.path for file in client.list_artifacts(writer.parent, "best/inner")] == ["best/inner/config.yaml"]
+    assert Path(client.download_artifacts(writer.parent, "space.yaml", str(tmp_path))).read_text() == "name: digits"
+    assert (tmp_path / "mlartifacts").is_dir()
+    assert [problem.split(":")[0] for problem in writer.problems] == ["missing.txt could not be copied to MLflow"] * 2
