@@ -1,0 +1,199 @@
+"""The JSON Schema of search-space files, made from the model families and the grammar, so that editors complete and check them.
+
+What needs more than one value to judge (``low`` below ``high``, conditions, rules) is for ``automl space check``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from automl import families, spacefile
+from automl.families import Family, Setting
+from automl.metrics import METRICS
+from automl.spaceparameters import COMPARISON, KEYS, MOST_GRID_POINTS, TYPES_FOR
+from automl.spec import StudySettings
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_VALUE: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+_TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+_SHARE: dict[str, Any] = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+
+
+def schema() -> dict[str, Any]:
+    """A JSON Schema (draft 2020-12) that every valid search-space file fulfils."""
+    every = {name: setting for family in families.FAMILIES.values() for name, setting in _settings(family).items()}
+    return {
+        "$schema": DIALECT,
+        "title": "automl search space",
+        "type": "object",
+        "properties": {
+            "name": _described({"type": "string", "pattern": r"^\w[\w.-]*$"}, "name of the space; the file's own name where left out"),
+            "data": {"$ref": "#/$defs/data"},
+            "model": _described({"enum": list(families.FAMILIES)}, "a built-in family of models"),
+            "objective": {"$ref": "#/$defs/objective"},
+            "epochs": _described({"type": "integer", "minimum": 1, "default": spacefile.DEFAULT_EPOCHS}, "the most that a trial trains"),
+            "space": _described({"type": "object", "minProperties": 1}, "what is searched, and what is fixed"),
+            "forbid": {"$ref": "#/$defs/rules", "description": "expressions, of which none may hold"},
+            "require": {"$ref": "#/$defs/rules", "description": "expressions, of which each must hold"},
+            "baseline": {"type": ["object", "null"], "description": "the configuration of trial 0, which need not lie in the space"},
+            "study": {"$ref": "#/$defs/study"},
+            "extends": _described(_TEXT, "a search-space file, relative to this one, whose sections this file takes over"),
+        },
+        "additionalProperties": False,
+        "anyOf": [{"required": ["extends"]}, {"required": ["data", "model", "space"]}],
+        "allOf": [
+            _for_model({"enum": [name]}, _settings(family), family.per_layer, with_model=True) for name, family in families.FAMILIES.items()
+        ]
+        + [_for_model(False, every, {base: "" for family in families.FAMILIES.values() for base in family.per_layer}, with_model=False)],
+        "$defs": {
+            **{f"parameter_{name}": _parameter(setting) for name, setting in every.items()},
+            **{f"value_{name}": _described(_value(setting), setting.about) for name, setting in every.items()},
+            "data": _data(),
+            "objective": _objective(),
+            "rules": {"type": ["array", "null"], "items": _TEXT},
+            "study": _study(),
+            "when": _when(),
+        },
+    }
+
+
+def _described(schema: dict[str, Any], about: str) -> dict[str, Any]:
+    return {**schema, "description": about}
+
+
+def _settings(family: Family) -> dict[str, Setting]:
+    return {**family.settings, **families.TRAINING}
+
+
+def _for_model(model: Any, settings: dict[str, Setting], per_layer: Any, *, with_model: bool) -> dict[str, Any]:
+    """What ``space`` and ``baseline`` may hold for a model; where the extended file says the model, any family's parameters."""
+    condition = {"properties": {"model": model}, "required": ["model"]} if with_model else {"properties": {"model": model}}
+
+    def section(kind: str) -> dict[str, Any]:
+        return {
+            "properties": {name: {"$ref": f"#/$defs/{kind}_{name}"} for name in settings},
+            "patternProperties": {f"^{base}_[1-9][0-9]?$": {"$ref": f"#/$defs/{kind}_{base}"} for base in per_layer},
+            "additionalProperties": False,
+        }
+
+    return {"if": condition, "then": {"properties": {"space": section("parameter"), "baseline": section("value")}}}
+
+
+def _value(setting: Setting) -> dict[str, Any]:
+    """The values that a model can be built or trained with."""
+    match setting.kind:
+        case "bool":
+            return {"type": "boolean", "default": setting.default}
+        case "categorical":
+            return {"enum": list(setting.choices), "default": setting.default}
+        case kind:
+            schema: dict[str, Any] = {"type": "integer" if kind == "int" else "number", "default": setting.default}
+            if setting.low is not None:
+                schema["exclusiveMinimum" if setting.low_open else "minimum"] = setting.low
+            if setting.high is not None:
+                schema["exclusiveMaximum" if setting.high_open else "maximum"] = setting.high
+            return schema
+
+
+def _parameter(setting: Setting) -> dict[str, Any]:
+    """A range, choices, or a value that fixes the parameter; null takes an extended file's parameter away."""
+    searched = [_searched(kind, setting) for kind in TYPES_FOR[setting.kind]]
+    return {"description": setting.about, "anyOf": [_value(setting), *searched, {"type": "null"}]}
+
+
+def _searched(kind: Any, setting: Setting) -> dict[str, Any]:
+    value = {key: entry for key, entry in _value(setting).items() if key != "default"}
+    number = {**value, "type": "integer"} if kind == "int" else value
+    known: dict[str, Any] = {
+        "type": {"const": kind},
+        "low": number,
+        "high": number,
+        "log": {"type": "boolean", "default": False},
+        "step": {"type": "integer", "minimum": 1, "default": 1},
+        "choices": {"type": "array", "items": value, "minItems": 1, "uniqueItems": True},
+        "grid": {
+            "description": "how many points a grid visits, or which",
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MOST_GRID_POINTS},
+                {"type": "array", "items": number, "minItems": 1, "uniqueItems": True},
+            ],
+        },
+        "when": {"$ref": "#/$defs/when"},
+    }
+    return {
+        "type": "object",
+        "properties": {key: known[key] for key in KEYS[kind]},
+        "required": ["type", "choices"] if kind == "categorical" else ["type", "low", "high"],
+        "additionalProperties": False,
+    }
+
+
+def _when() -> dict[str, Any]:
+    comparison = {"type": "string", "pattern": f"^{COMPARISON.pattern}$"}
+    return {
+        "type": "object",
+        "description": "when the parameter exists: values of other parameters, or comparisons such as '>= 2'; all of them must hold",
+        "additionalProperties": {"anyOf": [_VALUE, comparison, {"type": "array", "items": _VALUE, "minItems": 1}]},
+    }
+
+
+def _data() -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "source": _described(_TEXT, "a built-in name, or a file or folder"),
+        "target": _described(_TEXT, "the column to predict"),
+        "drop": {"type": "array", "items": _TEXT, "description": "columns to leave out"},
+        "test": {"anyOf": [_SHARE, _TEXT], "description": "a share of the data, or a file"},
+        "validation": _described(_SHARE, "a share of the data that is left for training"),
+        "positive": {"type": "array", "items": _VALUE, "minItems": 1, "description": "the classes that count as positive"},
+        "split_seed": {"type": "integer", "minimum": 0, "default": 0},
+    }
+    mapping = {
+        "type": "object",
+        "properties": {key: known[key] if key == "source" else _or_null(known[key]) for key in spacefile.DATA_KEYS},
+        "additionalProperties": False,
+    }
+    return {"description": "what is learned from; --data overrides it", "anyOf": [_TEXT, mapping]}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """In a file that extends another, null takes away what that says."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _objective() -> dict[str, Any]:
+    def direction(key: str, *, maximize: bool) -> dict[str, Any]:
+        metrics = [metric.name for metric in METRICS.values() if metric.maximize == maximize]
+        return {"type": "object", "properties": {key: {"enum": metrics}}, "required": [key], "additionalProperties": False}
+
+    return {
+        "description": "the validation metric that is searched for",
+        "anyOf": [direction("maximize", maximize=True), direction("minimize", maximize=False), {"type": "null"}],
+    }
+
+
+def _study() -> dict[str, Any]:
+    defaults = StudySettings()
+
+    def choice(names: tuple[str, ...], default: str) -> dict[str, Any]:
+        mapping = {
+            "type": "object",
+            "properties": {"name": {"enum": list(names)}},
+            "required": ["name"],
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+        }
+        return {"anyOf": [{"enum": list(names)}, mapping, {"type": "null"}], "default": default}
+
+    known: dict[str, Any] = {
+        "strategy": choice(spacefile.STRATEGIES, defaults.strategy),
+        "pruner": choice(spacefile.PRUNERS, defaults.pruner),
+        "trials": _or_null({"type": "integer", "minimum": 1, "default": defaults.trials}),
+        "time": _or_null({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "^[0-9.hmsHMS ]+$"}]}),
+        "seed": _or_null({"type": "integer", "minimum": 0, "default": defaults.seed}),
+    }
+    return {
+        "description": "how the space is searched; every one has a flag",
+        "type": ["object", "null"],
+        "properties": {key: known[key] for key in spacefile.STUDY_KEYS},
+        "additionalProperties": False,
+    }

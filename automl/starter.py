@@ -1,0 +1,98 @@
+"""A commented search-space file to start from, for a data set: what ``automl space new`` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from automl.data import DataInfo
+from automl.metrics import METRICS, default_objective
+from automl.spec import DataSpec
+from automl.yamlfile import written
+
+_SMALL_PICTURE = 16  # pixels a side, up to which two convolutions are enough
+
+
+def starter(data: DataSpec, info: DataInfo, name: str) -> str:
+    """The text of a search-space file for these data: ``mlp`` for tables, ``cnn`` for pictures. ``automl space check`` passes it."""
+    return "\n".join(_lines(data, info, name)) + "\n"
+
+
+def _lines(data: DataSpec, info: DataInfo, name: str) -> Iterator[str]:
+    is_picture = len(info.input_shape) == 3
+    metric = METRICS[default_objective(info.task)]
+    sizes = ", ".join(f"{count} for {split}" for split, count in info.sizes.items())
+    yield f"# {_what(info)}: {sizes}."
+    for note in info.notes:
+        yield from (f"# {line}" for line in note.splitlines())
+    yield f"name: {written(name)}"
+    yield from _data_lines(data)
+    yield f"model: {'cnn' if is_picture else 'mlp'}"
+    yield f"objective: {{{'maximize' if metric.maximize else 'minimize'}: {metric.name}}}    # measured on the validation split"
+    yield "epochs: 30                           # the most that a trial trains"
+    yield ""
+    yield "space:"
+    yield from _architecture(info, is_picture)
+    yield "  # optimisation"
+    yield "  optimizer: {type: categorical, choices: [adam, adamw, sgd]}"
+    yield "  learning_rate: {type: float, low: 1e-4, high: 1e-1, log: true, grid: 4}    # grid: how many points a grid visits"
+    yield "  momentum: {type: float, low: 0.0, high: 0.99, grid: [0.0, 0.9], when: {optimizer: sgd}}"
+    yield f"  batch_size: {{type: categorical, choices: [{', '.join(map(str, _batch_sizes(info)))}]}}"
+    yield "  # regularisation"
+    yield "  dropout: {type: float, low: 0.0, high: 0.5, grid: 3}"
+    yield "  l2: {type: float, low: 1e-7, high: 1e-2, log: true, grid: 3}"
+    yield ""
+    yield "# Combinations that are not to be tried, and what must hold:"
+    yield "# forbid:"
+    yield "#   - batch_size == 32 and learning_rate > 0.05"
+    yield "# require:"
+    yield "#   - parameters <= 1e6"
+    yield ""
+    yield "baseline:                            # always trial 0: every gain is measured against it"
+    yield f"  {{{_baseline(is_picture)}, activation: relu, optimizer: adam, learning_rate: 0.001, batch_size: {_batch_sizes(info)[0]}}}"
+    yield ""
+    yield "study: {strategy: bayesian, pruner: asha, trials: 50}    # defaults; every one has a flag"
+
+
+def _what(info: DataInfo) -> str:
+    outputs = {"binary": "two classes", "multiclass": f"{info.outputs} classes", "regression": "a number to predict"}[info.task]
+    if len(info.input_shape) == 3:
+        channels, height, width = info.input_shape
+        return f"Pictures of {height} x {width} pixels with {channels} channel{'s' * (channels > 1)}, {outputs}"
+    features = info.input_shape[0]
+    return f"A table of {features} feature{'s' * (features > 1)} (after preparation), {outputs}"
+
+
+def _data_lines(data: DataSpec) -> Iterator[str]:
+    if data.target is None and not data.drop:
+        yield f"data: {written(data.source)}"
+        return
+    yield "data:"
+    yield f"  source: {written(data.source)}"
+    if data.target is not None:
+        yield f"  target: {written(data.target)}"
+    if data.drop:
+        yield f"  drop: [{', '.join(map(written, data.drop))}]"
+
+
+def _architecture(info: DataInfo, is_picture: bool) -> Iterator[str]:
+    yield "  # architecture"
+    if is_picture:
+        deepest = 2 if max(info.input_shape[1:]) <= _SMALL_PICTURE else 3
+        yield f"  conv_layers: {{type: int, low: 1, high: {deepest}}}"
+        yield "  channels: {type: int, low: 8, high: 64, log: true, grid: [16, 32, 64]}"
+        yield "  dense_units: {type: categorical, choices: [64, 128]}"
+    else:
+        yield "  layers: {type: int, low: 1, high: 3}"
+        yield "  units: {type: int, low: 16, high: 256, log: true, grid: [32, 64, 128]}"
+    yield "  activation: {type: categorical, choices: [relu, gelu, tanh]}"
+    yield "  normalization: {type: categorical, choices: [none, batch]}"
+
+
+def _baseline(is_picture: bool) -> str:
+    return "conv_layers: 2, channels: 32, dense_units: 128" if is_picture else "layers: 1, units: 128"
+
+
+def _batch_sizes(info: DataInfo) -> list[int]:
+    """Batch sizes that leave at least four steps an epoch, where the data are not too few for that."""
+    most = info.sizes.get("train", 0) // 4
+    return [size for size in (32, 64, 128, 256) if size <= most] or [8, 16]
