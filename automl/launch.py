@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from automl import __version__, data, metrics, spacefile
+from automl.best import write_best
 from automl.data import DataInfo
 from automl.driver import Follower, Session, WhyRested, drive, tidy
 from automl.engines import Engine, make_engine
