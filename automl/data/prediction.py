@@ -47,9 +47,16 @@ def _encode_table(folder: Path, rows: Any, columns: list[dict[str, Any]]) -> NDA
     for column in plan:
         if column.name not in names:
             raise DataError(f"{folder}: column {column.name!r} is not there. Columns: {listed(names)}.{suggestion(column.name, names)}")
-    path = folder / PREPROCESSING
-    transformer = load(path.read_bytes(), str(path))
-    return transform(transformer, features(rows.set_axis(names, axis="columns"), plan))
+    return transform(
+        load(_stored(folder / PREPROCESSING), str(folder / PREPROCESSING)), features(rows.set_axis(names, axis="columns"), plan)
+    )
+
+
+def _stored(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: must be stored preprocessing, but cannot be read ({error.strerror}). Prepare the data again.") from error
 
 
 def decode(info: DataInfo, outputs: ArrayLike) -> NDArray[Any]:

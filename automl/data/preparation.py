@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from automl.data import DataInfo, Task
+from automl.data import DataInfo
 from automl.data.builtin import Arrays
 from automl.data.classes import group_classes
 from automl.data.sources import Source, open_source
@@ -68,13 +68,11 @@ def prepare(spec: DataSpec, folder: Path) -> DataInfo:
 
 def load(folder: Path) -> tuple[DataInfo, SplitArrays]:
     """What ``prepare`` has left in ``folder``: the info, and by split x and y, read-only and mapped into memory that processes share."""
+    info = read_info(folder)
     try:
-        info = read_info(folder)
         arrays = {split: (_map(folder / f"x_{split}.npy"), _map(folder / f"y_{split}.npy")) for split in SPLITS}
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        raise DataError(
-            f"{folder}: must hold prepared data, but they cannot be read ({error}). Remove the folder to have it made again."
-        ) from error
+    except (OSError, ValueError, EOFError) as error:
+        raise _unreadable(folder, error) from error
     return info, arrays
 
 
@@ -93,16 +91,27 @@ def read_info(folder: Path) -> DataInfo:
     """The ``DataInfo`` of a folder with prepared data."""
     known = {item.name for item in dataclasses.fields(DataInfo)}
     content = {key: value for key, value in read_info_file(folder).items() if key in known}
-    for key in ("input_shape", "classes", "notes"):
-        content[key] = tuple(content[key])
-    if content["task"] not in get_args(Task):
-        raise ValueError(f"unknown task {content['task']!r}")
-    return DataInfo(**content)
+    try:
+        for key in ("input_shape", "classes", "notes"):
+            content[key] = tuple(content[key])
+        return DataInfo(**content)
+    except (KeyError, TypeError) as error:
+        raise _unreadable(folder, error) from error
 
 
 def read_info_file(folder: Path) -> dict[str, Any]:
     """All of ``info.json``: the fields of ``DataInfo``, and the plan of a table."""
-    return cast("dict[str, Any]", json.loads((folder / INFO).read_text(encoding="utf-8")))
+    try:
+        content = json.loads((folder / INFO).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unreadable(folder, error) from error
+    if not isinstance(content, dict):
+        raise _unreadable(folder, f"{INFO} is no object")
+    return content
+
+
+def _unreadable(folder: Path, why: object) -> DataError:
+    return DataError(f"{folder}: must hold prepared data, but they cannot be read ({why}). Remove the folder to have it made again.")
 
 
 # -- making ------------------------------------------------------------------------------------------------------------

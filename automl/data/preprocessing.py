@@ -103,6 +103,7 @@ def load(content: bytes, where: str) -> Any:
     import skops.io
 
     try:
+        zipfile.ZipFile(io.BytesIO(content)).close()
         strange: Sequence[str] = sorted(set(skops.io.get_untrusted_types(data=content)) - TRUSTED)
         if not strange:
             return skops.io.loads(content, trusted=sorted(TRUSTED))

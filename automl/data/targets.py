@@ -90,11 +90,13 @@ def read_test_target(where: str, target: Target, column: pd.Series[Any]) -> tupl
 
 
 def _few(values: NDArray[np.float64], rows: int) -> bool:
-    """Whether numbers are the names of classes: two, or a few whole ones with several rows each."""
+    """Whether numbers are the names of classes: two, or a few whole ones, with several rows each."""
     if not np.all(np.isfinite(values)):
         return False
     distinct = len(np.unique(values))
-    return distinct <= 2 or (distinct <= MOST_NUMBER_CLASSES and bool(np.all(values == np.floor(values))) and 3 * distinct <= rows)
+    return (distinct <= 2 and 2 * distinct <= rows) or (
+        distinct <= MOST_NUMBER_CLASSES and bool(np.all(values == np.floor(values))) and 3 * distinct <= rows
+    )
 
 
 def _number_label(text: str, style: NumberStyle) -> str:
@@ -138,7 +140,7 @@ def _refuse_classes(where: str, name: str, classes: Sequence[str], rows: int) ->
         raise DataError(
             f"{where}: target {name!r} must have at least two different values, but has one, {classes[0]!r}. Choose another target."
         )
-    if len(classes) > max(rows / 2, 2):
+    if len(classes) == rows or len(classes) > max(rows / 2, 10):
         raise DataError(
             f"{where}: target {name!r} must be numbers or classes with several rows each, but has {len(classes)} different values in "
             f"{rows} rows. Choose another target."

@@ -24,7 +24,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_preparing_pictures_does_not_load_pandas() -> None:
     code = (
         "import sys, tempfile, pathlib, automl.data as d; from automl.spec import DataSpec;"
-        "d.prepare(DataSpec('xor'), pathlib.Path(tempfile.mkdtemp()) / 'data'); sys.exit('pandas' in sys.modules or 'sklearn' in sys.modules)"
+        "d.prepare(DataSpec('xor'), pathlib.Path(tempfile.mkdtemp()) / 'data');"
+        "sys.exit('pandas' in sys.modules or 'sklearn' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
