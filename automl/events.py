@@ -135,7 +135,7 @@ WorkerEvent = Started | Reported | Finished | Diverged | Failed | Tested
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One worker on one device. ``device`` is what the worker calls it (``cpu``, ``cuda:0``), ``lanes`` how many trials it takes."""
+    """One worker on one device. ``device`` is its name among the machine's (``cpu``, ``cuda:1``), ``lanes`` how many trials it takes."""
 
     index: int
     device: str

@@ -206,9 +206,12 @@ class LocalEngine:
 
 
 def _server_environment(threads: int) -> dict[str, str]:
-    """What the fork server and its workers see: all but what is meant for MLflow, and at most ``threads`` threads for arithmetic."""
+    """What the fork server and its workers see: all but what is meant for MLflow, and at most ``threads`` threads for arithmetic.
+
+    Fewer where the person has set fewer. Threads that have nothing to do sleep instead of spinning: spinning on a core that another
+    process needs held up a small step for 200 ms (``benchmarks/turnaround.py`` on two busy cores).
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    for name in _THREAD_VARIABLES:
-        given = environment.get(name, "")
-        environment[name] = str(min(threads, int(given)) if given.isdecimal() and int(given) > 0 else threads)
-    return environment
+    given = [int(environment[name]) for name in _THREAD_VARIABLES if environment.get(name, "").isdecimal()]
+    number = min([threads, *(limit for limit in given if limit > 0)])
+    return {"OMP_WAIT_POLICY": "PASSIVE"} | environment | dict.fromkeys(_THREAD_VARIABLES, str(number))

@@ -309,7 +309,7 @@ def test_a_process_that_the_driver_forked_keeps_no_worker_alive(tmp_path: Path) 
 def test_workers_have_their_share_of_threads_their_device_and_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
-    monkeypatch.setenv("MKL_NUM_THREADS", "1")
+    monkeypatch.setenv("MKL_NUM_THREADS", "2")
     placements = [Placement(Slot(0, "cuda:1", 1, "worker-0"), "GPU-1234", 3), Placement(Slot(1, "cpu", 1, "worker-1"), "", 3)]
     with closing(LocalEngine(placements, tmp_path, Rehearsal())) as engine:
         seen = []
@@ -321,7 +321,8 @@ def test_workers_have_their_share_of_threads_their_device_and_no_credentials(tmp
         assert [event.device for event in seen if isinstance(event, Started)] == ["cuda:1", "cpu"]
         (server,) = psutil.Process().children()
         environment = server.environ()
-    assert (environment["OMP_NUM_THREADS"], environment["MKL_NUM_THREADS"], environment["OPENBLAS_NUM_THREADS"]) == ("3", "1", "3")
+    assert [environment[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")] == ["2"] * 3
+    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
     assert "MLFLOW_TRACKING_PASSWORD" not in environment
 
 
