@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from automl.events import TrialSpec
+from automl.events import TrialSpec, Value
 from automl.families import complete
 from automl.models import build
-from automl.models.layers import keep_all
+from automl.models.layers import Drop, keep_all
 from automl.training.losses import loss_of
 from automl.training.metrics import measure
 from automl.training.optimisers import Optimiser
@@ -30,6 +31,42 @@ class NotFiniteError(ArithmeticError):
     """The loss became NaN or infinite."""
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The numbers of a configuration that every step of training needs (``automl.families.TRAINING`` says what they mean)."""
+
+    learning_rate: float
+    schedule: str
+    warmup_epochs: float
+    batch_size: int
+    dropout: float
+    label_smoothing: float
+    l1: float
+    clip_norm: float
+    early_stopping: int
+    bfloat16: bool
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Value]) -> Self:
+        """From a completed configuration."""
+
+        def number(name: str) -> float:
+            return float(settings[name] or 0)
+
+        return cls(
+            learning_rate=number("learning_rate"),
+            schedule=str(settings["schedule"]),
+            warmup_epochs=number("warmup_epochs"),
+            batch_size=int(number("batch_size")),
+            dropout=number("dropout"),
+            label_smoothing=number("label_smoothing"),
+            l1=number("l1"),
+            clip_norm=number("clip_norm"),
+            early_stopping=int(number("early_stopping")),
+            bfloat16=settings["precision"] == "bfloat16",
+        )
+
+
 class Fit:
     """One trial in training. All its numbers are functions of the trial's specification, the data and the device's arithmetic.
 
@@ -40,22 +77,19 @@ class Fit:
     def __init__(self, trial: TrialSpec, samples: Samples, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
         self.trial, self.samples, self.device, self.dtype = trial, samples, device, dtype
         self.settings = complete(trial.job.model, trial.configuration)
+        self.recipe = Recipe.of(self.settings)
         info = samples.info
         self.module = build(trial.job.model, trial.configuration, info.input_shape, info.outputs)
         self.weights, self.gradients = initialised(self.module, trial.seed, device, dtype)
         self.optimiser = Optimiser(self.settings, self.weights)
-        self.batch_size = min(self._number("batch_size"), len(samples.train))
+        self.batch_size = min(self.recipe.batch_size, len(samples.train))
         self.steps_per_epoch = math.ceil(len(samples.train) / self.batch_size)
-        share = self._number("dropout")
-        self.dropout = Dropout(trial.seed, share, self.batch_size) if share else None
-        self.autocast = self.settings["precision"] == "bfloat16" and device.type == "cuda"
+        self.dropout = Dropout(trial.seed, self.recipe.dropout, self.batch_size) if self.recipe.dropout else None
+        self.autocast = self.recipe.bfloat16 and device.type == "cuda"
         self.epoch = 0
         self.best: float | None = None
         self.best_epoch = 0
         self._best_state: list[Tensor] | None = None
-
-    def _number(self, name: str) -> Any:
-        return self.settings[name]
 
     # training
 
@@ -82,23 +116,21 @@ class Fit:
 
     def _step(self, inputs: Tensor, targets: Tensor, number: int) -> Tensor:
         """One step of the optimiser; returns the loss, without penalties, as it was before the step."""
-        drop = keep_all
+        recipe = self.recipe
         if self.dropout:
             self.dropout.step = number
-            drop = self.dropout
-        loss = loss_of(self.samples.info.task, self._outputs(inputs, drop), targets, self._number("label_smoothing"))
+        loss = loss_of(self.samples.info.task, self._outputs(inputs, self.dropout or keep_all), targets, recipe.label_smoothing)
         self.gradients.zero_()
         loss.backward()  # type: ignore[no-untyped-call]
-        if l1 := self._number("l1"):
-            self.gradients.add_(self.weights.sign(), alpha=l1)
-        if clip_norm := self._number("clip_norm"):
-            self.gradients.mul_((clip_norm / (self.gradients.norm() + 1e-6)).clamp(max=1))
-        warmup = self._number("warmup_epochs")
-        moved = factor(str(self.settings["schedule"]), number, self.steps_per_epoch, self.trial.epochs, warmup)
-        self.optimiser.step(self.gradients, self._number("learning_rate") * moved)
+        if recipe.l1:
+            self.gradients.add_(self.weights.sign(), alpha=recipe.l1)
+        if recipe.clip_norm:
+            self.gradients.mul_((recipe.clip_norm / (self.gradients.norm() + 1e-6)).clamp(max=1))
+        moved = factor(recipe.schedule, number, self.steps_per_epoch, self.trial.epochs, recipe.warmup_epochs)
+        self.optimiser.step(self.gradients, recipe.learning_rate * moved)
         return loss.detach()
 
-    def _outputs(self, inputs: Tensor, drop: Any = keep_all) -> Tensor:
+    def _outputs(self, inputs: Tensor, drop: Drop = keep_all) -> Tensor:
         if self.autocast:
             with torch.autocast("cuda", dtype=torch.bfloat16):
                 return self.module(inputs, drop).to(self.dtype)  # type: ignore[no-any-return]
@@ -133,8 +165,8 @@ class Fit:
     @property
     def stops_early(self) -> bool:
         """Whether the objective has not improved for as many epochs as ``early_stopping`` allows."""
-        patience = self._number("early_stopping")
-        return bool(patience) and self.epoch < self.trial.epochs and self.epoch - self.best_epoch >= patience
+        patience = self.recipe.early_stopping
+        return patience > 0 and self.epoch < self.trial.epochs and self.epoch - self.best_epoch >= patience
 
     @property
     def _state(self) -> list[Tensor]:
@@ -188,7 +220,7 @@ class Fit:
         return json.dumps(parts, sort_keys=True)
 
 
-def predict(module: nn.Module, split: Split, outputs_of: Any = None) -> Tensor:
+def predict(module: nn.Module, split: Split, outputs_of: Callable[[Tensor], Tensor] | None = None) -> Tensor:
     """The outputs of a model for all samples of a split, ``[samples, outputs]``."""
     module.eval()
     rows = _rows_at_once(split)

@@ -58,6 +58,7 @@ class SoloTrainer:
         self._fit: Fit | None = None
         self._unsaved_seconds = 0.0
         self._samples: dict[str, Samples] = {}
+        self._warned = False
         if self._device.type == "cuda":
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
@@ -68,7 +69,9 @@ class SoloTrainer:
 
     def stop(self, key: TrialKey) -> None:
         """Forget this trial, and its checkpoint."""
-        self._waiting = deque(trial for trial in self._waiting if trial.key != key)
+        for trial in [trial for trial in self._waiting if trial.key == key]:
+            self._waiting.remove(trial)
+            files.discard(files.checkpoint_file(trial))
         if self._fit and self._fit.trial.key == key:
             self._end(self._fit.trial)
 
@@ -103,8 +106,9 @@ class SoloTrainer:
     def _begin(self, trial: TrialSpec) -> Fit:
         """The trial ready to train its first epoch, or the one after its checkpoint."""
         fit = Fit(trial, self._samples_of(trial), self._device, self._dtype)
-        if fit.settings["precision"] == "bfloat16" and not fit.autocast:
-            _log.warning("Trial %d trains in float32: bfloat16 is for GPUs.", trial.key.trial)
+        if fit.recipe.bfloat16 and not fit.autocast and not self._warned:
+            _log.warning("precision: bfloat16 is for GPUs, so trials train in float32 on %s.", self._device)
+            self._warned = True
         file = files.checkpoint_file(trial)
         if file.exists() and (checkpoint := files.load_or_none(file, self._device)):
             fit.restore(checkpoint)
