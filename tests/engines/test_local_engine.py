@@ -126,8 +126,10 @@ def test_a_worker_that_dies_between_its_answer_and_the_next_orders_answers_those
 def test_a_worker_that_dies_before_it_had_orders_costs_nothing(tmp_path: Path) -> None:
     with local(tmp_path, workers=2) as engine:
         events_of(engine, engine.slots[0])
-        for worker in workers_below(psutil.Process()):
+        workers = workers_below(psutil.Process())
+        for worker in workers:
             worker.kill()
+        psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)
         assert len(train(engine, engine.slots[1], a_trial(tmp_path, 1))) == 5
 
 
