@@ -21,7 +21,7 @@ model: mlp
 epochs: {epochs}
 space:
   units:         {{type: int, low: 8, high: 64, log: true, grid: 3}}
-  learning_rate: {{type: float, low: 1e-3, high: 1e-1, log: true, grid: 3}}
+  learning_rate: {{type: float, low: 1e-3, high: 1e-1, log: true, grid: [1e-3, 1e-2, 1e-1]}}
 baseline: {{units: 16, learning_rate: 0.001}}
 study: {{strategy: random, pruner: none, trials: 4}}
 """
@@ -172,7 +172,7 @@ def test_the_winner_can_be_enqueued_as_it_was_kept(shell: Shell) -> None:
 def test_a_changed_space_is_refused_with_the_difference(shell: Shell) -> None:
     command = ("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--trials", "1")
     shell.run(*command)
-    text = SPACE.format(epochs=3).replace("high: 1e-1", "high: 1")
+    text = SPACE.format(epochs=3).replace("high: 1e-1", "high: 1.0")
     (shell.folder / "small.yaml").write_text(text)
     _, err = shell.run(*command, code=2)
     assert err.splitlines()[-1] == (
@@ -198,7 +198,7 @@ def test_a_table_without_a_space_gets_a_shipped_one(shell: Shell) -> None:
 
 MISTAKES = [
     (("run",), "run: needs a search space or data, but neither was given. Try `automl run digits_mlp`, or --data FILE --target COLUMN."),
-    (("run", "nothing.yaml"), "nothing.yaml: must be a file that can be read, but there is no such file."),
+    (("run", "nothing.yaml"), "nothing.yaml: must be a search-space file, but there is no such file."),
     (("run", "digits_mpl"), "digits_mpl: there is no such file and no such shipped space. Shipped: {shipped}. Did you mean 'digits_mlp'?"),
     (("run", "small.yaml", "--trials", "0"), "--trials: must be a whole number of at least 1, but is 0."),
     (("run", "small.yaml", "--epochs", "-3"), "--epochs: must be a whole number of at least 1, but is -3."),
