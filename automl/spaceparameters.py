@@ -143,6 +143,7 @@ class _Reader:
             self._add(node, f"type must be {_or(KEYS)}, but type is {shown(node)}.{near}")
         elif kind not in allowed:
             self._add(node, f"type must be {_or(allowed)}, because {self.name} is {self._domain}, but type is {kind}.")
+            self.setting = None  # its domain would be answered once more for every value
         return kind
 
     @property

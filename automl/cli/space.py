@@ -214,13 +214,16 @@ def _grid_words(parameter: Parameter) -> str:
 
 def _spec_facts(spec: StudySpec) -> list[tuple[str, str]]:
     """The lines below the table: what is fixed, ruled out, how large it is, and how it is searched."""
+    from automl.shorthand import format_duration
+
     found, settings = spec.space, spec.settings
     data = spec.data
     splits = {"target": data.target, "drop": ", ".join(data.drop), "test": data.test, "validation": data.validation}
     splits |= {"positive": ", ".join(map(str, data.positive))}
     outside = {name: value for name, value in (spec.baseline or {}).items() if name not in found.by_name}
     study = [_method(settings.strategy, settings.strategy_options), f"pruner {_method(settings.pruner, settings.pruner_options)}"]
-    study += [f"{settings.trials} trials", *([f"{settings.time_seconds:g} s"] if settings.time_seconds else []), f"seed {settings.seed}"]
+    time = [format_duration(settings.time_seconds)] if settings.time_seconds else []
+    study += [f"{settings.trials} trials", *time, f"seed {settings.seed}"]
     facts = [
         ("data", _pairs({name: value for name, value in splits.items() if value not in (None, "")})),
         ("fixed", _pairs(found.fixed)),
