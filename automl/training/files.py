@@ -5,7 +5,6 @@ Files are written whole or not at all, and read without pickle's powers (``weigh
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +41,17 @@ def _named(trial: TrialSpec, name: str, ending: str) -> str:
 def save(values: dict[str, Any], file: Path) -> None:
     """Write tensors and plain values in place of ``file``, if need be with its folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    unfinished = _unfinished(file)
     try:
         torch.save(values, unfinished)
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _unfinished(file: Path) -> Path:
+    """Always the same name, since a trial is trained in one place at a time: what a killed worker left is overwritten."""
+    return file.with_name(f".{file.name}.unfinished")
 
 
 def load(file: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -65,9 +69,10 @@ def load_or_none(file: Path, device: torch.device) -> dict[str, Any] | None:
 
 
 def discard(file: Path) -> None:
-    """Delete a file that may be there, and its folder when that leaves it empty."""
-    if file.exists():
-        file.unlink()
+    """Delete a file that may be there, whole or unfinished, and its folder when that leaves it empty."""
+    if file.parent.is_dir():
+        file.unlink(missing_ok=True)
+        _unfinished(file).unlink(missing_ok=True)
         if not any(file.parent.iterdir()):
             file.parent.rmdir()
 
