@@ -164,9 +164,9 @@ def drive(engine: Engine, sessions: Sequence[Session], is_interrupted: Callable[
         for slot, answer in engine.wait(_LONGEST_WAIT):
             idle.add(slot)
             _take(by_study, on_slot[slot], stops[slot], answer)
+    _take_last_words(engine, by_study, on_slot, stops, len(engine.slots) - len(idle))
     if all(session.is_done for session in sessions):
         return "done"
-    _take_last_words(engine, by_study, on_slot, stops, len(engine.slots) - len(idle))
     return "interrupted" if is_interrupted() else "time"
 
 
@@ -202,7 +202,7 @@ def _take(by_study: dict[str, Session], keys: set[TrialKey], stops: list[TrialKe
 def _take_last_words(
     engine: Engine, by_study: dict[str, Session], on_slot: dict[Slot, set[TrialKey]], stops: dict[Slot, list[TrialKey]], busy: int
 ) -> None:
-    """What the workers still answer within a moment counts."""
+    """What the workers still answer within a moment counts; after it they are idle, unless one is in the middle of an epoch."""
     until = time.monotonic() + _GRACE
     while busy > 0 and time.monotonic() < until:
         for slot, answer in engine.wait(max(0.0, until - time.monotonic())):

@@ -11,7 +11,7 @@ import pytest
 from automl.driver import drive, tidy
 from automl.engines.inline import InlineEngine
 from automl.errors import AutomlError
-from automl.events import Slot, TrialKey
+from automl.events import Orders, Slot, TrialKey
 from automl.study import Rested, Study
 from automl.training.simulated import Fault, Rehearsal
 from contracts.driving import Rehearsed, numbers
@@ -177,3 +177,13 @@ def test_seeds_differ_by_study_seed_trial_and_replicate(tmp_path: Path) -> None:
         studies = [a.study(), b.study()]
         seeds = {study.trial_seed(TrialKey("x", trial, replicate)) for study in studies for trial in range(20) for replicate in range(3)}
     assert len(seeds) == 120
+
+
+def test_after_the_end_every_worker_is_idle(tmp_path: Path) -> None:
+    """The winner is tested next: also a worker that was told to stop a pruned trial must have answered by then."""
+    for seed in range(10):
+        rehearsed = Rehearsed(tmp_path / f"s{seed}", trials=6, pruner="asha", seed=seed)
+        engine = rehearsed.engine()
+        rehearsed.drive(engine)
+        engine.send(engine.slots[0], Orders())
+        assert engine.wait() == [(engine.slots[0], [])]

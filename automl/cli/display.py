@@ -103,7 +103,9 @@ class Display:
         study = self._study
         if study is None:
             return Text(f"preparing data and workers ... {time.monotonic() - self._began:.0f} s", style="dim")
-        parts: list[RenderableType] = [self._head(study), self._progress(study), self._facts(study), self._workers(study)]
+        is_training = study.why_rested is None
+        workers = self._workers(study) if is_training else Text("testing the winner, bringing MLflow level ...", style="dim")
+        parts: list[RenderableType] = [self._head(study), self._progress(study), self._facts(study), workers]
         if self._last_ends:
             parts.append(self._ends(study))
         return Group(*parts)
@@ -128,9 +130,9 @@ class Display:
         return row
 
     def _facts(self, study: Study) -> Table:
-        facts = Table.grid(padding=(0, 2))
+        facts = Table.grid(padding=(0, 2), expand=True)
         facts.add_column(style="dim", no_wrap=True)
-        facts.add_column(overflow="ellipsis", no_wrap=True)
+        facts.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
         best, baseline = study.best, study.baseline
         base = number_text(baseline.objective) if baseline and baseline.objective is not None else "-"
         if best is None:
@@ -148,10 +150,13 @@ class Display:
         return facts
 
     def _workers(self, study: Study) -> Table:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for name in ("worker", "trial", "epoch", "", study.objective.metric, "parameters"):
-            justify = "right" if name in ("trial", study.objective.metric) else "left"
-            table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
+        table.add_column("worker", no_wrap=True)
+        table.add_column("trial", no_wrap=True, justify="right")
+        table.add_column("epoch", no_wrap=True)
+        table.add_column("", no_wrap=True)
+        table.add_column(study.objective.metric, no_wrap=True, justify="right")
+        table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
         shown = max(1, min(len(self._slots), self._console.size.height - 14))
         running = list(study.running())
         for trial in running[:shown]:
@@ -164,11 +169,11 @@ class Display:
         return table
 
     def _ends(self, study: Study) -> Table:
-        table = Table.grid(padding=(0, 2))
+        table = Table.grid(padding=(0, 2), expand=True)
         table.add_column(justify="right", style="dim")
         for _ in range(2):
             table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+        table.add_column(no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
         for number in reversed(self._last_ends):
             trial = study.trials[number]
             state = Text(trial.state.replace("_", " "), style=_COLOURS.get(trial.state, "red"))

@@ -138,7 +138,8 @@ def _print_best(study: Study, folder: Path) -> None:
         click.echo(f"  {name:<{width}}  {value_text(value)}")
     if (folder / "best").is_dir():
         click.echo(f"Use it:          from automl import load_best; model = load_best({str(folder)!r})")
-        click.echo(f"Train it again:  automl run ... --enqueue {folder / 'best' / 'config.yaml'}")
+        config = folder / "best" / "config.yaml"
+        click.echo(f"Train it again:  automl run {folder / 'study.yaml'} --study again --trials 2 --enqueue {config}")
 
 
 def _split_text(split: str) -> str:
