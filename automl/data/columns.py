@@ -32,6 +32,7 @@ SAME_VALUE = "it has the same value in every training row"
 NUMBERS_THE_ROWS = "it numbers the rows"
 LONG_WORDS, LONG_CHARACTERS = 4.0, 40.0  # mean length from which a text is prose
 NUMBERED = re.compile(r"(?i:(.*[\W_])?(id|ids|uuid|guid|key|index|idx|row|rownum|unnamed_\d+|unnamed: \d+))|.*[a-z](Id|ID)")
+LOOKED_AT = 5000  # different texts, to find how numbers are written
 LARGEST = 1e100  # so that squares and sums stay finite
 FEWEST_ROWS = 10  # in fewer rows, numbers that go up by one may be chance
 ABSENT = "(missing)"  # the category of missing values
@@ -75,7 +76,7 @@ def recognise(column: pd.Series[Any], name: str, positions: Rows) -> Column | Le
         return _number(column, name, "plain", positions)
     if all(text.lower() in TRUTHS for text in distinct):
         return Column(name, "boolean")
-    style, share = number_style(distinct)
+    style, share = number_style(distinct, most=LOOKED_AT)
     if share >= NUMERIC_SHARE and not _codes(distinct):
         return _number(column, name, style, positions)
     dates = date_style(distinct)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -57,13 +59,12 @@ def prepare(spec: DataSpec, folder: Path) -> DataInfo:
         return finished
     prepared = _build(spec, source, fingerprint)
     _refuse_foreign(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        _write(prepared, temporary)
-        return _put_in_place(temporary, folder, prepared.info)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        return _store(prepared, folder)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: must be a place to write prepared data to, but is not ({error.strerror}). Choose another folder."
+        ) from error
 
 
 def load(folder: Path) -> tuple[DataInfo, SplitArrays]:
@@ -234,7 +235,19 @@ def _refuse_foreign(folder: Path) -> None:
         raise DataError(f"{folder}: must be a folder, but is a file. Move it away, or choose another folder.")
 
 
+def _store(prepared: Prepared, folder: Path) -> DataInfo:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.{os.getpid()}.", dir=folder.parent))
+    try:
+        _write(prepared, temporary / "new")
+        return _put_in_place(temporary, folder, prepared.info)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def _write(prepared: Prepared, folder: Path) -> None:
+    folder.mkdir()
     for split, (x, y) in prepared.arrays.items():
         regression = prepared.info.task == "regression"
         np.save(folder / f"x_{split}.npy", np.ascontiguousarray(x))
@@ -249,18 +262,32 @@ def _write(prepared: Prepared, folder: Path) -> None:
 
 
 def _put_in_place(temporary: Path, folder: Path, info: DataInfo) -> DataInfo:
-    """Rename the finished folder; another process that prepared the same in the meantime is as good."""
-    temporary.chmod(0o755)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+    """Rename the finished folder; what another process has put there in the meantime is as good, if it is the same."""
     try:
-        if folder.exists():
-            folder.rename(aside / "old")
-        temporary.rename(folder)
+        if folder.exists() and _finished(folder, info.fingerprint) is None:
+            folder.rename(temporary / "old")
+        (temporary / "new").rename(folder)
     except OSError:
         finished = _finished(folder, info.fingerprint)
         if finished is None:
             raise
         return finished
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return info
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed while they prepared this folder have left beside it."""
+    for path in folder.parent.glob(f".{glob.escape(folder.name)}.*.*"):
+        found = re.fullmatch(rf"\.{re.escape(folder.name)}\.(\d+)\.[a-z0-9_]{{8}}", path.name)
+        if found and not _is_running(int(found[1])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -38,15 +38,18 @@ def prepare_table(spec: DataSpec, source: Frame | TableFile) -> tuple[DataInfo, 
     names = _feature_names(spec, table, target_name)
     train = frame.iloc[target.kept[splits.train]]
     plan, left = _plan(train, names, target.kept[splits.train], table.where)
-    transformer = fit(features(train, plan))
+    made = features(train, plan)
+    transformer = fit(made)
     mean, scale = _target_scale(target, splits.train)
 
+    def scaled(values: NDArray[Any]) -> NDArray[Any]:
+        return ((values - mean) / scale).astype(np.float32) if target.is_regression else values
+
     def pair(rows: pd.DataFrame, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        y = ((values - mean) / scale).astype(np.float32) if target.is_regression else values
-        return transform(transformer, features(rows, plan)), y
+        return transform(transformer, features(rows, plan)), scaled(values)
 
     arrays: SplitArrays = {
-        "train": pair(train, target.values[splits.train]),
+        "train": (transform(transformer, made), scaled(target.values[splits.train])),
         "validation": pair(frame.iloc[target.kept[splits.validation]], target.values[splits.validation]),
     }
     notes = _notes(target, splits, len(frame))

@@ -19,9 +19,9 @@ TARGET_MISSING = frozenset({"", "?", "NA", "N/A", "NaN", "nan", "null", "NULL", 
 
 NumberStyle = Literal["plain", "grouped", "comma"]
 NUMBER_STYLES: dict[NumberStyle, re.Pattern[str]] = {
-    "plain": re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(inf|infinity)", re.IGNORECASE),
-    "grouped": re.compile(r"[-+]?[$€£]?(\d{1,3}(,\d{3})+|\d+)(\.\d*)?%?"),  # 1,234.5 or $12 or 30%
-    "comma": re.compile(r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?%?"),  # 1.234,5
+    "plain": re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(inf|infinity)", re.IGNORECASE | re.ASCII),
+    "grouped": re.compile(r"[-+]?[$€£]?(\d{1,3}(,\d{3})+|\d+)(\.\d*)?%?", re.ASCII),  # 1,234.5 or $12 or 30%
+    "comma": re.compile(r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?%?", re.ASCII),  # 1.234,5
 }
 
 TRUTHS = {"true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0}
@@ -61,6 +61,11 @@ def texts_of(column: pd.Series[Any], missing: frozenset[str] = MISSING) -> Texts
     """The cells as texts, None where they are missing. Equal numbers have equal texts: 1, 1.0 and True as they are written shortest."""
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
         return np.array([number_text(value) for value in _floats(column)], object)
+    if pd.api.types.infer_dtype(column, skipna=True) == "string":
+        stripped = column.str.strip()
+        texts = stripped.to_numpy(object, copy=True)
+        texts[(stripped.isna() | stripped.isin(missing)).to_numpy()] = None
+        return texts
     cells = column.to_numpy(object)
     texts = np.array([None if _absent(cell) else str(cell).strip() for cell in cells], object)
     texts[[text is not None and text in missing for text in texts]] = None
@@ -79,6 +84,8 @@ def numbers_of(column: pd.Series[Any], style: NumberStyle) -> Floats:
     if pd.api.types.is_numeric_dtype(column.dtype):
         return _floats(column)
     texts = pd.Series(texts_of(column), dtype=object)
+    if style == "plain":
+        return pd.to_numeric(texts, errors="coerce").to_numpy(np.float64)
     return texts.map({text: parse_number(text, style) for text in texts.dropna().unique()}).to_numpy(np.float64)
 
 
@@ -93,8 +100,15 @@ def parse_number(text: str, style: NumberStyle) -> float:
     return float(text)
 
 
-def number_style(texts: Texts) -> tuple[NumberStyle, float]:
-    """The style in which most of these (present, different) texts are numbers, and their share; plain where styles are level."""
+def number_style(texts: Texts, most: int | None = None) -> tuple[NumberStyle, float]:
+    """The style in which most of these (present, different) texts are numbers, and their share; plain where styles are level.
+
+    Of more than ``most`` texts, so many are looked at, evenly spread.
+    """
+    if most is not None and len(texts) > most:
+        texts = texts[np.linspace(0, len(texts) - 1, most).astype(np.int64)]
+    if all(map(is_number, texts)):
+        return "plain", 1.0
     shares = {style: sum(pattern.fullmatch(text) is not None for text in texts) / len(texts) for style, pattern in NUMBER_STYLES.items()}
     best = max(shares, key=lambda style: shares[style])
     return best, shares[best]

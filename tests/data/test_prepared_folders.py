@@ -223,6 +223,37 @@ def test_nothing_is_left_beside_the_folder(table: Path, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
 
 
+def test_a_process_killed_in_the_middle_leaves_nothing_for_good(table: Path, tmp_path: Path) -> None:
+    """Killed when all but the last file is written: no folder then, and the next one that prepares it clears up."""
+    code = (
+        "import os, signal, sys; from pathlib import Path; from automl.data import preparation; from automl.spec import DataSpec;"
+        "preparation._put_in_place = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
+        "preparation.prepare(DataSpec(sys.argv[1], target='choice'), Path(sys.argv[2]))"
+    )
+    out = tmp_path / "new" / "out"
+    killed = subprocess.run([sys.executable, "-c", code, str(table), str(out)], check=False)
+    assert killed.returncode == -9
+    assert [path.name.startswith(".out.") for path in out.parent.iterdir()] == [True]
+    prepare(spec_of(table), out)
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_two_processes_may_prepare_the_same_folder_at_once(table: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from automl.data import prepare; from automl.spec import DataSpec;"
+        "sys.stdin.read(); prepare(DataSpec(sys.argv[1], target='choice'), Path(sys.argv[2]))"
+    )
+    out = tmp_path / "new" / "out"
+    command = [sys.executable, "-c", code, str(table), str(out)]
+    both = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(2)]
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.close()
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+    assert load(out)[0] == inspect(spec_of(table))
+
+
 def test_a_folder_with_other_things_is_not_touched(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -234,6 +265,14 @@ def test_a_folder_with_other_things_is_not_touched(tmp_path: Path) -> None:
     message = f"{out / 'thesis.tex'}: must be a folder, but is a file. Move it away, or choose another folder."
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         prepare(DataSpec("xor"), out / "thesis.tex")
+
+
+def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "out"
+    message = f"{out}: must be a place to write prepared data to, but is not (File exists). Choose another folder."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        prepare(DataSpec("xor"), out)
 
 
 def test_bad_data_write_nothing(table: Path, tmp_path: Path) -> None:
