@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +49,7 @@ def status(study: str, as_json: bool) -> None:
     click.echo(f"{settings.strategy}, pruner {settings.pruner}, seed {settings.seed}; pruning saved {saved} of {whole} epochs")
     if loaded.best is not None:
         click.echo(f"best: trial {loaded.best.number}, validation {loaded.objective.metric} {number_text(loaded.best.objective)}")
-        click.echo(gain_text(loaded))
+        _print_sentence(gain_text(loaded))
 
 
 @click.command()
@@ -129,10 +131,10 @@ def best(study: str, as_json: bool) -> None:
 def _print_best(study: Study, folder: Path) -> None:
     winner, tested = study.best, study.test
     assert winner is not None
-    click.echo(f"Trial {winner.number} won after {study.ended} trials. {gain_text(study)}")
+    _print_sentence(f"Trial {winner.number} won after {study.ended} trials. {gain_text(study)}")
     if tested is not None and tested.trial == winner.number:
         values = ", ".join(f"{name} {number_text(value)}" for name, value in tested.metrics.items())
-        click.echo(f"On {_split_text(tested.split)}, measured once: {values}.")
+        _print_sentence(f"On {_split_text(tested.split)}, measured once: {values}.")
     width = max((len(name) for name in winner.configuration), default=0)
     for name, value in winner.configuration.items():
         click.echo(f"  {name:<{width}}  {value_text(value)}")
@@ -140,6 +142,11 @@ def _print_best(study: Study, folder: Path) -> None:
         click.echo(f"Use it:          from automl import load_best; model = load_best({str(folder)!r})")
         config = folder / "best" / "config.yaml"
         click.echo(f"Train it again:  automl run {folder / 'study.yaml'} --study again --trials 2 --enqueue {config}")
+
+
+def _print_sentence(sentence: str) -> None:
+    """Wrapped at words on a terminal; one line for whoever pipes it. Commands are never wrapped: they are there to be copied."""
+    click.echo(click.wrap_text(sentence, shutil.get_terminal_size().columns) if sys.stdout.isatty() else sentence)
 
 
 def _split_text(split: str) -> str:
@@ -157,13 +164,13 @@ def print_outcome(outcome: Outcome) -> None:
     study, folder = outcome.study, outcome.folder
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(study.counts.items()) if count)
     saved, whole = epochs_saved(study)
-    click.echo(f"{folder.name}: {study.ended} of {study.asked} trials ({counts}); pruning saved {saved} of {whole} epochs.")
+    _print_sentence(f"{folder.name}: {study.ended} of {study.asked} trials ({counts}); pruning saved {saved} of {whole} epochs.")
     if outcome.why == "time":
         click.echo("The time is over. A larger --time or --trials continues.")
     if study.best is not None:
         _print_best(study, folder)
     else:
-        click.echo(gain_text(study))
+        _print_sentence(gain_text(study))
     click.echo(f"All trials:      automl trials {folder.name if folder.parent.name == 'studies' else folder}")
     if outcome.tracking:
         click.echo(f"MLflow:          {outcome.tracking}")
