@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -109,6 +110,19 @@ class PrunerContract:
             assert self.make().prune(again, again.trials[number]) == pruner.prune(played.study, played.study.trials[number])
 
         train_all(self.make(), [curve(level, noise=0.1, seed=3) for level in levels(30)], parallel=5, before_each_decision=compare)
+
+    def test_one_pruner_can_judge_two_studies(self) -> None:
+        """What it remembers of one says nothing about the other, also where they are judged in turn."""
+        both = self.make()
+        other, _ = train_all(self.make(), [curve(level - 5) for level in levels(30, seed=9)])
+        last = max(other.study.trials, key=lambda trial: trial.epochs)
+
+        def compare(played: Play, number: int) -> None:
+            both.prune(other.study, replace(last, reports=last.reports[:-1]))
+            trial = played.study.trials[number]
+            assert both.prune(played.study, trial) == self.make().prune(played.study, trial)
+
+        train_all(self.make(), [curve(level) for level in levels(15)], before_each_decision=compare)
 
     def test_asking_twice_gives_the_same_answer(self) -> None:
         pruner = self.make()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -17,7 +16,6 @@ from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.strategies import Strategy
 from automl.study import Event, Lost, Origin, Pruned, State, Study, Suggested
 
-Curve = Callable[[Configuration], Sequence[float]]  # the objective's value after each epoch
 METRIC = "score"
 
 
@@ -192,7 +190,3 @@ def spaces(draw: st.DrawFn, *, finite: bool = False) -> SearchSpace:
     space = SearchSpace(tuple(parameters), forbid=tuple(rules))
     assume(any(space.grid()))
     return space
-
-
-def is_finite(space: SearchSpace) -> bool:
-    return not math.isinf(space.count())

@@ -131,13 +131,14 @@ def test_it_is_quiet_and_leaves_optunas_settings_alone(caplog: pytest.LogCapture
     assert optuna.logging.get_verbosity() == verbosity
 
 
-def test_without_any_value_it_goes_on_drawing() -> None:
+def test_without_any_value_it_goes_on_as_random_search_does() -> None:
     space = cube(3, 4)
     study = make_study(space)
     played = Play(study)
-    strategy = make_strategy("bayesian", {}, space)
+    strategy, draws = make_strategy("bayesian", {}, space), make_strategy("random", {}, space)
     for _ in range(64):
         (configuration,) = strategy.suggest(study, 1)
+        assert [configuration] == draws.suggest(study, 1)
         played.train(played.suggest(configuration), [], "diverged")
     assert strategy.suggest(study, 1) == []
 

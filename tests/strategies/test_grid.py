@@ -136,3 +136,10 @@ def test_continuous_parameters_without_points_are_named_with_the_way_to_give_the
     )
     with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
         check_strategy("grid", {}, space)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_early_points_keep_apart_also_where_their_margins_would_allow_neighbours(seed: int) -> None:
+    """The first eight of 16 x 16: any two of them are three steps apart on at least one axis."""
+    points = [(trial.configuration["x0"], trial.configuration["x1"]) for trial in searched(cube(2, 16), 8, seed).trials]
+    assert all(max(abs(a - c), abs(b - d)) >= 3 for (a, b), (c, d) in combinations(points, 2))  # type: ignore[operator]
