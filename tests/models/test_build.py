@@ -51,7 +51,7 @@ def network(model: str, configuration: Configuration, inputs: tuple[int, ...], o
 
 
 @given(MODELS, st.integers(1, 5))
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_the_count_of_weights_is_known_without_building(case: tuple[str, Configuration, tuple[int, ...]], outputs: int) -> None:
     model, configuration, inputs = case
     module = build(model, configuration, inputs, outputs)
@@ -59,7 +59,7 @@ def test_the_count_of_weights_is_known_without_building(case: tuple[str, Configu
 
 
 @given(MODELS, st.integers(1, 5), st.integers(1, 3))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_every_network_takes_batches_of_any_size_and_has_gradients(
     case: tuple[str, Configuration, tuple[int, ...]], outputs: int, samples: int
 ) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from automl.training.randomness import Dropout, hashed, keep_masks, key_at, permutation, uniform
 
 KEYS = st.integers(0, 2**63 - 1)
-SHARES = st.floats(0.0, 0.99)
+SHARES = st.one_of(st.just(0.0), st.floats(0.02, 0.95))
 
 
 GOLDEN_PERMUTATION = [9, 8, 7, 1, 4, 5, 3, 2, 6, 0]
@@ -53,6 +53,7 @@ def test_golden_draws() -> None:
 
 
 @given(KEYS, st.integers(1, 20), st.integers(1, 20), st.integers(0, 9), st.integers(0, 9))
+@settings(deadline=None)
 def test_a_wider_tensor_has_the_same_numbers_at_the_same_places(key: int, rows: int, units: int, more_rows: int, more_units: int) -> None:
     wide = uniform(key, rows + more_rows, units + more_units)
     assert torch.equal(uniform(key, rows, units), wide[:rows, :units])
@@ -61,6 +62,7 @@ def test_a_wider_tensor_has_the_same_numbers_at_the_same_places(key: int, rows: 
 
 
 @given(KEYS, st.integers(0, 10**9), st.integers(1, 8))
+@settings(deadline=None)
 def test_masks_of_several_steps_are_those_of_each(key: int, first: int, steps: int) -> None:
     together = masks(key, first, steps, 3, 5)
     assert torch.equal(together, torch.cat([masks(key, first + step, 1, 3, 5) for step in range(steps)]))
@@ -74,6 +76,7 @@ def test_keys_can_differ_along_an_axis() -> None:
 
 
 @given(st.permutations(range(12)))
+@settings(deadline=None)
 def test_dropout_does_not_depend_on_the_order_of_the_steps(order: list[int]) -> None:
     dropout, hidden = Dropout(7, 0.3, rows=4), torch.ones(4, 6)
     drawn = {}
@@ -99,6 +102,7 @@ def test_layers_and_seeds_drop_other_units() -> None:
 
 
 @given(KEYS, st.integers(1, 300))
+@settings(deadline=None)
 def test_a_permutation_has_every_number_once(key: int, count: int) -> None:
     assert sorted(permutation(key, count).tolist()) == list(range(count))
 
@@ -123,6 +127,7 @@ def test_uniform_numbers_are_uniform_and_independent() -> None:
 
 
 @given(KEYS, SHARES)
+@settings(deadline=None)
 def test_dropout_keeps_the_mean(key: int, share: float) -> None:
     """Within six standard errors."""
     drawn = masks(key, share=share, steps=4)

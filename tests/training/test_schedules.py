@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl.families import SCHEDULES
@@ -69,11 +69,13 @@ def test_warm_up_may_take_part_of_an_epoch() -> None:
 
 
 @given(st.sampled_from(SCHEDULES), st.integers(1, 50), st.integers(1, 50), st.floats(0, 60))
+@settings(deadline=None)
 def test_no_schedule_ever_leaves_zero_to_one(schedule: str, steps: int, epochs: int, warmup_epochs: float) -> None:
     assert all(0 <= value <= 1 for value in factors(schedule, warmup_epochs, steps, epochs))
 
 
 @given(st.sampled_from(SCHEDULES), st.integers(1, 20), st.floats(0, 5))
+@settings(deadline=None)
 def test_warm_up_multiplies_every_schedule(schedule: str, steps: int, warmup_epochs: float) -> None:
     warmed = factors(schedule, warmup_epochs, steps)
     line = factors("constant", warmup_epochs, steps)

@@ -26,7 +26,7 @@ def rounded(seed: int, *shape: int) -> np.ndarray:
 
 
 @given(SAMPLES, SEEDS)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_binary_metrics(samples: int, seed: int) -> None:
     logits, y = rounded(seed, samples), np.random.default_rng(seed + 1).integers(0, 2, samples)
     ours = measure("binary", metrics_of("binary"), torch.tensor(logits)[:, None], torch.tensor(y, dtype=torch.float32))
@@ -40,7 +40,7 @@ def test_binary_metrics(samples: int, seed: int) -> None:
 
 
 @given(SAMPLES, SEEDS, st.integers(2, 5))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_multiclass_metrics(samples: int, seed: int, classes: int) -> None:
     logits, y = rounded(seed, samples, classes), np.random.default_rng(seed + 1).integers(0, classes, samples)
     ours = measure("multiclass", metrics_of("multiclass"), torch.tensor(logits), torch.tensor(y))
@@ -65,7 +65,7 @@ def check(ours: dict[str, float], y: np.ndarray, called: np.ndarray, options: di
 
 
 @given(SAMPLES, SEEDS, st.floats(0.01, 1000), st.floats(-1000, 1000))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_regression_metrics_are_in_the_units_of_the_target(samples: int, seed: int, scale: float, mean: float) -> None:
     """The model sees a standardised target; its loss is of that, everything else is not."""
     random = np.random.default_rng(seed)
