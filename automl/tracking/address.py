@@ -128,8 +128,10 @@ def _sqlite_uri(where: str, rest: str) -> str:
     if not rest.startswith("///") or name in ("", ":memory:"):
         raise TrackingError(f"{where}: an SQLite database must be a file, but the address is 'sqlite:{rest}'. Use sqlite:///mlflow.db.")
     path = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100  # links stay links
-    if "?" in str(path):
-        raise TrackingError(f"{where}: the path of an SQLite database must be without '?', but is {str(path)!r}. Use another folder.")
+    if set("?%") & set(str(path)):  # in an address they begin something else
+        raise TrackingError(
+            f"{where}: the path of an SQLite database must be without '?' and '%', but is {str(path)!r}. Use another folder."
+        )
     _check_sqlite(where, path)
     return f"sqlite:///{path}"
 
@@ -157,7 +159,7 @@ def _check_sqlite(where: str, path: Path) -> None:
 def _check_schema(where: str, path: Path) -> None:
     """The database must be one that the installed MLflow opens: it does not bring up to date by itself."""
     try:
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5.0)
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=5.0)
         try:
             tables = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
             rows = connection.execute("select version_num from alembic_version").fetchall() if "alembic_version" in tables else []

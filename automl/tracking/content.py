@@ -121,8 +121,10 @@ def last_part(words: str, limit: int) -> str:
 
 
 def entity_key(name: str) -> str:
-    """A name that MLflow takes for a param or metric: other characters than it allows become ``_``."""
-    return re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)[:LONGEST_KEY].strip(" /.:") or "_"
+    """A name that MLflow takes for a param or metric: other characters than it allows become ``_``, and it must be a tidy path."""
+    allowed = re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)[:LONGEST_KEY]
+    parts = [part for part in allowed.split("/") if part.strip(". ")]
+    return "/".join(parts) or "_"
 
 
 def params_of(configuration: Configuration) -> dict[str, str]:

@@ -75,9 +75,9 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that has not been started yet."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copyfile(empty_store, folder / "mlflow.db")
     server = Server(folder)
-    server.start()
     yield server
     server.stop()

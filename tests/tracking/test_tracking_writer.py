@@ -329,7 +329,7 @@ def test_any_chunking_and_any_restart_gives_the_same_content(uri: str, cuts: set
 
 
 def cost_of_four(writer: Writer, identity: str, first: int, flushes: int) -> int:
-    """SQL statements for four trials of ten reports, one after another, each over so many flushes, with their share of the parent's curve."""
+    """SQL statements for four trials of ten reports, one after another, each over so many flushes, and the parent's curve with them."""
     with counted() as seen:
         for number in range(first, first + 4):
             events = story(identity, number)
