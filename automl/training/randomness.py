@@ -47,7 +47,7 @@ def hashed(counters: Tensor, key: int | Tensor) -> Tensor:
     return z
 
 
-def uniform(key: int | Tensor, rows: int, units: int, device: torch.device | str = "cpu") -> Tensor:
+def uniform(key: int, rows: int, units: int, device: torch.device | str = "cpu") -> Tensor:
     """Uniform numbers in [0, 1) with 53 random bits, float64 ``[rows, units]``."""
     row = hashed(torch.arange(rows, device=device), key)[:, None]
     unit = hashed(torch.arange(units, device=device), _COLUMNS)[None, :]
@@ -60,15 +60,15 @@ def permutation(key: int | Tensor, count: int, device: torch.device | str = "cpu
     return torch.argsort(hashed(torch.arange(count, device=device), key), stable=True)
 
 
-def keep_masks(key: int | Tensor, first_step: int, steps: int, rows: int, units: int, share: float, like: Tensor) -> Tensor:
+def keep_masks(key: int | Tensor, first_step: int | Tensor, steps: int, rows: int, units: int, share: float, like: Tensor) -> Tensor:
     """What dropout multiplies with: ``[steps, rows, units]`` of 0 with probability ``share``, else 1 / (1 - share).
 
     Two hashes are added and squared: (row, which includes the step) + (unit), one even and one odd. An odd number squared modulo 2**64 has
     uniform upper bits, and the square undoes what the sum would leave in common between rows and units. Three passes over the
-    mask instead of the twelve of a full hash.
+    mask instead of the twelve of a full hash. Keys and first steps of many lanes, ``[lanes, 1, 1, 1]``, give ``[lanes, steps, rows, units]``.
     """
     device = like.device
-    step = torch.arange(first_step, first_step + steps, device=device)[:, None, None] * _ROWS_A_STEP
+    step = (torch.arange(steps, device=device)[:, None, None] + first_step) * _ROWS_A_STEP
     row = hashed(step + torch.arange(rows, device=device)[:, None], key) & -2
     unit = hashed(torch.arange(units, device=device), key ^ _COLUMNS) | 1
     bits = row + unit

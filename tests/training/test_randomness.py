@@ -75,6 +75,14 @@ def test_keys_can_differ_along_an_axis() -> None:
     assert torch.equal(together, torch.stack([hashed(torch.arange(50), key) for key in keys]))
 
 
+def test_lanes_have_masks_by_their_own_keys_and_steps() -> None:
+    keys, steps = [key_at(seed, "dropout", 0) for seed in range(3)], [7, 0, 1000]
+    wide = [torch.tensor(values)[:, None, None, None] for values in (keys, steps)]
+    together = keep_masks(wide[0], wide[1], 4, 5, 6, 0.3, torch.empty(0))
+    alone = [keep_masks(key, step, 4, 5, 6, 0.3, torch.empty(0)) for key, step in zip(keys, steps, strict=True)]
+    assert torch.equal(together, torch.stack(alone))
+
+
 @given(st.permutations(range(12)))
 @settings(deadline=None)
 def test_dropout_does_not_depend_on_the_order_of_the_steps(order: list[int]) -> None:
