@@ -65,7 +65,9 @@ def keep_masks(key: int | Tensor, first_step: int | Tensor, steps: int, rows: in
 
     Two hashes are added and squared: (row, which includes the step) + (unit), one even and one odd. An odd number squared modulo 2**64 has
     uniform upper bits, and the square undoes what the sum would leave in common between rows and units. Three passes over the
-    mask instead of the twelve of a full hash. Keys and first steps of many lanes, ``[lanes, 1, 1, 1]``, give ``[lanes, steps, rows, units]``.
+    mask instead of the twelve of a full hash.
+
+    Keys and first steps of many lanes, ``[lanes, 1, 1, 1]``, give ``[lanes, steps, rows, units]``.
     """
     device = like.device
     step = (torch.arange(steps, device=device)[:, None, None] + first_step) * _ROWS_A_STEP
