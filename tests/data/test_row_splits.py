@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl.data.splits import Splits, split_rows
@@ -17,6 +17,7 @@ def all_rows(splits: Splits) -> list[int]:
     return sorted([*splits.train, *splits.validation, *splits.test])
 
 
+@settings(deadline=None)
 @given(count=st.integers(3, 200), test=shares, validation=shares, seed=seeds)
 def test_splits_are_disjoint_complete_ascending_and_never_empty(count: int, test: float, validation: float, seed: int) -> None:
     splits = split_rows(count, None, test, validation, seed)
@@ -26,6 +27,7 @@ def test_splits_are_disjoint_complete_ascending_and_never_empty(count: int, test
         assert (np.diff(rows) > 0).all()
 
 
+@settings(deadline=None)
 @given(
     counts=st.lists(st.integers(2, 40), min_size=2, max_size=6),
     test=shares,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl.data import inspect
@@ -88,6 +88,7 @@ def test_a_test_table_has_a_header_where_the_training_table_has() -> None:
     assert cells("x,y\n", like=training) == {"column_1": ["x"], "column_2": ["y"]}
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.lists(
@@ -172,11 +173,34 @@ def test_damaged_parquet() -> None:
         read_table("data.parquet", b"PAR1 and then nothing")
 
 
+def test_parquet_without_rows() -> None:
+    pytest.importorskip("pyarrow")
+    content = io.BytesIO()
+    pd.DataFrame({"a": [1.0]})[:0].to_parquet(content)
+    message = "data.parquet: must have columns and rows, but has none. Give a file with data."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        read_table("data.parquet", content.getvalue())
+
+
 def test_parquet_without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     message = "data.parquet: Parquet needs pyarrow, which is not installed: pip install 'automl-lanes[parquet]'"
     with pytest.raises(MissingExtraError, match=f"^{re.escape(message)}$"):
         read_table("data.parquet", b"PAR1")
+
+
+def test_files_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Permissions mean nothing to root, so the refusal is made up."""
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    path = tmp_path / "data.csv"
+    path.write_text("a,b\n1,2\n")
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    message = f"{path}: must be readable, but is not (Permission denied). Check its permissions."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        inspect(DataSpec(str(path), target="b"))
 
 
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
