@@ -104,6 +104,8 @@ class Session:
         """Record what a worker answered; returns the trials to stop because the pruner says so."""
         pruned = [event.key for event in events if self._apply(event) and self._is_pruned(event)]
         self._commit()
+        if any(isinstance(event, Lost) for event in events):
+            self.used_up = False  # a grid asks once more for the point of a trial that was lost for good
         for event in events:
             if self.study.trials[event.key.trial].has_ended:
                 self.on_slots.discard(event.key)

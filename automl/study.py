@@ -118,10 +118,10 @@ class Trial:
     | running         | a worker has it                                              | pending                      |
     | complete        | trained to its end, or stopped early                         | its objective                |
     | pruned          | stopped by the pruner                                        | its curve so far             |
-    | diverged        | the loss became NaN or infinite                              | the worst finite value so far|
-    | failed          | an error while training                                      | the worst finite value so far|
-    | out_of_memory   | the device's memory did not suffice                          | the worst finite value so far|
-    | timeout         | it took longer than allowed                                  | the worst finite value so far|
+    | diverged        | the loss became NaN or infinite                              | that the region is bad       |
+    | failed          | an error while training                                      | that the region is bad       |
+    | out_of_memory   | the device's memory did not suffice                          | that the region is bad       |
+    | timeout         | it took longer than allowed                                  | that the region is bad       |
     | lost            | its worker died with it, twice                               | nothing                      |
     """
 

@@ -187,3 +187,12 @@ def test_after_the_end_every_worker_is_idle(tmp_path: Path) -> None:
         rehearsed.drive(engine)
         engine.send(engine.slots[0], Orders())
         assert engine.wait() == [(engine.slots[0], [])]
+
+
+def test_a_grid_has_no_hole_where_a_trial_was_lost_for_good(tmp_path: Path) -> None:
+    faults = {3: Fault("crash"), 36: Fault("crash", times=2)}
+    rehearsed = Rehearsed(tmp_path / "s", trials=500, strategy="grid", epochs=1, rehearsal=Rehearsal(faults))
+    study, _ = rehearsed.drive()
+    done = [study.space.key(trial.configuration) for trial in study.trials if trial.state == "complete"]
+    assert len(done) == len(set(done)) == 37
+    assert study.counts["lost"] == 2
