@@ -1,6 +1,6 @@
 """Typed features to numbers that a network trains well on: fitted on the training part, stored with skops, applied to any rows.
 
-Numbers are mapped to a normal distribution by their quantiles where there are enough rows or they are skewed (the usual choice for
+Numbers are mapped to a normal distribution by their quantiles where there are many rows or they are skewed (the usual choice for
 networks on tables: Gorishniy et al. 2021, arXiv 2106.11959, section 4.2), else standardised; then missing ones take the median and
 get a flag. Categories become one column each; rare ones, and those that training has not seen, share one.
 """
@@ -21,6 +21,7 @@ from automl.errors import DataError
 
 QUANTILE_ROWS = 1000  # from so many training rows on, quantiles are reliable
 FEW_VALUES = 10  # up to so many different values, quantiles say nothing
+SAME_SHARE = 0.5  # where more than so many are the same (capital gains are mostly 0), quantiles flatten what the others say
 SKEWED = 1.0  # moment coefficient from which a number is too skewed to be only standardised
 MOST_CATEGORIES = 64
 BOUND = 10.0  # features lie within -BOUND .. BOUND, whatever later rows hold
@@ -61,7 +62,8 @@ def rare_categories(transformer: Any) -> list[str]:
 
 def _wants_quantiles(values: NDArray[np.float64]) -> bool:
     present = values[~np.isnan(values)]
-    if len(np.unique(present)) <= FEW_VALUES:
+    counts = np.unique(present, return_counts=True)[1]
+    if len(counts) <= FEW_VALUES or counts.max() > SAME_SHARE * len(present):
         return False
     if len(present) >= QUANTILE_ROWS:
         return True

@@ -223,35 +223,35 @@ def test_nothing_is_left_beside_the_folder(table: Path, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
 
 
-def test_a_process_killed_in_the_middle_leaves_nothing_for_good(table: Path, tmp_path: Path) -> None:
+def test_a_process_killed_in_the_middle_leaves_nothing_for_good(tmp_path: Path) -> None:
     """Killed when all but the last file is written: no folder then, and the next one that prepares it clears up."""
     code = (
         "import os, signal, sys; from pathlib import Path; from automl.data import preparation; from automl.spec import DataSpec;"
         "preparation._put_in_place = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
-        "preparation.prepare(DataSpec(sys.argv[1], target='choice'), Path(sys.argv[2]))"
+        "preparation.prepare(DataSpec('xor'), Path(sys.argv[1]))"
     )
     out = tmp_path / "new" / "out"
-    killed = subprocess.run([sys.executable, "-c", code, str(table), str(out)], check=False)
+    killed = subprocess.run([sys.executable, "-c", code, str(out)], check=False)
     assert killed.returncode == -9
     assert [path.name.startswith(".out.") for path in out.parent.iterdir()] == [True]
-    prepare(spec_of(table), out)
+    prepare(DataSpec("xor"), out)
     assert [path.name for path in out.parent.iterdir()] == ["out"]
 
 
-def test_two_processes_may_prepare_the_same_folder_at_once(table: Path, tmp_path: Path) -> None:
+def test_two_processes_may_prepare_the_same_folder_at_once(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from automl.data import prepare; from automl.spec import DataSpec;"
-        "sys.stdin.read(); prepare(DataSpec(sys.argv[1], target='choice'), Path(sys.argv[2]))"
+        "sys.stdin.read(); prepare(DataSpec('xor'), Path(sys.argv[1]))"
     )
     out = tmp_path / "new" / "out"
-    command = [sys.executable, "-c", code, str(table), str(out)]
+    command = [sys.executable, "-c", code, str(out)]
     both = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(2)]
     for process in both:
         assert process.stdin is not None
         process.stdin.close()
     assert [process.wait(60) for process in both] == [0, 0]
     assert [path.name for path in out.parent.iterdir()] == ["out"]
-    assert load(out)[0] == inspect(spec_of(table))
+    assert load(out)[0] == inspect(DataSpec("xor"))
 
 
 def test_a_folder_with_other_things_is_not_touched(tmp_path: Path) -> None:

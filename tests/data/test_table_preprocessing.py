@@ -44,6 +44,12 @@ def test_skewed_numbers_become_normal() -> None:
     assert np.abs(np.quantile(x, [0.16, 0.5, 0.84]) - [-1, 0, 1]).max() < 0.1
 
 
+def test_numbers_that_are_mostly_the_same_keep_their_proportions() -> None:
+    frame = pd.DataFrame({"gain": [0.0] * 1600 + [*np.arange(1.0, 401.0)]})
+    x = transform(fit(frame), frame)[:, 0]
+    assert np.ptp(np.diff(x[1600:])) < 1e-5
+
+
 def test_missing_numbers_take_the_median_and_get_a_flag() -> None:
     frame = pd.DataFrame({"size": [1.0, 2.0, 6.0, np.nan]})
     x = transform(fit(frame), frame)
