@@ -28,7 +28,7 @@ class Trainer(Protocol):
         """Forget this trial at once; nothing is known of it afterwards. Unknown keys are ignored."""
 
     def advance(self) -> list[WorkerEvent]:
-        """Train until at least one trial reaches its next report, ends or fails; nothing when there is nothing to train."""
+        """Train until at least one trial starts, reaches its next report, ends or fails; nothing when there is nothing to train."""
 
     def test(self, trial: TrialSpec) -> WorkerEvent:
         """Measure the saved weights of an ended trial on the test split: ``Tested``, or ``Failed``."""

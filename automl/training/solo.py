@@ -57,6 +57,7 @@ class SoloTrainer:
         self._waiting: deque[TrialSpec] = deque()
         self._fit: Fit | None = None
         self._unsaved_seconds = 0.0
+        self._uncharged_seconds = 0.0  # of making the trial ready; its first report pays for them
         self._samples: dict[str, Samples] = {}
         self._warned = False
         if self._device.type == "cuda":
@@ -76,32 +77,41 @@ class SoloTrainer:
             self._end(self._fit.trial)
 
     def advance(self) -> list[WorkerEvent]:
-        """Train one epoch of the trial in training, or of the next one that waits."""
-        events: list[WorkerEvent] = []
-        if not self._fit and not self._waiting:
-            return events
-        trial = self._fit.trial if self._fit else self._waiting.popleft()
-        began = time.perf_counter()
-        epoch = 1
+        """Start the next trial that waits, or train one epoch of the trial in training."""
+        if not self._fit:
+            return self._start_next() if self._waiting else []
+        fit, epoch, began = self._fit, self._fit.epoch + 1, time.perf_counter()
         try:
-            if not self._fit:
-                events.append(Started(trial.key, time.time(), str(self._device), self._worker))
-                self._fit = self._begin(trial)
-            elif self._unsaved_seconds >= self._checkpoint_seconds:
+            if self._unsaved_seconds >= self._checkpoint_seconds:
                 # Only now, since the driver has the report of this epoch once it asks for the next.
-                files.save(self._fit.checkpoint(), files.checkpoint_file(trial))
+                files.save(fit.checkpoint(), files.checkpoint_file(fit.trial))
                 self._unsaved_seconds = 0.0
-            epoch = self._fit.epoch + 1
-            events += self._train_epoch(self._fit, began)
+            events = self._train_epoch(fit, began)
         except NotFiniteError:
-            events.append(Diverged(trial.key, time.time(), epoch, time.perf_counter() - began))
+            events = [Diverged(fit.trial.key, time.time(), epoch, time.perf_counter() - began)]
         except Exception as error:
-            events.append(self._failed(trial, error, time.perf_counter() - began))
+            events = [self._failed(fit.trial, error, time.perf_counter() - began)]
         if not isinstance(events[-1], Reported):
-            self._end(trial)
+            self._end(fit.trial)
         if isinstance(events[-1], Failed):
+            del fit
             _free_memory(self._device)
         return events
+
+    def _start_next(self) -> list[WorkerEvent]:
+        """Make the next trial ready; an answer of its own, so that a trial of long epochs is known to train before its first report."""
+        trial, began = self._waiting.popleft(), time.perf_counter()
+        started = Started(trial.key, time.time(), str(self._device), self._worker)
+        try:
+            self._fit = self._begin(trial)
+        except Exception as error:
+            self._end(trial)
+            failed = self._failed(trial, error, time.perf_counter() - began)
+            del error
+            _free_memory(self._device)
+            return [started, failed]
+        self._uncharged_seconds = time.perf_counter() - began
+        return [started]
 
     def _begin(self, trial: TrialSpec) -> Fit:
         """The trial ready to train its first epoch, or the one after its checkpoint."""
@@ -121,7 +131,8 @@ class SoloTrainer:
         fit.note_objective(metrics[trial.job.objective])
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - began + self._uncharged_seconds
+        self._uncharged_seconds = 0.0
         self._unsaved_seconds += seconds
         events: list[WorkerEvent] = [Reported(trial.key, time.time(), fit.epoch, metrics, seconds)]
         if fit.is_at_its_end:
