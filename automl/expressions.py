@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import itertools
 import operator
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,10 +69,9 @@ class Expression:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Python warns of odd but valid texts, such as unknown escapes
                 tree = ast.parse(text.strip(), mode="eval").body
-        except SyntaxError as error:
-            raise ExpressionError(f"{text!r} is not an expression ({error.msg})") from None
-        except (ValueError, MemoryError, RecursionError):
-            raise ExpressionError(f"{text!r} is not an expression (it cannot be parsed)") from None
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            hint = "; values are compared with ==" if re.search(r"(?<![<>=!])=(?!=)", text) else ""
+            raise ExpressionError(f"{text!r} is not an expression such as 'layers >= 2'{hint}") from None
         names: dict[str, None] = {}
         _check(tree, text.strip(), names, 0)
         if not isinstance(tree, ast.Compare | ast.BoolOp) and not (isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not)):

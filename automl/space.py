@@ -17,6 +17,8 @@ from automl.expressions import Expression
 
 ConfigurationKey = tuple[tuple[str, Value], ...]
 
+MOST_WALKED = 200_000  # combinations that counting tries, which takes about a second
+
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": lambda a, b: a >= b,
     "<=": lambda a, b: a <= b,
@@ -297,13 +299,13 @@ class SearchSpace:
         for point in parameter.points or ():
             yield from self._walk(index + 1, {**values, parameter.name: point}, {**chosen, parameter.name: point})
 
-    def count_grid(self, at_most: int = 1_000_000) -> int | None:
+    def count_grid(self, at_most: int = MOST_WALKED) -> int | None:
         """The number of grid configurations; None when some parameter has no points, or when counting would walk over more than
         ``at_most`` combinations of the values that conditions and rules speak of."""
         points = {parameter.name: _grid_points(parameter) for parameter in self.parameters}
         return self._count({name: found for name, found in points.items() if found is not None}, at_most)
 
-    def count(self, at_most: int = 1_000_000) -> float | None:
+    def count(self, at_most: int = MOST_WALKED) -> float | None:
         """The number of different allowed configurations: infinite with a continuous parameter, None where ``count_grid`` gives up."""
         if any(math.isinf(parameter.size) for parameter in self.parameters):
             return math.inf

@@ -48,7 +48,7 @@ def schema() -> dict[str, Any]:
         + [_for_model(False, every, {base: "" for family in families.FAMILIES.values() for base in family.per_layer}, with_model=False)],
         "$defs": {
             **{f"parameter_{name}": _parameter(setting) for name, setting in every.items()},
-            **{f"value_{name}": _described(_value(setting), setting.about) for name, setting in every.items()},
+            **{f"value_{name}": _described(_or_null(_value(setting)), setting.about) for name, setting in every.items()},
             "data": _data(),
             "objective": _objective(),
             "rules": {"type": ["array", "null"], "items": _TEXT},

@@ -293,10 +293,11 @@ def _grid_size_words(found: SearchSpace) -> str:
 
 
 def _count_words(count: float | None, found: SearchSpace) -> str:
+    from automl.space import MOST_WALKED
     from automl.spacefile import MEASURES
 
     if count is None:
-        return "too many to count (the rules would have to be tried on more than a million combinations)"
+        return f"too many to count (the rules would have to be tried on more than {MOST_WALKED:,} combinations)"
     names = {name for rule in (*found.forbid, *found.require) for name in rule.names}
     open_rules = sorted(names & set(MEASURES))
     return f"{count:,.0f}" + (f", before the rules on {_and(open_rules)}, which need the data" if open_rules else "")
@@ -424,7 +425,7 @@ def _print(console: Console, *parts: RenderableType) -> None:
     with console.capture() as capture:
         console.print(*parts, sep="\n")
     for line in capture.get().splitlines():
-        click.echo(line.rstrip(" "))
+        click.echo(line.rstrip(" "), color=True)  # whether there are colours was rich's decision
 
 
 def _table(*titles: str, numbers: bool = False) -> Table:
