@@ -73,7 +73,7 @@ def sqlite_path(uri: str) -> Path | None:
 def _scheme(raw: str) -> str | None:
     if raw in _OTHERS:
         return raw
-    match = re.match(r"([A-Za-z][A-Za-z0-9.-]*)(?:\+[\w-]+)?:(?=//|/)|(arn|file):", raw)
+    match = re.match(r"([A-Za-z][A-Za-z0-9.-]*)(?:\+[\w-]+)?:(?=//|/)|(arn|file|sqlite|https?):", raw)
     return (match[1] or match[2]).lower() if match else None
 
 

@@ -6,10 +6,10 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any, Self
 
 from automl.events import Configuration, Value
+from automl.specrecord import sha256
 from automl.study import Study, Trial
 from automl.tracking.address import redacted
 
@@ -73,7 +73,7 @@ class StudyHeader:
             maximize=study.objective.maximize,
             epochs=spec.epochs,
             searched=tuple(parameter.name for parameter in study.space.parameters),
-            space_sha256=sha256(spec.text.encode()).hexdigest(),
+            space_sha256=sha256(spec),
             folder=folder,
             created=created,
             **more,
@@ -124,7 +124,7 @@ def entity_key(name: str) -> str:
     """A name that MLflow takes for a param or metric: other characters than it allows become ``_``, and it must be a tidy path."""
     allowed = re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)[:LONGEST_KEY]
     parts = [part for part in allowed.split("/") if part.strip(". ")]
-    return "/".join(parts) or "_"
+    return "/".join(parts).lstrip(".") or "_"
 
 
 def params_of(configuration: Configuration) -> dict[str, str]:

@@ -109,7 +109,7 @@ class Writer:
         self.experiment = self._find_experiment()
         run = self._find_run(f"tags.`automl.study_id` = '{self._header.identity}' and tags.`automl.kind` = 'study'")
         if run is None:
-            tags = {**content.study_tags(self._header), **self._who}
+            tags = {**content.study_tags(self._header), **self._who, "automl.state": "running"}
             start = _milliseconds(self._header.created)
             run = self._client.create_run(self.experiment, start_time=start, tags=tags, run_name=self._header.name)
         self.parent, self._parent_status = run.info.run_id, run.info.status
@@ -370,6 +370,7 @@ class Writer:
 
     def _show_at_work(self) -> None:
         if self._at_work and self._parent_status != "RUNNING":
+            self._client.set_tag(self.parent, "automl.state", "running")
             self._client.update_run(self.parent, status="RUNNING")
             self._parent_status = "RUNNING"
 

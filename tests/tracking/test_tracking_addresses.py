@@ -99,6 +99,11 @@ REFUSED = [
         "http://host:99999",
         "--mlflow: the port must be a number up to 65535, but the address is 'http://host:99999'. Use an address like http://localhost:5000.",
     ),
+    (
+        "http:localhost",
+        "--mlflow: the address of a server must name a host, but is 'http:localhost'. Use an address like http://localhost:5000.",
+    ),
+    ("sqlite:runs.db", "--mlflow: an SQLite database must be a file, but the address is 'sqlite:runs.db'. Use sqlite:///mlflow.db."),
     ("sqlite://", "--mlflow: an SQLite database must be a file, but the address is 'sqlite://'. Use sqlite:///mlflow.db."),
     (
         "sqlite:///:memory:",

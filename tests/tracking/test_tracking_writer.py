@@ -236,7 +236,8 @@ def test_a_continued_study_is_shown_at_work(uri: str) -> None:
     events = study("continued", ["complete"])
     mirrored(uri, "continued", events)
     mirrored(uri, "continued", [*events, Resumed(T0 + 20_000, 2)], close=False)
-    assert runs(uri, "continued")["study"].info.status == "RUNNING"
+    parent = runs(uri, "continued")["study"]
+    assert (parent.info.status, parent.data.tags["automl.state"]) == ("RUNNING", "running")
 
 
 def test_of_two_runs_of_a_trial_the_fuller_one_stays(uri: str) -> None:
