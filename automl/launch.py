@@ -57,7 +57,7 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
     with ExitStack() as stack:
         stack.callback(_leave_no_empty_study, plan.folder)
         engine = stack.enter_context(_workers(plan))
-        info = data.prepare(plan.spec.data, plan.folder / "data")
+        info = data.prepare_apart(plan.spec.data, plan.folder / "data")
         spec = settle(plan.spec, info)
         for note in info.notes:
             say(f"data: {note}")

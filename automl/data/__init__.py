@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from automl.data.prediction import decode, encode
-    from automl.data.preparation import fingerprint, inspect, load, prepare
+    from automl.data.preparation import fingerprint, inspect, load, prepare, prepare_apart
 
-__all__ = ["DataInfo", "Task", "decode", "encode", "fingerprint", "inspect", "load", "prepare"]
+__all__ = ["DataInfo", "Task", "decode", "encode", "fingerprint", "inspect", "load", "prepare", "prepare_apart"]
 
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -21,6 +21,7 @@ _LATER = {
     "inspect": "automl.data.preparation",
     "load": "automl.data.preparation",
     "prepare": "automl.data.preparation",
+    "prepare_apart": "automl.data.preparation",
 }
 
 

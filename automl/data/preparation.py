@@ -9,6 +9,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -65,6 +67,24 @@ def prepare(spec: DataSpec, folder: Path) -> DataInfo:
         raise DataError(
             f"{folder}: must be a place to write prepared data to, but is not ({error.strerror}). Choose another folder."
         ) from error
+
+
+def prepare_apart(spec: DataSpec, folder: Path) -> DataInfo:
+    """``prepare`` in a process of its own, so that this one never holds the table nor the libraries that read it.
+
+    What is finished already is found here, without another process.
+    """
+    finished = _finished(folder, fingerprint(spec)) if (folder / INFO).exists() else None
+    if finished is not None:
+        return finished
+    request = json.dumps({"spec": dataclasses.asdict(spec), "folder": str(folder)})
+    answer = subprocess.run([sys.executable, "-m", "automl.data"], input=request, capture_output=True, text=True, check=False)
+    if answer.returncode == 2 and answer.stdout:
+        raise DataError(answer.stdout.rstrip("\n"))
+    if answer.returncode != 0:
+        words = answer.stderr.strip().splitlines()[-1:] or [f"exit code {answer.returncode}"]
+        raise DataError(f"{spec.source}: must be data that can be prepared, but the process that read them ended ({words[0]}).")
+    return read_info(folder)
 
 
 def load(folder: Path) -> tuple[DataInfo, SplitArrays]:
