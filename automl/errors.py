@@ -50,9 +50,14 @@ class MissingExtraError(UsageError):
     """A feature whose optional dependency is not installed."""
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'x'?`` with the nearest known word, or nothing when none is near."""
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant; None when none is near."""
     names = [str(name) for name in known]
     swapped = [name for name in names if sorted(name) == sorted(str(word))]  # 'lgo' is nearer to 'log' than to 'low'
-    near = swapped or difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    return next(iter(swapped or difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)), None)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'x'?`` with the nearest known word, or nothing when none is near."""
+    near = nearest(word, known)
+    return f" Did you mean {near!r}?" if near is not None else ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from automl.errors import SpaceError, suggestion
+from automl.errors import SpaceError, nearest
 from automl.events import Value
 
 LARGEST_BYTES = 1_000_000
@@ -162,10 +162,11 @@ def read_text(path: Path, problems: Problems) -> str | None:
 
 def _nearest_file(path: Path) -> str:
     try:
-        siblings = [entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml")]
+        beside = {entry.stem: entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml")}
     except OSError:
         return ""
-    return suggestion(path.name, siblings)
+    near = nearest(path.stem, beside)
+    return f" Did you mean {beside[near]!r}?" if near else ""
 
 
 class _StopReadingError(Exception):
