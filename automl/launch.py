@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -27,7 +28,7 @@ from automl.pruners import make_pruner
 from automl.spec import StudySpec
 from automl.store import Store, new_identity
 from automl.strategies import make_strategy
-from automl.study import Created, Rested, Resumed, Study
+from automl.study import Created, Event, Rested, Resumed, Study
 from automl.summary import best_record
 from automl.tracking import Mirror, StudyHeader, Summary
 
@@ -64,9 +65,8 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         store = stack.enter_context(_open(plan, spec, info))
         study = store.study(spec.space)
         session = _session(plan, spec, study, store, info)
-        mirror = _mirror(plan, store, study, info, say)
+        mirror = _mirror(plan, say)
         if mirror is not None:
-            mirror.follow(list(store.events()))
             session.followers.append(mirror.follow)
         if watch is not None:
             session.followers.append(watch(study, engine.slots))
@@ -113,6 +113,7 @@ def _open(plan: Plan, spec: StudySpec, info: DataInfo) -> Store:
         )
         store = Store.create(plan.folder, created)
         (plan.folder / "study.yaml").write_text(spacefile.dump(spec), encoding="utf-8")
+        (plan.folder / "space.yaml").write_text(spec.text, encoding="utf-8")
         return store
     store = Store.open(plan.folder)
     created = store.created()
@@ -234,32 +235,45 @@ def _keep(plan: Plan, session: Session) -> None:
     )
 
 
-def _mirror(plan: Plan, store: Store, study: Study, info: DataInfo, say: Say) -> Mirror | None:
+def study_header(folder: Path, experiment: str | None) -> StudyHeader:
+    """What MLflow is told of the study in this folder as a whole. ``experiment``: None for the space's name."""
+    with Store.read_only(folder) as store:
+        info = data.read_info(folder / "data")
+        return StudyHeader.of(
+            store.study(),
+            name=folder.name,
+            folder=str(folder.absolute()),
+            created=store.created().at,
+            experiment=experiment,
+            data_name=info.name,
+            data_sizes=info.sizes,
+            data_fingerprint=info.fingerprint,
+            command=shlex.join(["automl", *sys.argv[1:]]),
+        )
+
+
+def read_events(folder: Path) -> Iterator[tuple[int, Event]]:
+    """All events of the study in this folder with their positions, through a connection of the caller's own thread."""
+    with Store.read_only(folder) as store:
+        yield from store.events()
+
+
+def study_artifacts(folder: Path) -> dict[str, Path]:
+    """The files of a study that MLflow keeps with it."""
+    return {name: folder / name for name in ("space.yaml", "study.yaml", "best") if (folder / name).exists()}
+
+
+def _mirror(plan: Plan, say: Say) -> Mirror | None:
     if plan.tracking_uri is None:
         return None
-    header = StudyHeader.of(
-        study,
-        name=plan.folder.name,
-        folder=str(plan.folder.absolute()),
-        created=store.created().at,
-        experiment=plan.options.experiment,
-        data_name=info.name,
-        data_sizes=info.sizes,
-        data_fingerprint=info.fingerprint,
-        command=shlex.join(["automl", *sys.argv[1:]]),
-    )
-    return Mirror(plan.tracking_uri, header, say=say)
+    return Mirror(plan.tracking_uri, study_header(plan.folder, plan.options.experiment), reread=partial(read_events, plan.folder), say=say)
 
 
 def _bring_level(mirror: Mirror | None, plan: Plan, study: Study, why: WhyRested, say: Say) -> str | None:
     """Let MLflow have everything, and say what it lacks; where to look."""
     if mirror is None:
         return None
-    files = [("study.yaml", plan.folder / "study.yaml"), ("best", plan.folder / "best")]
-    artifacts = {name: path for name, path in files if path.exists()}
-    if plan.spec.source:
-        artifacts["space.yaml"] = Path(plan.spec.source)
-    report = mirror.finish(Summary.of(study, why), artifacts, _MIRROR_SECONDS[why])
+    report = mirror.finish(Summary.of(study, why), study_artifacts(plan.folder), _MIRROR_SECONDS[why])
     for problem in report.problems:
         say(problem)
     return report.url

@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("automl.cli.review", "Where a study stands."),
     "trials": ("automl.cli.review", "The table of a study's trials."),
     "best": ("automl.cli.review", "The winner of a study, and how to use it."),
+    "sync": ("automl.cli.sync", "Bring MLflow level with a study."),
     "space": ("automl.cli.space", "Check, show and make search-space files."),
     "devices": ("automl.cli.devices", "What can be trained on, and what would be used."),
 }

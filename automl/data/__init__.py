@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from automl.data.prediction import decode, encode
-    from automl.data.preparation import fingerprint, inspect, load, prepare, prepare_apart
+    from automl.data.preparation import fingerprint, inspect, load, prepare, prepare_apart, read_info
 
-__all__ = ["DataInfo", "Task", "decode", "encode", "fingerprint", "inspect", "load", "prepare", "prepare_apart"]
+__all__ = ["DataInfo", "Task", "decode", "encode", "fingerprint", "inspect", "load", "prepare", "prepare_apart", "read_info"]
 
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -22,6 +22,7 @@ _LATER = {
     "load": "automl.data.preparation",
     "prepare": "automl.data.preparation",
     "prepare_apart": "automl.data.preparation",
+    "read_info": "automl.data.preparation",
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from automl.data.preparation import prepare
 from automl.errors import DataError
@@ -18,7 +19,7 @@ from automl.spec import DataSpec
 def main() -> int:
     """Prepare what standard input says."""
     request = json.load(sys.stdin)
-    spec = {name: tuple(value) if isinstance(value, list) else value for name, value in request["spec"].items()}
+    spec: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in request["spec"].items()}
     try:
         prepare(DataSpec(**spec), Path(request["folder"]))
     except DataError as error:

@@ -1,0 +1,47 @@
+"""``automl sync``: bring MLflow level with what a study holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+
+import click
+
+from automl.folders import existing_study
+
+
+@click.command()
+@click.argument("study")
+@click.option("--mlflow", metavar="URI", help="Tracking store or server.  [default: $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db]")
+@click.option("--experiment", metavar="NAME", help="MLflow experiment.  [default: the space's name]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def sync(ctx: click.Context, /, study: str, mlflow: str | None, experiment: str | None, as_json: bool) -> None:
+    """Write what MLflow lacks of STUDY, into the store it was tracked in or into another one.
+
+    Nothing is written twice. While the study is being run, its driver does this by itself.
+    """
+    from automl import tracking
+    from automl.errors import StudyError, UsageError
+    from automl.launch import read_events, study_artifacts, study_header
+    from automl.store import Store, is_being_driven
+
+    folder = existing_study(study)
+    uri = tracking.resolve_uri(mlflow, os.environ)
+    if uri == tracking.OFF:
+        raise UsageError("--mlflow: must be a tracking store or server, but is 'off'. Give one, such as sqlite:///mlflow.db.")
+    if is_being_driven(folder):
+        raise StudyError(f"{folder}: must be at rest, but a run is at work on it, which keeps MLflow level. Wait for its end.")
+    with Store.read_only(folder) as store:
+        loaded = store.study()
+    summary = tracking.Summary.of(loaded, loaded.why_rested or "interrupted")
+    report = tracking.sync(uri, study_header(folder, experiment), partial(read_events, folder), summary, study_artifacts(folder))
+    if as_json:
+        click.echo(json.dumps({"study": folder.name, "is_level": report.is_level, "mlflow": report.url, "problems": report.problems}))
+    else:
+        click.echo(f"{folder.name}: MLflow is {'level' if report.is_level else 'not level'} with the study. {report.url}")
+        for problem in report.problems:
+            click.echo(problem, err=True)
+    if not report.is_level:
+        ctx.exit(1)
