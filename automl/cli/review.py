@@ -131,7 +131,7 @@ def best(study: str, as_json: bool) -> None:
 def _print_best(study: Study, folder: Path) -> None:
     winner, tested = study.best, study.test
     assert winner is not None
-    _print_sentence(f"Trial {winner.number} won after {study.ended} trials. {gain_text(study)}")
+    _print_sentence(f"Trial {winner.number} won after {study.ended} trial{'s' if study.ended != 1 else ''}. {gain_text(study)}")
     if tested is not None and tested.trial == winner.number:
         values = ", ".join(f"{name} {number_text(value)}" for name, value in tested.metrics.items())
         _print_sentence(f"On {_split_text(tested.split)}, measured once: {values}.")
