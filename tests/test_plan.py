@@ -1,0 +1,159 @@
+"""What a request means is settled, and every mistake in it answered, before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from automl.data import DataInfo
+from automl.errors import AutomlError, UsageError
+from automl.plan import RunOptions, plan, settle, specify
+
+SPACE = """\
+name: small
+data: digits
+model: mlp
+space:
+  optimizer:     {type: categorical, choices: [adam, sgd]}
+  learning_rate: {type: float, low: 1e-3, high: 1e-1, log: true}
+  momentum:      {type: float, low: 0.0, high: 0.9, when: {optimizer: sgd}}
+  units:         64
+baseline: {optimizer: adam, learning_rate: 0.001, units: 64}
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "small.yaml").write_text(SPACE)
+    return tmp_path
+
+
+def message(**options: object) -> str:
+    with pytest.raises(AutomlError) as error:
+        plan(RunOptions(space="small.yaml", **options))  # type: ignore[arg-type]
+    assert error.value.exit_code == 2
+    return str(error.value)
+
+
+def test_flags_win_over_the_file() -> None:
+    options = RunOptions(
+        space="small.yaml", strategy="bayesian:n_startup=4", pruner="asha:min_epochs=2", trials=7, time="1h30m", epochs=3, seed=5
+    )
+    spec = specify(options)
+    settings = spec.settings
+    assert (settings.strategy, dict(settings.strategy_options)) == ("bayesian", {"n_startup": 4})
+    assert (settings.pruner, dict(settings.pruner_options)) == ("asha", {"min_epochs": 2})
+    assert (settings.trials, settings.time_seconds, settings.seed, spec.epochs) == (7, 5400.0, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (RunOptions(space="small.yaml"), "small-bayesian"),
+        (RunOptions(space="small.yaml", strategy="random"), "small-random"),
+        (RunOptions(space="small.yaml", data="wine"), "small-wine-bayesian"),
+        (RunOptions(space="small.yaml", study="mine"), "mine"),
+    ],
+)
+def test_a_study_that_nobody_named_is_named_after_its_space_data_and_strategy(options: RunOptions, name: str) -> None:
+    assert plan(options).folder == Path("studies") / name
+
+
+def test_a_path_is_taken_as_the_studys_folder(folder: Path) -> None:
+    assert plan(RunOptions(space="small.yaml", study=str(folder / "elsewhere"))).folder == folder / "elsewhere"
+
+
+def test_data_beside_the_space_file_are_found_from_everywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "rows.csv").write_text("a,b\n1,2\n")
+    (folder / "sub" / "own.yaml").write_text(SPACE.replace("data: digits", "data: {source: rows.csv, target: b}"))
+    assert specify(RunOptions(space="sub/own.yaml")).data.source == "sub/rows.csv"
+    monkeypatch.chdir(folder / "sub")
+    assert specify(RunOptions(space="own.yaml")).data.source == "rows.csv"
+
+
+ENQUEUED = [
+    ("", "--enqueue: own.yaml must hold a configuration or a list of them, such as [{learning_rate: 0.01}]."),
+    ("[1, 2]", "--enqueue: own.yaml must hold a configuration or a list of them, such as [{learning_rate: 0.01}]."),
+    (
+        "{optimizer: adam, learning_rate: 0.1, lernrate: 1}",
+        "own.yaml: configuration 1: 'lernrate' is not a parameter of mlp. Did you mean 'learning_rate'?",
+    ),
+    (
+        "[{optimizer: adam, learning_rate: 0.01}, {optimizer: adam, learning_rate: -1}]",
+        "own.yaml: configuration 2: learning_rate must be a number above 0, but is -1.",
+    ),
+    ("{optimizer: sgd, learning_rate: 0.1}", "own.yaml: configuration 1: must give every searched parameter, but momentum is missing."),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), ENQUEUED)
+def test_own_configurations_are_checked_before_anything_starts(folder: Path, content: str, expected: str) -> None:
+    (folder / "own.yaml").write_text(content)
+    assert message(enqueue="own.yaml") == expected
+
+
+def test_an_unreadable_file_of_configurations_is_named(folder: Path) -> None:
+    (folder / "own.yaml").write_text("a: [1, 2")
+    assert message(enqueue="own.yaml").startswith("--enqueue: own.yaml must be YAML or JSON, but ")
+
+
+def test_a_winner_can_be_given_as_best_wrote_it(folder: Path) -> None:
+    (folder / "own.json").write_text(
+        '{"number": 3, "parameters": {"optimizer": "adam", "learning_rate": 0.01, "units": 64}, "objective": 1}'
+    )
+    assert plan(RunOptions(space="small.yaml", enqueue="own.json")).enqueued == ({"optimizer": "adam", "learning_rate": 0.01},)
+
+
+def test_more_enqueued_than_trials_is_refused(folder: Path) -> None:
+    (folder / "own.yaml").write_text("[{optimizer: adam, learning_rate: 0.01}, {optimizer: adam, learning_rate: 0.02}]")
+    assert message(enqueue="own.yaml", trials=2) == (
+        "--trials: must leave room for the 2 enqueued configurations and the baseline, but is 2. Give at least --trials 3."
+    )
+
+
+def test_a_grid_over_continuous_parameters_is_refused_with_the_way_to_give_points() -> None:
+    assert "learning_rate" in message(strategy="grid")
+    assert "grid:" in message(strategy="grid")
+
+
+PICTURES = DataInfo("digits", "multiclass", (1, 8, 8), 10, tuple("0123456789"), {"train": 1, "validation": 1, "test": 1})
+TABLE = DataInfo("houses", "regression", (13,), 1, (), {"train": 1, "validation": 1, "test": 1})
+
+
+def test_the_objective_that_nobody_gave_fits_the_task() -> None:
+    spec = specify(RunOptions(space="small.yaml"))
+    assert [(o.metric, o.maximize) for o in (settle(spec, PICTURES).objective, settle(spec, TABLE).objective) if o] == [
+        ("accuracy", True),
+        ("rmse", False),
+    ]
+
+
+def test_an_objective_of_another_task_is_refused(folder: Path) -> None:
+    (folder / "small.yaml").write_text(SPACE + "objective: {maximize: accuracy}\n")
+    with pytest.raises(UsageError) as error:
+        settle(specify(RunOptions(space="small.yaml")), TABLE)
+    assert str(error.value) == (
+        "small.yaml: objective must be a metric of regression tasks, but is 'accuracy'. Metrics: loss, mse, rmse, mae, r2."
+    )
+
+
+def test_requirements_on_the_number_of_weights_are_held_against_the_data(folder: Path) -> None:
+    (folder / "small.yaml").write_text(
+        SPACE.replace("units:         64", "units: {type: int, low: 1, high: 64}") + "require: [parameters <= 900]\n"
+    )
+    space = settle(specify(RunOptions(space="small.yaml")), PICTURES).space
+    drawn = [space.sample("x", number) for number in range(200)]
+    assert {configuration["units"] for configuration in drawn if space.allows(configuration)} == set(range(1, 12))  # 75 u + 10 <= 900
+
+
+def test_requirements_that_the_data_make_impossible_are_refused(folder: Path) -> None:
+    (folder / "small.yaml").write_text(SPACE + "require: [parameters <= 10]\n")
+    with pytest.raises(UsageError) as error:
+        settle(specify(RunOptions(space="small.yaml")), PICTURES)
+    assert str(error.value) == (
+        "small.yaml: the space must hold a valid configuration for digits, but none of 10,000 draws satisfies parameters <= 10."
+    )
