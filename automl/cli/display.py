@@ -68,7 +68,8 @@ class Display:
         self._best = study.best.number if study.best else None
         if self._live is None:
             devices = sorted({slot.device for slot in slots})
-            self.say(f"{len(slots)} worker{'s' if len(slots) != 1 else ''} on {', '.join(devices)}; {study.ended} of {study.asked} trials")
+            asked = self._plan.spec.settings.trials
+            self.say(f"{len(slots)} worker{'s' if len(slots) != 1 else ''} on {', '.join(devices)}; {study.ended} of {asked} trials")
         return self._follow
 
     def _follow(self, events: Sequence[tuple[int, Event]]) -> None:
