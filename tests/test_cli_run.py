@@ -211,7 +211,7 @@ MISTAKES = [
         "--enqueue: none.yaml must be a readable file, but no such file or directory.",
     ),
     (("status", "nothing"), "studies/nothing: there must be a study here, but there is no study.db. `automl run` makes one."),
-    (("runn",), "Error: 'runn' is not a command. Commands: run, status, trials, best, space, devices. Did you mean 'run'?"),
+    (("runn",), "Error: 'runn' is not a command. Commands: run, status, trials, best, sync, space, devices. Did you mean 'run'?"),
 ]
 
 
