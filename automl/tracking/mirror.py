@@ -68,6 +68,7 @@ class Mirror:
         self._is_behind = reread is not None  # there are events that are neither queued nor taken in
         self._taken = 0  # position of the last event that the writer took in
         self._ending: tuple[Summary, Mapping[str, Path]] | None = None
+        self._knows_of_ending = False  # the last step was begun with the ending in hand
         self._deadline: float | None = None
         self._writer: Writer | None = None
         self._trouble = ""
@@ -152,10 +153,9 @@ class Mirror:
             pause = max(self._flush_seconds, time.monotonic() - began)
 
     def _wait(self, pause: float) -> None:
-        """Sleep for the pause, cut short when the study ends; then until there is something to do."""
+        """Sleep for the pause, cut short by the study's end, also one that came during the last step; then until there is work."""
         with self._news:
-            was_ending = self._ending is not None
-            self._news.wait_for(lambda: self._ending is not None and not was_ending, timeout=pause)
+            self._news.wait_for(lambda: self._ending is not None and not self._knows_of_ending, timeout=pause)
             self._news.wait_for(self._has_work)
 
     def _has_work(self) -> bool:
@@ -165,6 +165,7 @@ class Mirror:
 
     def _step(self) -> None:
         ending = self._ending
+        self._knows_of_ending = ending is not None
         writer = self._writer = self._writer or self._open()
         if self._is_behind and self._reread is not None:
             self._catch_up(writer, self._reread)

@@ -122,6 +122,26 @@ def test_a_fresh_store_is_made_in_the_background(tmp_path: Path) -> None:
     assert [file.name for file in folder.glob("mlartifacts/*/artifacts/x.txt")] == ["x.txt"]
 
 
+def test_an_end_that_comes_while_the_mirror_writes_is_not_slept_through(uri: str) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def reread() -> list[Any]:
+        begun.set()
+        ended.wait(60)
+        return numbered(study("end", ["complete"]))
+
+    mirror = Mirror(uri, header("end"), flush_seconds=3600, reread=reread)
+    begun.wait(60)
+    done: list[Any] = []
+    finishing = threading.Thread(target=lambda: done.append(mirror.finish(summary(), {}, 60)))
+    finishing.start()
+    while mirror._ending is None:
+        time.sleep(0)
+    ended.set()
+    finishing.join()
+    assert done[0].is_level
+
+
 def test_an_error_of_the_mirror_is_told_and_not_raised(uri: str) -> None:
     """The experiment was deleted in MLflow: nothing can be written, and the driver is not disturbed."""
     client = connect(uri)
