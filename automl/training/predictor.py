@@ -36,9 +36,9 @@ class Predictor:
     device: torch.device
 
     def predict(self, rows: Any) -> NDArray[Any]:
-        """Labels, or for regression values in the target's own units: ``[rows]``.
+        """Labels as the data have them, or for regression values in the target's own units: ``[rows]``.
 
-        ``rows`` is a pandas DataFrame with the columns of the training file, or an array of raw pictures.
+        ``rows`` is a pandas DataFrame with the columns of the training file, or an array of raw pictures (flat ones will do).
         """
         return decode(self.info, self._outputs(rows).numpy())
 

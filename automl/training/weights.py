@@ -18,9 +18,11 @@ def initialised(
 ) -> tuple[Tensor, Tensor]:
     """Give the weights of a model their initial values, on this device, and return all of them and all gradients as flat vectors.
 
-    The model's own weights and gradients are views of the two. Linear and convolutional weights and biases are uniform within
-    1 / sqrt(inputs of a unit), which is torch's default too, each drawn by (name of the layer, unit, input). A normalisation begins
-    as identity.
+    The model's own weights and gradients are views of the two. Linear and convolutional weights are uniform within
+    sqrt(6 / (inputs + outputs)), each drawn by (name of the layer, unit, input), and biases begin as 0. A normalisation begins as
+    identity.
+
+    Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010, equation 16.
     """
     values, gradients = flattened(module, torch.device(device), dtype)
     with torch.no_grad():
@@ -57,12 +59,10 @@ def flattened(module: nn.Module, device: torch.device, dtype: torch.dtype) -> tu
 
 
 def _draw(part: nn.Linear | nn.Conv2d, seed: int, name: str) -> None:
+    """Inputs and outputs of a convolution count every pixel of its kernel."""
     units = part.weight.shape[0]
     inputs = part.weight[0].numel()
-    device = part.weight.device
-    bound = 1 / math.sqrt(inputs)
-    weight = uniform(key_at(seed, "initial", name, "weight"), units, inputs, device)
+    pixels = part.weight[0, 0].numel()
+    bound = math.sqrt(6 / (inputs + units * pixels))
+    weight = uniform(key_at(seed, "initial", name, "weight"), units, inputs, part.weight.device)
     part.weight.copy_(weight.mul_(2 * bound).sub_(bound).view(part.weight.shape))
-    if part.bias is not None:
-        bias = uniform(key_at(seed, "initial", name, "bias"), units, 1, device)
-        part.bias.copy_(bias.mul_(2 * bound).sub_(bound).view(part.bias.shape))

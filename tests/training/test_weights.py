@@ -22,15 +22,15 @@ def test_the_vector_holds_all_weights_and_the_model_sees_every_change() -> None:
     assert all(bool((weight == 2).all()) and bool((weight.grad == 3).all()) for weight in module.parameters())
 
 
-def test_initial_weights_are_uniform_within_one_by_the_root_of_the_inputs() -> None:
+def test_initial_weights_are_uniform_within_the_bound_of_glorot() -> None:
     module = build("cnn", {"channels_1": 64, "channels_2": 64, "kernel_size": 3}, (1, 8, 8), 10)
     initialised(module, seed=3)
-    for name, inputs in (("conv.1", 64 * 9), ("hidden", 64 * 4), ("output", 128)):
+    for name, inputs, outputs in (("conv.1", 64 * 9, 64 * 9), ("hidden", 64 * 4, 128), ("output", 128, 10)):
         weight, bias = module.get_parameter(f"{name}.weight").detach(), module.get_parameter(f"{name}.bias").detach()
-        bound = 1 / math.sqrt(inputs)
+        bound = math.sqrt(6 / (inputs + outputs))
         assert float(weight.abs().max()) <= bound
         assert float(weight.abs().max()) > 0.98 * bound
-        assert float(bias.abs().max()) <= bound
+        assert not bias.any()
         assert float(weight.std()) == pytest.approx(bound / math.sqrt(3), rel=0.05)
         assert float(weight.mean()) == pytest.approx(0, abs=0.1 * bound)
 
@@ -44,13 +44,13 @@ def test_normalisation_begins_as_identity() -> None:
 
 
 def test_a_narrow_model_begins_with_the_numbers_of_a_wide_one() -> None:
-    """Up to the bound, which follows the inputs: what a model that is padded to a greater width relies on."""
+    """Up to the bound, which follows the inputs and outputs: what a model that is padded to a greater width relies on."""
     narrow, wide = build("mlp", {"layers": 2, "units": 5}, (4,), 2), build("mlp", {"layers": 2, "units": 9}, (4,), 2)
     initialised(narrow, seed=3, dtype=torch.float64)
     initialised(wide, seed=3, dtype=torch.float64)
     a, b = narrow.state_dict(), wide.state_dict()
-    assert torch.equal(a["hidden.0.weight"], b["hidden.0.weight"][:5])
-    assert torch.allclose(a["hidden.1.weight"] * math.sqrt(5), b["hidden.1.weight"][:5, :5] * math.sqrt(9), rtol=1e-12)
+    for name, sizes, rows in (("hidden.0", (4 + 5, 4 + 9), b["hidden.0.weight"][:5]), ("hidden.1", (10, 18), b["hidden.1.weight"][:5, :5])):
+        assert torch.allclose(a[f"{name}.weight"] * math.sqrt(sizes[0]), rows * math.sqrt(sizes[1]), rtol=1e-12)
 
 
 def test_layers_and_seeds_begin_differently() -> None:
