@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from automl.data import DataInfo
 from automl.data.preparation import PREPROCESSING, read_info, read_info_file
+from automl.data.values import is_number
 from automl.errors import DataError, suggestion
 
 
@@ -17,21 +19,23 @@ def encode(folder: Path, rows: Any) -> NDArray[np.float32]:
     """New raw rows as a network's input ``[rows, *input_shape]``, ready to be used (``input_scale`` is applied already).
 
     ``rows`` is a pandas DataFrame with the columns of the training file (more do no harm, the target may be missing), or an array of
-    raw pictures. ``folder`` needs ``info.json`` and ``preprocessing.skops`` only. Raises ``DataError`` for rows of another form.
+    raw pictures: ``[rows, channels, height, width]``, without the one channel, or flat. ``folder`` needs ``info.json`` and
+    ``preprocessing.skops`` only. Raises ``DataError`` for rows of another form.
     """
     info, content = read_info(folder), read_info_file(folder)
     if "columns" in content:
-        return _encode_table(folder, rows, content["columns"])
+        return _encode_table(folder, rows, content["columns"], info.input_shape)
     x = np.asarray(rows)
     shape = info.input_shape
-    if x.shape[1:] != shape and x.shape[1:] == shape[1:] and shape[0] == 1:
-        x = x[:, None]
+    if x.shape[1:] in ((math.prod(shape),), shape[1:] if shape[0] == 1 else shape):
+        x = x.reshape(-1, *shape)
     if x.shape[1:] != shape:
-        raise DataError(f"{info.name}: rows must have the shape {('n', *shape)}, but have {x.shape}. Reshape them.")
+        wanted = ", ".join(str(size) for size in shape)
+        raise DataError(f"{info.name}: rows must have the shape (rows, {wanted}), but have {x.shape}. Reshape them.")
     return np.asarray(x, np.float32) * np.float32(info.input_scale)
 
 
-def _encode_table(folder: Path, rows: Any, columns: list[dict[str, Any]]) -> NDArray[np.float32]:
+def _encode_table(folder: Path, rows: Any, columns: list[dict[str, Any]], inputs: tuple[int, ...]) -> NDArray[np.float32]:
     import pandas as pd
 
     from automl.data.columns import Column, features
@@ -47,6 +51,8 @@ def _encode_table(folder: Path, rows: Any, columns: list[dict[str, Any]]) -> NDA
     for column in plan:
         if column.name not in names:
             raise DataError(f"{folder}: column {column.name!r} is not there. Columns: {listed(names)}.{suggestion(column.name, names)}")
+    if rows.empty:
+        return np.empty((0, *inputs), np.float32)
     return transform(
         load(_stored(folder / PREPROCESSING), str(folder / PREPROCESSING)), features(rows.set_axis(names, axis="columns"), plan)
     )
@@ -60,14 +66,23 @@ def _stored(path: Path) -> bytes:
 
 
 def decode(info: DataInfo, outputs: ArrayLike) -> NDArray[Any]:
-    """A network's raw outputs as labels (texts), or as values in the target's own unit for regression: ``[rows]``.
+    """A network's raw outputs as labels, or as values in the target's own unit for regression: ``[rows]``.
 
     ``outputs`` is ``[rows]`` or ``[rows, 1]`` for binary (one logit: positive means the second class) and regression, else
-    ``[rows, classes]``.
+    ``[rows, classes]``. Labels are numbers or booleans where all of them are, as pandas reads such a column, else texts.
     """
     raw = np.asarray(outputs)
     if info.task == "regression":
         return raw.reshape(-1).astype(np.float64) * info.target_scale + info.target_mean
     numbers = raw.argmax(axis=1) if info.task == "multiclass" else (raw.reshape(-1) > 0).astype(np.int64)
-    labels: NDArray[Any] = np.array(info.classes)[numbers]
+    labels: NDArray[Any] = _typed(info.classes)[numbers]
     return labels
+
+
+def _typed(classes: tuple[str, ...]) -> NDArray[Any]:
+    if all(label.lower() in ("true", "false") for label in classes):
+        return np.array([label.lower() == "true" for label in classes])
+    if not all(is_number(label) for label in classes):
+        return np.array(classes)
+    values = np.array([float(label) for label in classes])
+    return values.astype(np.int64) if (values == np.floor(values)).all() else values

@@ -158,11 +158,37 @@ def test_outputs_are_decoded_to_labels(table: Path) -> None:
     assert decode(binary, [-0.1, 0.1]).tolist() == ["neither", "left/right"]
 
 
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [
+        (("0", "1"), [0, 1]),
+        (("-1", "7"), [-1, 7]),
+        (("0.5", "2"), [0.5, 2.0]),
+        (("False", "True"), [False, True]),
+        (("no", "yes"), ["no", "yes"]),
+        (("inf", "nan"), ["inf", "nan"]),
+        (("1", "yes"), ["1", "yes"]),
+        (("0/2", "1/3"), ["0/2", "1/3"]),
+    ],
+)
+def test_labels_compare_with_the_column_that_pandas_reads(classes: tuple[str, str], labels: list[object]) -> None:
+    info = replace(inspect(DataSpec("breast_cancer")), classes=classes)
+    decoded = decode(info, [[-1.0], [1.0]]).tolist()
+    assert decoded == labels
+    assert [type(label) for label in decoded] == [type(label) for label in labels]
+
+
+def test_no_rows_give_no_inputs(table: Path, tmp_path: Path) -> None:
+    info = prepare(spec_of(table), tmp_path / "out")
+    assert encode(tmp_path / "out", people().head(0)).shape == (0, *info.input_shape)
+
+
 def test_pictures_are_encoded_with_their_scale(tmp_path: Path) -> None:
     prepare(DataSpec("digits"), tmp_path / "out")
     raw = np.full((2, 8, 8), 8)
     assert encode(tmp_path / "out", raw).tolist() == encode(tmp_path / "out", raw[:, None]).tolist() == [[[[0.5] * 8] * 8]] * 2
-    message = "digits: rows must have the shape ('n', 1, 8, 8), but have (2, 7, 7). Reshape them."
+    assert (encode(tmp_path / "out", raw.reshape(2, 64)) == encode(tmp_path / "out", raw)).all()
+    message = "digits: rows must have the shape (rows, 1, 8, 8), but have (2, 7, 7). Reshape them."
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         encode(tmp_path / "out", np.zeros((2, 7, 7)))
 
