@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -161,12 +162,17 @@ def test_own_configurations_are_trained_first_and_once(shell: Shell) -> None:
     assert len(trials) == 4
 
 
-def test_the_winner_can_be_enqueued_as_it_was_kept(shell: Shell) -> None:
-    shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline")
-    winner = shell.json("best", "small-random")["parameters"]
-    config = "studies/small-random/best/config.yaml"
-    shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--study", "again", "--enqueue", config, "--trials", "2")
-    assert winner in [trial["parameters"] for trial in shell.json("trials", "again")]
+def test_what_a_run_prints_about_its_winner_works_as_it_stands(shell: Shell) -> None:
+    """Also for a study with blanks and a quote in its name: load it, train it again, list its trials."""
+    study = "my 'first' study"
+    out, _ = shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--study", study)
+    printed = {name: line for name, _, line in (line.partition(":  ") for line in out.splitlines())}
+    winner = shell.json("best", study)["parameters"]
+    code = f"{printed['Use it'].strip()}; print(model.predict([[0.0] * 64]).shape)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=shell.folder, capture_output=True, text=True).stdout == "(1,)\n"
+    shell.run(*shlex.split(printed["Train it again"])[1:], "--mlflow", "off", "--engine", "inline")
+    assert winner in [trial["parameters"] for trial in shell.json("trials", f"{study}-again")]
+    shell.run(*shlex.split(printed["All trials"])[1:])
 
 
 def test_a_changed_space_is_refused_with_the_difference(shell: Shell) -> None:

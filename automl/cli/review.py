@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from automl.folders import existing_study
+from automl.folders import STUDIES, existing_study
 from automl.summary import best_record, epochs_saved, gain_text, number_text, state_of, status_record, trial_record, value_text
 
 if TYPE_CHECKING:
@@ -140,8 +141,8 @@ def _print_best(study: Study, folder: Path) -> None:
         click.echo(f"  {name:<{width}}  {value_text(value)}")
     if (folder / "best").is_dir():
         click.echo(f"Use it:          from automl import load_best; model = load_best({str(folder)!r})")
-        config = folder / "best" / "config.yaml"
-        click.echo(f"Train it again:  automl run {folder / 'study.yaml'} --study again --trials 2 --enqueue {config}")
+        again = ["automl", "run", f"{folder / 'study.yaml'}", "--study", f"{folder.name}-again", "--trials", "2"]
+        click.echo(f"Train it again:  {shlex.join([*again, '--enqueue', str(folder / 'best' / 'config.yaml')])}")
 
 
 def _print_sentence(sentence: str) -> None:
@@ -171,6 +172,6 @@ def print_outcome(outcome: Outcome) -> None:
         _print_best(study, folder)
     else:
         _print_sentence(gain_text(study))
-    click.echo(f"All trials:      automl trials {folder.name if folder.parent.name == 'studies' else folder}")
+    click.echo(f"All trials:      {shlex.join(['automl', 'trials', folder.name if folder.parent == STUDIES else str(folder)])}")
     if outcome.tracking:
         click.echo(f"MLflow:          {outcome.tracking}")
