@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl.errors import StudyError
 from automl.events import Configuration
+from automl.folders import home_expanded
 
 if TYPE_CHECKING:
     from automl.training.predictor import Predictor
@@ -68,7 +69,7 @@ def load_best(study: str | Path, device: str = "cpu") -> Predictor:
         study: the study's folder, or its ``best`` folder, which may have been moved elsewhere.
         device: where to calculate, as torch calls it.
     """
-    path = Path(study).expanduser()
+    path = home_expanded(str(study))
     folder = path if (path / CONFIG).is_file() else path / FOLDER
     for name in (CONFIG, WEIGHTS, _OF_THE_DATA[0]):
         if not (folder / name).is_file():

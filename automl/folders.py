@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from automl.errors import StudyError, UsageError, suggestion
@@ -13,8 +14,17 @@ def study_folder(name: str) -> Path:
     """The folder of the study that a person calls ``name``: a path, or a folder under ``studies/``."""
     if not name or "\0" in name:
         raise UsageError(f"--study: must be a name or a folder, but is {name!r}. Give one, such as --study first.")
-    path = Path(name).expanduser()
-    return path if len(path.parts) > 1 or name in (".", "..") or (path / "study.db").is_file() else STUDIES / name
+    path = home_expanded(name)
+    is_path = os.sep in name or name in (".", "..") or path != Path(name)
+    return path if is_path or (path / "study.db").is_file() else STUDIES / name
+
+
+def home_expanded(name: str) -> Path:
+    """The path with ``~`` as the home folder; as it is where there is no such home."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
 
 
 def existing_study(name: str) -> Path:
@@ -41,7 +51,7 @@ def shipped_spaces() -> list[str]:
 
 def space_file(name: str) -> Path:
     """The search-space file that a person calls ``name``: a path, or the name of a shipped one."""
-    path = Path(name).expanduser()
+    path = home_expanded(name)
     if path.is_file() or (path.suffix in (".yaml", ".yml") and path.parent != Path()):
         return path
     shipped = shipped_folder() / f"{path.stem}.yaml"

@@ -18,6 +18,7 @@ from automl import families
 from automl.errors import UsageError, suggestion
 from automl.events import Value
 from automl.expressions import Expression, ExpressionError
+from automl.folders import home_expanded
 from automl.metrics import METRICS
 from automl.shorthand import parse_choice, parse_duration
 from automl.space import SearchSpace
@@ -292,7 +293,7 @@ class _Reader:
         if node is None or node.place.file == str(self.path) or not path:
             return path
         beside = relative_to(node.place.file, path)
-        if not beside.exists() or Path(path).expanduser().is_absolute():
+        if not beside.exists() or home_expanded(path).is_absolute():
             return path
         return os.path.relpath(beside, self.path.parent)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from automl.errors import SpaceError, nearest
 from automl.events import Value
+from automl.folders import home_expanded
 
 LARGEST_BYTES = 1_000_000
 MOST_NODES = 20_000
@@ -328,4 +329,4 @@ def _escaped(character: str) -> str:
 
 def relative_to(file: str, other: str) -> Path:
     """The path that ``other`` names when it is written in ``file``."""
-    return Path(os.path.normpath(Path(file).parent / Path(other).expanduser()))
+    return Path(os.path.normpath(Path(file).parent / home_expanded(other)))

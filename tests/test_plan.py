@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from automl.data import DataInfo
+from automl.data import DataInfo, inspect
 from automl.errors import AutomlError, UsageError
+from automl.folders import study_folder
 from automl.plan import RunOptions, plan, settle, specify
+from automl.spec import DataSpec
 
 SPACE = """\
 name: small
@@ -157,3 +159,34 @@ def test_requirements_that_the_data_make_impossible_are_refused(folder: Path) ->
     assert str(error.value) == (
         "small.yaml: the space must hold a valid configuration for digits, but none of 10,000 draws satisfies parameters <= 10."
     )
+
+
+def test_a_new_study_takes_no_folder_in_which_its_files_would_overwrite_others(folder: Path) -> None:
+    (folder / "work" / "best").mkdir(parents=True)
+    assert message(study=str(folder / "work")) == (
+        f"{folder}/work: must not hold 'best' where a new study begins, but does. Use --study with another name or path."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("x", "studies/x"),
+        ("./x", "x"),
+        ("a/x", "a/x"),
+        ("../x", "../x"),
+        (".", "."),
+        ("~nobody-of-this-name", "studies/~nobody-of-this-name"),
+    ],
+)
+def test_a_study_is_named_by_a_word_or_a_path(name: str, place: str) -> None:
+    assert study_folder(name) == Path(place)
+
+
+def test_a_home_that_does_not_exist_is_no_traceback() -> None:
+    where = "~nobody-of-this-name"
+    assert message(mlflow=f"sqlite:///{where}/x.db").startswith(
+        f"--mlflow: the folder of the database must exist, but '{Path.cwd()}/{where}'"
+    )
+    with pytest.raises(AutomlError, match="must be a file, but is not there"):
+        inspect(DataSpec(f"{where}/x.csv", "y"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl.errors import SpaceError, UsageError, suggestion
+from automl.folders import home_expanded
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -396,7 +397,7 @@ def new(data: str, target: str | None, drop: tuple[str, ...], output: Path | Non
     if output is None:
         click.echo(starter(spec, info, name), nl=False)
         return
-    if Path(data).expanduser().exists() and not Path(data).expanduser().is_absolute():
+    if home_expanded(data).exists() and not home_expanded(data).is_absolute():
         spec = replace(spec, source=os.path.relpath(data, output.parent))
     try:
         output.write_text(starter(spec, info, name), encoding="utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from automl.data.builtin import NAMES, Arrays, Frame, canonical, read_builtin
 from automl.errors import DataError, suggestion
+from automl.folders import home_expanded
 from automl.spec import DataSpec
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".parquet")
@@ -49,7 +50,7 @@ def open_source(spec: DataSpec) -> Source:
 
 
 def _read(source: str) -> bytes:
-    path = Path(source).expanduser()
+    path = home_expanded(source)
     if path.is_dir():
         raise DataError(f"{source}: must be a file with a table, but is a folder, which cannot be read yet. Give a CSV or Parquet file.")
     if not path.exists():
@@ -68,7 +69,7 @@ def _read(source: str) -> bytes:
 
 
 def _absent(source: str) -> str:
-    path = Path(source).expanduser()
+    path = home_expanded(source)
     if len(path.parts) == 1 and not path.suffix:
         return f"{source}: must be a built-in data set or a file, but is neither. Built in: {', '.join(NAMES)}.{suggestion(source, NAMES)}"
     beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from automl.errors import TrackingError, suggestion
+from automl.folders import home_expanded
 
 OFF = "off"
 DEFAULT = "sqlite:///mlflow.db"
@@ -127,7 +128,7 @@ def _sqlite_uri(where: str, rest: str) -> str:
     name = rest.removeprefix("///")
     if not rest.startswith("///") or name in ("", ":memory:"):
         raise TrackingError(f"{where}: an SQLite database must be a file, but the address is 'sqlite:{rest}'. Use sqlite:///mlflow.db.")
-    path = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100  # links stay links
+    path = Path(os.path.abspath(home_expanded(name)))  # noqa: PTH100  # links stay links
     if set("?%") & set(str(path)):  # in an address they begin something else
         raise TrackingError(
             f"{where}: the path of an SQLite database must be without '?' and '%', but is {str(path)!r}. Use another folder."
