@@ -9,9 +9,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -26,13 +26,14 @@ from automl.events import Job, Orders, Slot, Tested, TrialSpec, WorkerEvent, Wor
 from automl.plan import Plan, settle
 from automl.pruners import make_pruner
 from automl.spec import StudySpec
-from automl.store import Store, new_identity
+from automl.store import Store, hold, new_identity
 from automl.strategies import make_strategy
 from automl.study import Created, Event, Rested, Resumed, Study
 from automl.summary import best_record
 from automl.tracking import Mirror, StudyHeader, Summary
 
-_MIRROR_SECONDS: Mapping[WhyRested, float] = {"done": 120.0, "time": 120.0, "interrupted": 1.0}  # for the end of the tracking
+_MIRROR_SECONDS = {"done": 120.0, "time": 120.0, "interrupted": 1.0, "failed": 10.0}  # for the end of the tracking
+_MADE_BEFORE_THE_STUDY = ("workers", "data")
 
 Watcher = Callable[[Study, Sequence[Slot]], Follower]
 Say = Callable[[str], None]
@@ -56,13 +57,18 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
     ``automl.errors``. An interrupt (SIGINT, SIGTERM) is no error: everything is kept and ``Outcome.why`` says so.
     """
     with ExitStack() as stack:
-        stack.callback(_leave_no_empty_study, plan.folder)
+        stack.enter_context(_sigterm_like_ctrl_c())
+        held = stack.enter_context(hold(plan.folder))
+        plan = replace(plan, continues=(plan.folder / "study.db").is_file())
+        if plan.continues:
+            _refuse_another(plan, data.fingerprint(plan.spec.data))
+        stack.callback(_leave_no_empty_study, plan.folder, [name for name in _MADE_BEFORE_THE_STUDY if not (plan.folder / name).exists()])
         engine = stack.enter_context(_workers(plan))
         info = data.prepare_apart(plan.spec.data, plan.folder / "data")
         spec = settle(plan.spec, info)
         for note in info.notes:
             say(f"data: {note}")
-        store = stack.enter_context(_open(plan, spec, info))
+        store = stack.enter_context(_open(plan, spec, info, held))
         study = store.study(spec.space)
         session = _session(plan, spec, study, store, info)
         mirror = _mirror(plan, say)
@@ -70,9 +76,13 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
             session.followers.append(mirror.follow)
         if watch is not None:
             session.followers.append(watch(study, engine.slots))
-        why = _drive(plan, engine, session)
-        if why != "interrupted":
-            _crown(plan, engine if why == "done" else None, session)
+        try:
+            why = _drive(plan, engine, session)
+            if why != "interrupted":
+                why = _crown(plan, engine, session, why)
+        except AutomlError:
+            _bring_level(mirror, plan, study, "failed", say)
+            raise
         return Outcome(study, plan.folder, why, info, _bring_level(mirror, plan, study, why, say))
 
 
@@ -88,19 +98,34 @@ def _workers(plan: Plan, workers: str | None = None) -> Iterator[Engine]:
         engine.close()
 
 
-def _leave_no_empty_study(folder: Path) -> None:
-    """A run that ended before there was a study leaves no folder behind."""
+def _leave_no_empty_study(folder: Path, made: Sequence[str]) -> None:
+    """A run that ended before there was a study leaves nothing of its own behind. ``made`` was not there before it."""
     if not (folder / "study.db").exists():
-        for made in ("workers", "data"):
-            shutil.rmtree(folder / made, ignore_errors=True)
-        (folder / "study.lock").unlink(missing_ok=True)
+        for name in made:
+            shutil.rmtree(folder / name, ignore_errors=True)
         with contextlib.suppress(OSError):
+            (folder / "study.lock").unlink(missing_ok=True)
             folder.rmdir()
 
 
-def _open(plan: Plan, spec: StudySpec, info: DataInfo) -> Store:
-    """The study's store: a new one, or that of the study to go on with, which must be of the same space and data."""
-    if not plan.continues:
+def _refuse_another(plan: Plan, fingerprint: str) -> None:
+    """The study that is there must be of the same space and data. Asked before anything of it is touched."""
+    with Store.read_only(plan.folder) as store:
+        created = store.created()
+    before = spacefile.from_dict(dict(created.spec))
+    differences = spacefile.difference(before, replace(plan.spec, objective=plan.spec.objective or before.objective))
+    if created.data_fingerprint != fingerprint and not differences:
+        differences = [f"the content of {plan.spec.data.source} has changed"]
+    if differences:
+        raise StudyError(f"{plan.folder} holds a study of another space ({'; '.join(differences)}). Use --study NAME for a new one.")
+
+
+def _open(plan: Plan, spec: StudySpec, info: DataInfo, held: int) -> Store:
+    """The study's store: a new one, or that of the study to go on with."""
+    if plan.continues:
+        _refuse_another(replace(plan, spec=spec), info.fingerprint)
+        store = Store.open(plan.folder, held)
+    else:
         assert spec.objective is not None
         created = Created(
             at=time.time(),
@@ -111,18 +136,12 @@ def _open(plan: Plan, spec: StudySpec, info: DataInfo) -> Store:
             data_fingerprint=info.fingerprint,
             version=__version__,
         )
-        store = Store.create(plan.folder, created)
-        (plan.folder / "study.yaml").write_text(spacefile.dump(spec), encoding="utf-8")
-        (plan.folder / "space.yaml").write_text(spec.text, encoding="utf-8")
-        return store
-    store = Store.open(plan.folder)
-    created = store.created()
-    differences = spacefile.difference(spacefile.from_dict(dict(created.spec)), spec)
-    if created.data_fingerprint != info.fingerprint and not differences:
-        differences = [f"the content of {info.name} has changed"]
-    if differences:
-        store.close()
-        raise StudyError(f"{plan.folder} holds a study of another space ({'; '.join(differences)}). Use --study NAME for a new one.")
+        store = Store.create(plan.folder, created, held)
+    for name, text in (("study.yaml", spacefile.dump(spec)), ("space.yaml", spec.text)):
+        if not (plan.folder / name).exists():  # also where an earlier run was killed before it wrote them
+            unfinished = plan.folder / f".{name}.unfinished"
+            unfinished.write_text(text, encoding="utf-8")
+            unfinished.rename(plan.folder / name)
     return store
 
 
@@ -143,13 +162,14 @@ def _session(plan: Plan, spec: StudySpec, study: Study, store: Store, info: Data
         make_strategy(settings.strategy, settings.strategy_options, study.space),
         make_pruner(settings.pruner, settings.pruner_options, spec.epochs),
         job,
-        time_left=None if settings.time_seconds is None else settings.time_seconds - study.active_seconds,
     )
 
 
 def _drive(plan: Plan, engine: Engine, session: Session) -> WhyRested:
     study, began = session.study, time.monotonic()
     session.record([Resumed(time.time(), plan.spec.settings.trials)])
+    if plan.spec.settings.time_seconds is not None:
+        session.time_left = plan.spec.settings.time_seconds - study.active_seconds
     _first_trials(plan, session)
     tidy(study, plan.folder)
     with _interrupts() as is_interrupted:
@@ -173,6 +193,19 @@ def _first_trials(plan: Plan, session: Session) -> None:
 
 
 @contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    """Within, SIGTERM raises KeyboardInterrupt, so that everything is left in order: schedulers send it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def _interrupts() -> Iterator[Callable[[], bool]]:
     """Within, SIGINT and SIGTERM are noted, for the loop to stop at the next safe point; a second one stops at once."""
     noted: list[int] = []
@@ -193,19 +226,20 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _crown(plan: Plan, engine: Engine | None, session: Session) -> None:
-    """Test the winner once on the test split, and keep it in ``best/``."""
+def _crown(plan: Plan, engine: Engine, session: Session, why: WhyRested) -> WhyRested:
+    """Test the winner once on the test split, and keep it in ``best/``. Says why the run ends: it may be interrupted here as well."""
     study = session.study
     if study.best is None:
-        return
-    if study.test is None or study.test.trial != study.best.number:
-        spec = session.specify(study.key(study.best.number))
-        if engine is None:
-            with _workers(plan, workers="1") as fresh:
-                session.record([_test(fresh, spec)])
-        else:
-            session.record([_test(engine, spec)])
-    _keep(plan, session)
+        return why
+    try:
+        if study.test is None or study.test.trial != study.best.number:
+            spec = session.specify(study.key(study.best.number))
+            with contextlib.nullcontext(engine) if why == "done" else _workers(plan, workers="1") as idle:
+                session.record([_test(idle, spec)])
+        _keep(plan, session)
+    except KeyboardInterrupt:
+        return "interrupted"
+    return why
 
 
 def _test(engine: Engine, spec: TrialSpec) -> WorkerEvent:
@@ -269,7 +303,7 @@ def _mirror(plan: Plan, say: Say) -> Mirror | None:
     return Mirror(plan.tracking_uri, study_header(plan.folder, plan.options.experiment), reread=partial(read_events, plan.folder), say=say)
 
 
-def _bring_level(mirror: Mirror | None, plan: Plan, study: Study, why: WhyRested, say: Say) -> str | None:
+def _bring_level(mirror: Mirror | None, plan: Plan, study: Study, why: str, say: Say) -> str | None:
     """Let MLflow have everything, and say what it lacks; where to look."""
     if mirror is None:
         return None

@@ -6,18 +6,21 @@ and what was not committed leaves no trace.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from automl.errors import StudyError
+from automl.errors import AutomlError, StudyError
 from automl.events import Diverged, Failed, Finished, Reported, Started, Tested, TrialKey
 from automl.space import SearchSpace
 from automl.spacefile import from_dict
@@ -25,6 +28,7 @@ from automl.spec import Objective
 from automl.study import Created, Event, Lost, Pruned, Rested, Resumed, Study, Suggested
 
 FORMAT = 1
+_TRIES = 8  # to get the lock: a quarter of a second in all
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (Created, Resumed, Rested, Suggested, Started, Reported, Finished, Pruned, Diverged, Failed, Lost, Tested)
@@ -53,22 +57,20 @@ class Store:
         self._identity = ""
 
     @classmethod
-    def create(cls, folder: Path, created: Created) -> Self:
-        """A new study in ``folder``, which exists from here on. Raises StudyError where one is already."""
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StudyError(
-                f"{folder}: the study's folder must be writable, but {_words(error)}. Use --study with another path."
-            ) from None
-        lock = _take_lock(folder)
+    def create(cls, folder: Path, created: Created, held: int | None = None) -> Self:
+        """A new study in ``folder``, which exists from here on. Raises StudyError where one is already.
+
+        ``held``: what ``hold`` gave for this folder, where the caller holds it.
+        """
+        lock = _take_lock(folder) if held is None else os.dup(held)
         if (folder / "study.db").exists():
             os.close(lock)
             raise StudyError(f"{folder}: there is a study already. Use --study NAME for a new one.")
         # A killed driver leaves either a whole study or none: the first event is there when the file gets its name.
-        unfinished = folder / f".study-{os.getpid()}.db"
-        unfinished.unlink(missing_ok=True)
+        unfinished = folder / ".study.db.unfinished"
         try:
+            for leftover in (unfinished, folder / f"{unfinished.name}-journal"):
+                leftover.unlink(missing_ok=True)
             connection = sqlite3.connect(unfinished)
             connection.execute(f"pragma user_version = {FORMAT}")
             connection.execute(_TABLE)
@@ -77,16 +79,14 @@ class Store:
             unfinished.rename(folder / "study.db")
         except (OSError, sqlite3.Error) as error:
             os.close(lock)
-            raise StudyError(
-                f"{folder}: the study's folder must be writable, but {_words(error)}. Use --study with another path."
-            ) from None
+            raise _unwritable(folder, error) from None
         return cls._connect(folder, lock)
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """A study that is there, to go on with. Raises StudyError where another driver has it."""
+    def open(cls, folder: Path, held: int | None = None) -> Self:
+        """A study that is there, to go on with. Raises StudyError where another driver has it. ``held``: as for ``create``."""
         _require(folder)
-        return cls._connect(folder, _take_lock(folder))
+        return cls._connect(folder, _take_lock(folder) if held is None else os.dup(held))
 
     @classmethod
     def read_only(cls, folder: Path) -> Self:
@@ -114,8 +114,14 @@ class Store:
         return cls(folder, connection, lock)
 
     def append(self, events: Sequence[Event]) -> list[tuple[int, Event]]:
-        """Write events in one commit; returns them with their positions."""
-        last = _insert(self._connection, events)
+        """Write events in one commit; returns them with their positions. Raises AutomlError where that fails, and nothing is written."""
+        try:
+            last = _insert(self._connection, events)
+        except sqlite3.Error as error:
+            raise AutomlError(
+                f"{self.folder / 'study.db'}: must be writable, but {_words(error)}. All that was written before is kept; "
+                "the same command goes on with it."
+            ) from None
         return list(enumerate(events, start=last - len(events) + 1))
 
     def events(self) -> Iterator[tuple[int, Event]]:
@@ -175,6 +181,19 @@ class Store:
         self.close()
 
 
+@contextmanager
+def hold(folder: Path) -> Iterator[int]:
+    """Within, no other driver works on the study in this folder, which is made where there is none; for ``Store.create`` and ``open``.
+
+    Raises StudyError where another driver has it, or where the folder cannot be written to.
+    """
+    lock = _take_lock(folder)
+    try:
+        yield lock
+    finally:
+        os.close(lock)
+
+
 def new_identity() -> str:
     """An identity that no other study has."""
     return uuid.uuid4().hex
@@ -221,22 +240,35 @@ def _require(folder: Path) -> None:
 
 
 def _take_lock(folder: Path) -> int:
-    path = folder / "study.lock"
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / "study.lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise StudyError(f"{folder}: the study's folder must be writable, but {_words(error)}. Use --study with another path.") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        raise _unwritable(folder, error) from None
+    if not _is_ours(descriptor):
         owner = os.read(descriptor, 32).decode(errors="replace").strip()
         os.close(descriptor)
         raise StudyError(
             f"{folder}: another automl (process {owner or '?'}) is at work on this study. Wait for it, or use --study NAME for a new one."
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, str(os.getpid()).encode())
+        )
+    with contextlib.suppress(OSError):  # on a full disk nobody is told who has it
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
     return descriptor
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Whether the lock could be had. Who only looks (``is_being_driven``) has it for microseconds, so that is tried a few times."""
+    for attempt in range(_TRIES):
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.001 * 2**attempt)
+    return False
+
+
+def _unwritable(folder: Path, error: Exception) -> StudyError:
+    return StudyError(f"{folder}: the study's folder must be writable, but {_words(error)}. Use --study with another path.")
 
 
 def _words(error: Exception) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from automl.errors import StudyError
+from automl.errors import AutomlError, StudyError
 from automl.store import FORMAT, Store, is_being_driven
+from automl.study import Rested, Resumed
 from contracts.driving import Rehearsed, numbers
 
 
@@ -165,3 +168,34 @@ def test_a_new_study_does_not_replace_one_that_is_there(played: Path) -> None:
     with pytest.raises(StudyError) as error:
         Store.create(played, created)
     assert message_of(error) == f"{played}: there is a study already. Use --study NAME for a new one."
+
+
+def test_who_looks_whether_a_study_is_driven_keeps_no_driver_away(played: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``is_being_driven`` has the lock for a moment: here until the driver waits before its second try."""
+    with (played / "study.lock").open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        monkeypatch.setattr(time, "sleep", lambda seconds: fcntl.flock(looking, fcntl.LOCK_UN))
+        Store.open(played).close()
+
+
+def test_a_disk_that_is_full_is_said_in_a_sentence_and_what_was_written_stays(tmp_path: Path) -> None:
+    with Rehearsed(tmp_path / "s").open() as store:
+        store.append([Resumed(1.0, 3)])
+        store._connection.execute("pragma max_page_count = 3")
+        message = (
+            f"{tmp_path / 's' / 'study.db'}: must be writable, but database or disk is full. All that was written before is kept; "
+            "the same command goes on with it."
+        )
+        with pytest.raises(AutomlError, match=f"^{re.escape(message)}$"):
+            store.append([Rested(2.0, "x" * 10_000, 0.0)])
+    with Store.read_only(tmp_path / "s") as store:
+        assert [event for _, event in store.events()][1:] == [Resumed(1.0, 3)]
+
+
+def test_what_a_killed_driver_left_of_a_new_study_is_swept_up(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    for name in (".study.db.unfinished", ".study.db.unfinished-journal"):
+        (folder / name).write_bytes(b"torn")
+    Rehearsed(folder).open().close()
+    assert {path.name for path in folder.iterdir()} == {"study.db", "study.lock"}

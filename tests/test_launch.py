@@ -1,0 +1,151 @@
+"""The laws of a run as a whole: whose files it may touch, what it leaves behind, and how its time is counted."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from automl import launch
+from automl.data import read_info
+from automl.driver import Session
+from automl.errors import AutomlError, DataError, StudyError
+from automl.launch import Outcome
+from automl.plan import RunOptions, plan
+from automl.store import Store, hold
+from automl.study import Resumed, Suggested
+
+SPACE = """\
+name: small
+data: iris
+model: mlp
+epochs: 2
+space:
+  learning_rate: {type: float, low: 1e-3, high: 1e-1, log: true}
+baseline: {learning_rate: 0.01}
+study: {strategy: random, pruner: none, trials: 2}
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("small.yaml").write_text(SPACE)
+    return tmp_path
+
+
+def run(study: str = "first", **options: object) -> Outcome:
+    return launch.run(plan(RunOptions(space="small.yaml", study=study, engine="inline", mlflow="off", **options)))  # type: ignore[arg-type]
+
+
+def test_a_run_that_cannot_begin_deletes_nothing_that_was_there_before(folder: Path) -> None:
+    for name in ("data/mine.txt", "workers/mine.txt"):
+        (folder / "work" / name).parent.mkdir(parents=True)
+        (folder / "work" / name).write_text("precious")
+    with pytest.raises(DataError, match=re.escape("must be empty or hold prepared data, but has 'mine.txt'.")):
+        run(study=str(folder / "work"))
+    left = sorted(str(path.relative_to(folder / "work")) for path in (folder / "work").rglob("*"))
+    assert left == ["data", "data/mine.txt", "workers", "workers/mine.txt"]
+
+
+def test_a_run_that_cannot_begin_leaves_no_study_behind(folder: Path) -> None:
+    (folder / "one.csv").write_text("a,b\n1,1\n2,1\n")
+    with pytest.raises(DataError):
+        run(data="one.csv", target="b")
+    assert not Path("studies/first").exists()
+
+
+def test_a_refused_command_leaves_the_data_of_the_study_as_they_are() -> None:
+    run()
+    before = read_info(Path("studies/first/data"))
+    message = "studies/first holds a study of another space (data.source was iris, now wine). Use --study NAME for a new one."
+    with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
+        run(data="wine")
+    assert read_info(Path("studies/first/data")) == before
+
+
+def test_a_second_run_leaves_before_it_touches_anything() -> None:
+    Path("studies/first").mkdir(parents=True)
+    with hold(Path("studies/first")), pytest.raises(StudyError, match="is at work on this study"):
+        run()
+    assert {path.name for path in Path("studies/first").iterdir()} == {"study.lock"}
+
+
+def test_a_study_that_was_killed_at_its_birth_gets_its_files_later() -> None:
+    run()
+    texts = {}
+    for name in ("study.yaml", "space.yaml"):
+        path = Path("studies/first", name)
+        texts[name] = path.read_text()
+        path.unlink()
+    run()
+    assert {name: Path("studies/first", name).read_text() for name in texts} == texts
+
+
+def test_the_time_of_a_killed_run_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver at work from 1000 to 1500 that left no Rested behind has used up 500 seconds."""
+    run(trials=1)
+    with Store.open(Path("studies/first")) as store:
+        study = store.study()
+        used = study.active_seconds
+        store.append([Resumed(1000.0, 2), Suggested(study.key(1), 1500.0, {"learning_rate": 0.02}, "strategy")])
+    seen = []
+
+    def drive(engine: object, sessions: list[Session], is_interrupted: object) -> str:
+        seen.append(sessions[0].time_left)
+        return "time"
+
+    monkeypatch.setattr(launch, "drive", drive)
+    run(trials=2, time="600s")
+    assert seen == [pytest.approx(100.0 - used)]
+
+
+def test_the_study_s_folder_must_be_one_that_can_be_written_to(folder: Path) -> None:
+    (folder / "file").touch()
+    message = f"{folder}/file/x: the study's folder must be writable, but not a directory. Use --study with another path."
+    with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
+        run(study=str(folder / "file/x"))
+
+
+def test_a_study_that_fails_ends_its_mlflow_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.tracking import MlflowClient
+
+    def drive(engine: object, sessions: list[Session], is_interrupted: object) -> str:
+        raise AutomlError("The first 3 trials all failed")
+
+    monkeypatch.setattr(launch, "drive", drive)
+    with pytest.raises(AutomlError, match="The first 3 trials all failed"):
+        launch.run(plan(RunOptions(space="small.yaml", study="first", engine="inline", mlflow="sqlite:///mlflow.db")))
+    client = MlflowClient("sqlite:///mlflow.db", "sqlite:///mlflow.db")
+    (study,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    assert (study.info.status, study.data.tags["automl.state"]) == ("FAILED", "failed")
+
+
+def test_sigterm_while_the_data_are_prepared_ends_like_ctrl_c(folder: Path) -> None:
+    """The preparation is replaced by one that sends the signal: it comes then and at no other moment."""
+    script = (
+        "import os, signal, sys; from automl import cli, data\n"
+        "data.prepare_apart = lambda spec, folder: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.argv[1:] = 'run small.yaml --mlflow off --study first'.split(); cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (130, "Interrupted.")
+    assert "Traceback" not in done.stderr
+    assert not Path("studies/first").exists()
+
+
+def test_an_interrupt_while_the_winner_is_tested_leaves_everything_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(launch, "_test", interrupted)
+        assert run().why == "interrupted"
+    again = run()
+    assert (again.why, again.study.ended) == ("done", 2)
+    assert again.study.test is not None
