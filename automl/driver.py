@@ -8,6 +8,8 @@ every time.
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +18,20 @@ from typing import Literal
 
 from automl.engines import Engine
 from automl.errors import AutomlError
-from automl.events import Configuration, Finished, Job, Orders, Reported, Slot, TrialKey, TrialSpec, WorkerEvent, WorkerLost
+from automl.events import (
+    Configuration,
+    Diverged,
+    Failed,
+    Finished,
+    Job,
+    Orders,
+    Reported,
+    Slot,
+    TrialKey,
+    TrialSpec,
+    WorkerEvent,
+    WorkerLost,
+)
 from automl.pruners import Pruner
 from automl.store import Store
 from automl.strategies import Strategy
@@ -24,6 +39,8 @@ from automl.study import LEADERS, Event, Lost, Origin, Pruned, Study, Suggested
 
 WhyRested = Literal["done", "time", "interrupted"]
 Follower = Callable[[Sequence[tuple[int, Event]]], None]
+
+_logger = logging.getLogger(__name__)
 
 _LONGEST_WAIT = 0.2  # seconds after which the loop looks at the clock and at interrupts
 _GRACE = 1.0  # seconds in which reports still come in after an interrupt or the end of the time
@@ -66,8 +83,14 @@ class Session:
         if self._unwritten:
             written = self.store.append(self._unwritten)
             self._unwritten = []
-            for follow in self.followers:
-                follow(written)
+            for follow in list(self.followers):
+                try:
+                    follow(written)
+                except (Exception, SystemExit) as error:  # rich leaves by SystemExit when nobody reads what it prints
+                    self.followers.remove(follow)
+                    _logger.warning(
+                        "%s is no longer told what happens, since it failed: %r", getattr(follow, "__qualname__", follow), error
+                    )
 
     def suggest(self, configurations: Sequence[Configuration], origin: Origin, ask_seconds: float = 0.0) -> None:
         """Make trials of these configurations; the workers come to them in this order."""
@@ -96,13 +119,22 @@ class Session:
     def specify(self, key: TrialKey) -> TrialSpec:
         """What a worker must know to train this trial."""
         study, trial = self.study, self.study.trials[key.trial]
-        last = study.trials[study.leaders[-1]].objective if len(study.leaders) >= LEADERS else None
         configuration = {**study.space.fixed, **trial.configuration}
-        return TrialSpec(key, self.job, configuration, study.trial_seed(key), study.spec.epochs, save_if_beats=last)
+        return TrialSpec(key, self.job, configuration, study.trial_seed(key), study.spec.epochs, self._bar(key.trial))
+
+    def _bar(self, number: int) -> float | None:
+        """What this trial must beat to be among the leaders. Equals stand by their numbers, so a lower number need not beat the last."""
+        if len(self.study.leaders) < LEADERS:
+            return None
+        last = self.study.trials[self.study.leaders[-1]]
+        assert last.objective is not None
+        worse = -math.inf if self.study.objective.maximize else math.inf
+        return last.objective if last.number < number else math.nextafter(last.objective, worse)
 
     def take(self, events: Sequence[WorkerEvent | Lost]) -> list[TrialKey]:
         """Record what a worker answered; returns the trials to stop because the pruner says so."""
-        pruned = [event.key for event in events if self._apply(event) and self._is_pruned(event)]
+        ended = {event.key for event in events if isinstance(event, Finished | Diverged | Failed)}  # too late to prune these
+        pruned = [event.key for event in events if self._apply(event) and event.key not in ended and self._is_pruned(event)]
         self._commit()
         if any(isinstance(event, Lost) for event in events):
             self.used_up = False  # a grid asks once more for the point of a trial that was lost for good
@@ -111,7 +143,8 @@ class Session:
                 self.on_slots.discard(event.key)
         if any(isinstance(event, Finished) and event.saved for event in events):
             tidy(self.study, Path(self.job.folder))
-        self._give_up_if_hopeless()
+        if any(isinstance(event, Failed) for event in events):
+            self._give_up_if_hopeless()
         return pruned
 
     def _is_pruned(self, event: WorkerEvent | Lost) -> bool:
@@ -130,14 +163,23 @@ class Session:
 
 def tidy(study: Study, folder: Path) -> None:
     """Delete the weights of ended trials that are not among the leaders, and the checkpoints of ended trials."""
-    for file in folder.glob("trials/*/*.pt"):
-        number = int(file.parent.name) if file.parent.name.isdecimal() else len(study.trials)
+    for place in _listed(folder / "trials"):
+        number = int(place.name) if place.name.isdecimal() else len(study.trials)
         if number >= len(study.trials) or not study.trials[number].has_ended:
             continue
-        if file.name.startswith("checkpoint") or number not in study.leaders:
-            file.unlink(missing_ok=True)
+        for file in _listed(place):
+            if file.suffix == ".pt" and (file.name.startswith("checkpoint") or number not in study.leaders):
+                file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            file.parent.rmdir()  # only where nothing else is left in it
+            place.rmdir()  # only where nothing else is left in it
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What is in a folder; nothing where it is gone, since workers delete their trials' folders at any time."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
 
 
 def drive(engine: Engine, sessions: Sequence[Session], is_interrupted: Callable[[], bool] = lambda: False) -> WhyRested:

@@ -11,8 +11,8 @@ import pytest
 from automl.driver import drive, tidy
 from automl.engines.inline import InlineEngine
 from automl.errors import AutomlError
-from automl.events import Orders, Slot, TrialKey
-from automl.study import Rested, Study
+from automl.events import Finished, Orders, Reported, Slot, Started, TrialKey
+from automl.study import Rested, Study, Trial
 from automl.training.simulated import Fault, Rehearsal
 from contracts.driving import Rehearsed, numbers
 
@@ -196,3 +196,60 @@ def test_a_grid_has_no_hole_where_a_trial_was_lost_for_good(tmp_path: Path) -> N
     done = [study.space.key(trial.configuration) for trial in study.trials if trial.state == "complete"]
     assert len(done) == len(set(done)) == 37
     assert study.counts["lost"] == 2
+
+
+def test_a_trial_that_stopped_early_is_complete_whatever_the_pruner_says(tmp_path: Path) -> None:
+    rehearsed = Rehearsed(tmp_path / "s")
+    with rehearsed.open() as store:
+        session = rehearsed.session(store)
+        session.pruner = _Merciless()
+        key = session.study.key(0)
+        reported = Reported(key, 1.0, 3, {"accuracy": 0.5}, 0.1)
+        assert session.take([Started(key, 0.0, "cpu", "w"), reported, Finished(key, 1.0, stopped_early=True)]) == []
+        assert session.study.trials[0].state == "complete"
+
+
+class _Merciless:
+    def prune(self, study: Study, trial: Trial) -> bool:
+        return True
+
+
+def test_the_best_trial_has_weights_also_among_equals(tmp_path: Path) -> None:
+    """Trial 1 was put back and ends after 2, 3 and 4, as good as they are: its number makes it the best, so its weights are needed."""
+    rehearsed = Rehearsed(tmp_path / "s", epochs=1)
+    with rehearsed.open() as store:
+        session = rehearsed.session(store)
+        session.suggest([{"optimizer": "adam", "learning_rate": 0.01, "layers": layers} for layers in (1, 2, 3, 4)], "enqueued")
+        for number in (2, 3, 4, 1):
+            key, bar = session.study.key(number), session.specify(session.study.key(number)).save_if_beats
+            saved = bar is None or bar < 0.75
+            session.take([Reported(key, 1.0, 1, {"accuracy": 0.75}, 0.1), Finished(key, 1.0, saved=saved)])
+        assert session.study.best is not None
+        assert session.study.best.number == 1
+        assert [session.study.trials[number].saved for number in session.study.leaders] == [True] * 3
+
+
+def test_a_study_that_failed_at_first_can_be_continued_when_its_trouble_is_over(tmp_path: Path) -> None:
+    rehearsed = Rehearsed(tmp_path / "s", rehearsal=Rehearsal({number: Fault("raise") for number in range(12)}))
+    for _ in range(2):
+        with pytest.raises(AutomlError, match="trials all failed"):
+            rehearsed.drive()
+    study, why = rehearsed.but(rehearsal=Rehearsal()).drive()
+    assert why == "done"
+    assert study.counts["complete"] == 12 - study.counts["failed"]
+
+
+def test_a_follower_that_fails_is_told_no_more_and_the_study_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rehearsed, calls = Rehearsed(tmp_path / "s", trials=4), []
+
+    def follow(events: object) -> None:
+        calls.append(events)
+        raise OSError("the terminal is gone")
+
+    with rehearsed.open() as store:
+        session = rehearsed.session(store)
+        session.followers.append(follow)
+        assert drive(rehearsed.engine(), [session]) == "done"
+    assert len(calls) == 1
+    (said,) = caplog.messages
+    assert said.endswith("follow is no longer told what happens, since it failed: OSError('the terminal is gone')")
