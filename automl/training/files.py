@@ -5,6 +5,7 @@ Files are written whole or not at all, and read without pickle's powers (``weigh
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,14 @@ def load_or_none(file: Path, device: torch.device) -> dict[str, Any] | None:
 
 
 def discard(file: Path) -> None:
-    """Delete a file that may be there, whole or unfinished, and its folder when that leaves it empty."""
-    if file.parent.is_dir():
+    """Delete a file that may be there, whole or unfinished, and its folder when that leaves it empty.
+
+    Best effort: the driver tidies up in the same folders at the same time.
+    """
+    with contextlib.suppress(OSError):
         file.unlink(missing_ok=True)
         _unfinished(file).unlink(missing_ok=True)
-        if not any(file.parent.iterdir()):
-            file.parent.rmdir()
+        file.parent.rmdir()  # only where nothing else is left in it
 
 
 def append_log(trial: TrialSpec, text: str) -> None:

@@ -68,3 +68,13 @@ def test_saved_tensors_have_memory_of_their_own() -> None:
     module = torch.nn.Linear(2, 2)
     module.weight = torch.nn.Parameter(torch.zeros(1000)[:4].view(2, 2))
     assert all(value.untyped_storage().nbytes() == value.numel() * 4 for value in files.named_copies(module).values())
+
+
+def test_discarding_what_somebody_else_has_deleted_is_no_error(tmp_path: Path) -> None:
+    """The driver tidies up while workers do: a folder may be gone at any moment."""
+    files.discard(tmp_path / "trials/3/checkpoint.pt")
+    folder = tmp_path / "trials/4"
+    folder.mkdir(parents=True)
+    (folder / "log.txt").touch()
+    files.discard(folder / "checkpoint.pt")
+    assert [path.name for path in folder.iterdir()] == ["log.txt"]
