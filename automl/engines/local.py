@@ -155,7 +155,7 @@ class LocalEngine:
         """Take in one thing that a worker says, or that it has hung up."""
         try:
             words = seat.worker.connection.recv()
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):  # also in the middle of a message
             seat.worker.has_hung_up = True
             return
         match words:

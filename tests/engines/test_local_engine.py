@@ -6,11 +6,13 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from pathlib import Path
 
 import psutil
@@ -363,3 +365,21 @@ def test_a_log_is_cut_to_its_last_half_from_the_start_of_a_line(tmp_path: Path) 
 )
 def test_causes_of_death_in_words(code: int, words: str) -> None:
     assert cause_of_death(code) == words
+
+
+def test_a_worker_that_dies_in_the_middle_of_its_answer_is_lost_like_any_other(tmp_path: Path) -> None:
+    """The first bytes of a long answer lie in the connection, and nothing follows."""
+    with local(tmp_path, Rehearsal(faults={0: Fault("hang", epoch=2)})) as engine:
+        slot = engine.slots[0]
+        events_of(engine, slot, Orders(start=(a_trial(tmp_path, 0),)))
+        engine.send(slot, Orders())
+        ours, theirs = Pipe()
+        os.write(theirs.fileno(), struct.pack("!i", 50_000) + b"half")
+        theirs.close()
+        seat = engine._seats[slot]
+        seat.worker.connection, held_open = ours, seat.worker.connection
+        (worker,) = workers_below(psutil.Process())
+        worker.kill()
+        assert lost_of(engine, slot).why.startswith("killed by SIGKILL")
+        held_open.close()
+        assert isinstance(train(engine, slot, a_trial(tmp_path, 1))[-1], Finished)
