@@ -61,7 +61,7 @@ def resolve_uri(flag: str | None, environ: Mapping[str, str]) -> str:
 
 def redacted(text: str) -> str:
     """The text without the user names, passwords and tokens of addresses in it."""
-    text = re.sub(r"(\w://)[^\s/@]*@", r"\1***@", text)
+    text = re.sub(r"(\w://)[^\s/]*@", r"\1***@", text)  # up to the last one: a password may hold others
     text = re.sub(r"(\w://)(?!\*\*\*@)[^\s/@:]*:[^\s@]*@", r"\1***@", text)
     return re.sub(rf"(?i)([?&;][\w-]*(?:{_SECRET_WORDS})[\w-]*=)[^&\s#;'\"]+", r"\1***", text)
 

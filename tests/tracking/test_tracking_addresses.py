@@ -222,6 +222,8 @@ def test_a_database_that_is_locked_just_now_passes(database: Path) -> None:
     [
         ("http://user:word@host:5000/x", "http://***@host:5000/x"),
         ("http://user:wo/rd@host:5000/x", "http://***@host:5000/x"),
+        ("run --mlflow 'http://user:p@ss@host:5000'", "run --mlflow 'http://***@host:5000'"),
+        ("http://host/a@b", "http://host/a@b"),
         ("run --mlflow https://token@host --seed 0", "run --mlflow https://***@host --seed 0"),
         ("http://host/x?api_key=abc&page=2", "http://host/x?api_key=***&page=2"),
         ("http://host/x?page=2&Token=abc#top", "http://host/x?page=2&Token=***#top"),
