@@ -271,3 +271,12 @@ def test_the_short_help_of_every_command_is_the_one_in_the_list() -> None:
         command = automl.get_command(context, name)
         assert command is not None
         assert about.endswith(".")
+
+
+def test_a_run_goes_on_when_nobody_reads_its_progress(shell: Shell) -> None:
+    with shell.start("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--json") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stderr.close()
+        outcome = json.loads(process.stdout.read())
+    assert (process.returncode, outcome["counts"]) == (0, {"complete": 4})

@@ -28,12 +28,19 @@ _REFRESH = 4  # times a second
 _LAST_ENDS = 5
 
 
+class _Patient(Console):
+    """Where whoever read the progress has gone, the run goes on in silence; rich would end it, and close stdout to the answer."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Display:
     """Shows one run. Use it as a context manager around ``launch.run``."""
 
     def __init__(self, plan: Plan, console: Console | None = None) -> None:
         self._plan = plan
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console or _Patient(stderr=True, highlight=False)
         self._live: Live | None = None
         self._study: Study | None = None
         self._slots: Sequence[Slot] = ()
@@ -143,7 +150,7 @@ class Display:
             facts.add_row("best", Text(f"{number_text(best.objective)} in trial {best.number}{gain}", style="bold green"))
             facts.add_row("", Text(", ".join(f"{k} {value_text(v)}" for k, v in best.configuration.items()), style="dim"))
         counts = ", ".join(
-            f"{n} {state.replace('_', ' ')}" for state, n in study.counts.items() if n and state not in ("running", "waiting")
+            f"{n} {state.replace('_', ' ')}" for state, n in list(study.counts.items()) if n and state not in ("running", "waiting")
         )
         saved, whole = epochs_saved(study)
         pruning = f"; pruning saved {saved / whole:.0%} of the epochs" if saved else ""
