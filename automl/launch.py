@@ -17,12 +17,12 @@ from pathlib import Path
 from types import FrameType
 
 from automl import __version__, data, metrics, spacefile
-from automl.best import write_best
+from automl.best import WEIGHTS, write_best
 from automl.data import DataInfo
 from automl.driver import Follower, Session, WhyRested, drive, tidy
 from automl.engines import Engine, make_engine
 from automl.errors import AutomlError, StudyError, UsageError
-from automl.events import Job, Orders, Slot, Tested, TrialSpec, WorkerEvent, WorkerLost
+from automl.events import Diverged, Failed, Finished, Job, Orders, Slot, Tested, TrialSpec, WorkerEvent, WorkerLost
 from automl.plan import Plan, settle
 from automl.pruners import make_pruner
 from automl.spec import StudySpec
@@ -79,7 +79,7 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         try:
             why = _drive(plan, engine, session)
             if why != "interrupted":
-                why = _crown(plan, engine, session, why)
+                why = _crown(plan, engine, session, why, say)
         except AutomlError:
             _bring_level(mirror, plan, study, "failed", say)
             raise
@@ -226,33 +226,54 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _crown(plan: Plan, engine: Engine, session: Session, why: WhyRested) -> WhyRested:
+def _crown(plan: Plan, engine: Engine, session: Session, why: WhyRested, say: Say) -> WhyRested:
     """Test the winner once on the test split, and keep it in ``best/``. Says why the run ends: it may be interrupted here as well."""
     study = session.study
     if study.best is None:
         return why
+    number = study.best.number
+    is_tested = study.test is not None and study.test.trial == number
+    has_weights = (plan.folder / "trials" / str(number) / WEIGHTS).is_file()
+    spec = replace(session.specify(study.key(number)), save_if_beats=None)
     try:
-        if study.test is None or study.test.trial != study.best.number:
-            spec = session.specify(study.key(study.best.number))
+        if not (is_tested and has_weights):
             with contextlib.nullcontext(engine) if why == "done" else _workers(plan, workers="1") as idle:
-                session.record([_test(idle, spec)])
+                if not has_weights:
+                    say(f"Trial {number} won, but its weights are not there any more: it is trained again.")
+                    _train_again(idle, spec)
+                if not is_tested:
+                    session.record([_test(idle, spec)])
         _keep(plan, session)
     except KeyboardInterrupt:
         return "interrupted"
     return why
 
 
+def _train_again(engine: Engine, spec: TrialSpec) -> None:
+    """Train an ended trial for its weights alone; the study has its numbers."""
+    events = _answer(engine, Orders(start=(spec,)), spec)
+    while not any(isinstance(event, Finished | Failed | Diverged) for event in events):
+        events = _answer(engine, Orders(), spec)
+    if not isinstance(events[-1], Finished):
+        raise AutomlError(f"Trial {spec.key.trial} could not be trained again: {getattr(events[-1], 'detail', events[-1])}")
+
+
 def _test(engine: Engine, spec: TrialSpec) -> WorkerEvent:
-    engine.send(engine.slots[0], Orders(test=(spec,)))
+    (event,) = _answer(engine, Orders(test=(spec,)), spec)
+    if not isinstance(event, Tested):
+        raise AutomlError(f"Trial {spec.key.trial} could not be tested: {getattr(event, 'detail', event)}")
+    return event
+
+
+def _answer(engine: Engine, orders: Orders, spec: TrialSpec) -> Sequence[WorkerEvent]:
+    """What an idle worker answers to orders about this trial."""
+    engine.send(engine.slots[0], orders)
     answer: Sequence[WorkerEvent] | WorkerLost = []
     while not answer:
         answer = next((answer for _, answer in engine.wait()), [])
     if isinstance(answer, WorkerLost):
         raise AutomlError(f"Trial {spec.key.trial} could not be tested: the worker died ({answer.why}). {answer.detail}")
-    (event,) = answer
-    if not isinstance(event, Tested):
-        raise AutomlError(f"Trial {spec.key.trial} could not be tested: {getattr(event, 'detail', event)}")
-    return event
+    return answer
 
 
 def _keep(plan: Plan, session: Session) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +152,19 @@ def test_an_interrupt_while_the_winner_is_tested_leaves_everything_in_order(monk
     again = run()
     assert (again.why, again.study.ended) == ("done", 2)
     assert again.study.test is not None
+
+
+def test_everything_but_the_events_can_be_made_again() -> None:
+    """Weights and ``best/`` are deleted; then also the test is undone, as if the run had been killed before it."""
+    first = run().study
+    weights = Path("studies/first/best/weights.pt").read_bytes()
+    for is_test_undone in (False, True):
+        if is_test_undone:
+            with contextlib.closing(sqlite3.connect("studies/first/study.db")) as connection, connection:
+                connection.execute("delete from events where kind = 'Tested'")
+        for name in ("trials", "best", "data"):
+            shutil.rmtree(Path("studies/first", name))
+        again = run().study
+        assert again.trials == first.trials
+        assert again.test == first.test
+        assert Path("studies/first/best/weights.pt").read_bytes() == weights
