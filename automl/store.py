@@ -105,6 +105,10 @@ class Store:
                 connection.execute("pragma synchronous = normal")
             (version,) = connection.execute("pragma user_version").fetchone()
             found = connection.execute("select count(*) from sqlite_master where name = 'events'").fetchone()[0]
+        except sqlite3.OperationalError as error:  # says nothing about the events themselves
+            raise StudyError(
+                f"{path}: must be a file that can be read and written, but {_words(error)}. Look for space on the disk and for rights."
+            ) from None
         except sqlite3.Error as error:
             raise StudyError(f"{path}: must be a study's events, but {_words(error)}. Restore it from a copy.") from None
         if not found:

@@ -199,3 +199,13 @@ def test_what_a_killed_driver_left_of_a_new_study_is_swept_up(tmp_path: Path) ->
         (folder / name).write_bytes(b"torn")
     Rehearsed(folder).open().close()
     assert {path.name for path in folder.iterdir()} == {"study.db", "study.lock"}
+
+
+def test_a_study_that_cannot_be_opened_now_is_not_called_broken(played: Path) -> None:
+    (played / "study.db-wal").mkdir()
+    with pytest.raises(StudyError) as error:
+        Store.open(played)
+    assert message_of(error) == (
+        f"{played / 'study.db'}: must be a file that can be read and written, but unable to open database file. "
+        "Look for space on the disk and for rights."
+    )

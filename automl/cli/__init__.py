@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -23,6 +24,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "space": ("automl.cli.space", "Check, show and make search-space files."),
     "devices": ("automl.cli.devices", "What can be trained on, and what would be used."),
 }
+
+
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)  # errors that are nobody's bug
 
 
 class LazyGroup(click.Group):
@@ -86,4 +90,11 @@ def main() -> NoReturn:
         # Whoever read our answer has gone (`automl trials x | head`); nothing is left to say, also not at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        click.echo(
+            f"{error.filename or 'automl'}: must be writable, but {os.strerror(error.errno).lower()}. The same command goes on.", err=True
+        )
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)
