@@ -22,7 +22,7 @@ from automl.data import DataInfo
 from automl.driver import Follower, Session, WhyRested, drive, tidy
 from automl.engines import Engine, make_engine
 from automl.errors import AutomlError, StudyError, UsageError
-from automl.events import Diverged, Failed, Finished, Job, Orders, Slot, Tested, TrialSpec, WorkerEvent, WorkerLost
+from automl.events import Configuration, Diverged, Failed, Finished, Job, Orders, Slot, Tested, TrialSpec, WorkerEvent, WorkerLost
 from automl.plan import Plan, settle
 from automl.pruners import make_pruner
 from automl.spec import StudySpec
@@ -61,7 +61,7 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         held = stack.enter_context(hold(plan.folder))
         plan = replace(plan, continues=(plan.folder / "study.db").is_file())
         if plan.continues:
-            _refuse_another(plan, data.fingerprint(plan.spec.data))
+            refuse_another(plan, data.fingerprint(plan.spec.data))
         stack.callback(_leave_no_empty_study, plan.folder, [name for name in _MADE_BEFORE_THE_STUDY if not (plan.folder / name).exists()])
         engine = stack.enter_context(_workers(plan))
         info = data.prepare_apart(plan.spec.data, plan.folder / "data")
@@ -83,7 +83,12 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         except AutomlError:
             _bring_level(mirror, plan, study, "failed", say)
             raise
-        return Outcome(study, plan.folder, why, info, _bring_level(mirror, plan, study, why, say))
+        try:
+            tracking = _bring_level(mirror, plan, study, why, say)
+        except KeyboardInterrupt:
+            why = "interrupted"
+            tracking = _bring_level(mirror, plan, study, why, say)
+        return Outcome(study, plan.folder, why, info, tracking)
 
 
 @contextmanager
@@ -108,7 +113,7 @@ def _leave_no_empty_study(folder: Path, made: Sequence[str]) -> None:
             folder.rmdir()
 
 
-def _refuse_another(plan: Plan, fingerprint: str) -> None:
+def refuse_another(plan: Plan, fingerprint: str) -> None:
     """The study that is there must be of the same space and data. Asked before anything of it is touched."""
     with Store.read_only(plan.folder) as store:
         created = store.created()
@@ -123,7 +128,7 @@ def _refuse_another(plan: Plan, fingerprint: str) -> None:
 def _open(plan: Plan, spec: StudySpec, info: DataInfo, held: int) -> Store:
     """The study's store: a new one, or that of the study to go on with."""
     if plan.continues:
-        _refuse_another(replace(plan, spec=spec), info.fingerprint)
+        refuse_another(replace(plan, spec=spec), info.fingerprint)
         store = Store.open(plan.folder, held)
     else:
         assert spec.objective is not None
@@ -167,10 +172,13 @@ def _session(plan: Plan, spec: StudySpec, study: Study, store: Store, info: Data
 
 def _drive(plan: Plan, engine: Engine, session: Session) -> WhyRested:
     study, began = session.study, time.monotonic()
+    enqueued = _new_configurations(plan, study)
     session.record([Resumed(time.time(), plan.spec.settings.trials)])
     if plan.spec.settings.time_seconds is not None:
         session.time_left = plan.spec.settings.time_seconds - study.active_seconds
-    _first_trials(plan, session)
+    if not study.trials and study.spec.baseline is not None:
+        session.suggest([study.spec.baseline], "baseline")
+    session.suggest(enqueued, "enqueued")
     tidy(study, plan.folder)
     with _interrupts() as is_interrupted:
         why = drive(engine, [session], is_interrupted)
@@ -178,18 +186,16 @@ def _drive(plan: Plan, engine: Engine, session: Session) -> WhyRested:
     return why
 
 
-def _first_trials(plan: Plan, session: Session) -> None:
-    """The baseline is trial 0, then come a person's own configurations, each once."""
-    study = session.study
-    if not study.trials and study.spec.baseline is not None:
-        session.suggest([study.spec.baseline], "baseline")
+def _new_configurations(plan: Plan, study: Study) -> list[Configuration]:
+    """The person's own configurations that the study has no trial of yet, each once."""
     new = {study.space.key(entry): entry for entry in plan.enqueued if not study.knows(entry)}
-    if len(study.trials) + len(new) > study.asked:
+    asked = plan.spec.settings.trials
+    if new and len(study.trials) + len(new) > asked:
         raise UsageError(
             f"--trials: must leave room for the {len(new)} enqueued configurations beside the {len(study.trials)} trials that are "
-            f"there, but is {study.asked}. Give at least --trials {len(study.trials) + len(new)}."
+            f"there, but is {asked}. Give at least --trials {len(study.trials) + len(new)}."
         )
-    session.suggest(list(new.values()), "enqueued")
+    return list(new.values())
 
 
 @contextmanager

@@ -148,7 +148,15 @@ class Int:
     def spaced(self, count: int) -> tuple[int, ...]:
         """At most ``count`` different values, evenly spaced on the parameter's own scale, both ends included."""
         units = [0.5] if count == 1 else [index / (count - 1) for index in range(count)]
-        return tuple(dict.fromkeys(self.at(unit) for unit in units))
+        return tuple(dict.fromkeys(self._nearest(self._between(unit)) for unit in units))
+
+    def _between(self, unit: float) -> float:
+        """The number at ``unit`` of the way from the first value to the last, on the parameter's own scale."""
+        first, last = self.low, self.low + (int(self.size) - 1) * self.step
+        return first * (last / first) ** unit if self.log else first + unit * (last - first)
+
+    def _nearest(self, number: float) -> int:
+        return self.low + min(max(round((number - self.low) / self.step), 0), int(self.size) - 1) * self.step
 
 
 @dataclass(frozen=True, slots=True)

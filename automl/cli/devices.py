@@ -41,7 +41,7 @@ def _print_table(machine: Machine, counts: Counter[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("device", no_wrap=True)
     table.add_column("model")
     table.add_column("memory", justify="right", no_wrap=True)

@@ -50,8 +50,6 @@ class Display:
         self._best: int | None = None
 
     def __enter__(self) -> Self:
-        verb = "continuing" if self._plan.continues else "starting"
-        self.say(f"{verb} {self._plan.folder}")
         if self._console.is_terminal:
             self._live = Live(
                 get_renderable=self._screen, console=self._console, refresh_per_second=_REFRESH, transient=True, redirect_stdout=False
@@ -73,10 +71,9 @@ class Display:
         self._study, self._slots = study, slots
         self._began, self._ended_before = time.monotonic(), study.ended
         self._best = study.best.number if study.best else None
-        if self._live is None:
-            devices = sorted({slot.device for slot in slots})
-            asked = self._plan.spec.settings.trials
-            self.say(f"{len(slots)} worker{'s' if len(slots) != 1 else ''} on {', '.join(devices)}; {study.ended} of {asked} trials")
+        verb, asked = "continuing" if self._plan.continues else "starting", self._plan.spec.settings.trials
+        workers = f"{len(slots)} worker{'s' if len(slots) != 1 else ''} on {', '.join(sorted({slot.device for slot in slots}))}"
+        self.say(f"{verb} {self._plan.folder} with {workers}: {study.ended} of {asked} trials")
         return self._follow
 
     def _follow(self, events: Sequence[tuple[int, Event]]) -> None:

@@ -48,6 +48,11 @@ def run(ctx: click.Context, /, dry_run: bool, as_json: bool, **options: Any) -> 
 
     planned = plan(RunOptions(**options))
     if dry_run:
+        if planned.continues:
+            from automl.data import fingerprint
+            from automl.launch import refuse_another
+
+            refuse_another(planned, fingerprint(planned.spec.data))
         _print_plan(planned, as_json)
         return
     from automl.cli.display import Display
@@ -71,7 +76,9 @@ def run(ctx: click.Context, /, dry_run: bool, as_json: bool, **options: Any) -> 
 
 
 def _command() -> str:
-    return shlex.join(["automl", *sys.argv[1:]])
+    from automl.tracking import redacted
+
+    return redacted(shlex.join(["automl", *sys.argv[1:]]))  # what is on the terminal is in somebody's log
 
 
 def _print_plan(planned: Plan, as_json: bool) -> None:

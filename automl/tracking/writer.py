@@ -197,7 +197,8 @@ class Writer:
                     self._put_back(trial, event.at)
                 return
             case Tested(key=key, metrics=metrics, split=split) if key.replicate == 0:
-                self._point(*((f"{split}_{name}", value, _milliseconds(event.at), 0) for name, value in metrics.items()))
+                prefix = "test" if split == "test" else "training"  # the only data of xor are its training data
+                self._point(*((f"{prefix}_{name}", value, _milliseconds(event.at), 0) for name, value in metrics.items()))
                 return
         if event.key.replicate != 0:
             return  # confirmations are no trials
