@@ -8,13 +8,23 @@ from pathlib import Path
 from automl.errors import StudyError, UsageError, suggestion
 
 STUDIES = Path("studies")
+_LONGEST_NAME = 255  # of a file system
 
 
 def study_folder(name: str) -> Path:
     """The folder of the study that a person calls ``name``: a path, or a folder under ``studies/``."""
-    if not name or "\0" in name:
-        raise UsageError(f"--study: must be a name or a folder, but is {name!r}. Give one, such as --study first.")
+    if not name:
+        raise UsageError("--study: must be a name or a folder, but is empty. Give one, such as --study first.")
+    if not name.isprintable():
+        raise UsageError(f"--study: must be a name of printable letters, but is {name!r}. Give one, such as --study first.")
     path = home_expanded(name)
+    if path.name in ("", ".."):
+        path = path.resolve()  # for its name
+    if not path.name:
+        raise UsageError(f"--study: must be a name or a folder with a name, but is {name!r}. Give one, such as --study first.")
+    longest = max(len(os.fsencode(part)) for part in path.parts)
+    if longest > _LONGEST_NAME:
+        raise UsageError(f"--study: must be a name of at most {_LONGEST_NAME} bytes, but has {longest}. Give a shorter one.")
     is_path = os.sep in name or name in (".", "..") or path != Path(name)
     return path if is_path or (path / "study.db").is_file() else STUDIES / name
 

@@ -67,10 +67,10 @@ class Plan:
 def plan(options: RunOptions) -> Plan:
     """Check everything that can be checked before anything starts. Raises the errors of ``automl.errors``."""
     spec = specify(options)
-    folder = study_folder(options.study or default_name(spec, options))
+    folder = study_folder(default_name(spec, options) if options.study is None else options.study)
     check_strategy(spec.settings.strategy, spec.settings.strategy_options, spec.space)
     check_pruner(spec.settings.pruner, spec.settings.pruner_options, spec.epochs)
-    enqueued = read_configurations(Path(options.enqueue), spec) if options.enqueue else ()
+    enqueued = read_configurations(Path(options.enqueue), spec) if options.enqueue is not None else ()
     uri = resolve_uri(options.mlflow, os.environ)
     continues = (folder / "study.db").is_file()
     taken = [name for name in _A_STUDY_WRITES if not continues and (folder / name).exists()]
@@ -100,6 +100,8 @@ def specify(options: RunOptions) -> StudySpec:
     if options.time is not None:
         settings = replace(settings, time_seconds=spacefile.parse_duration(options.time))
     if options.seed is not None:
+        if options.seed < 0:
+            raise UsageError(f"--seed: must be a whole number of at least 0, but is {options.seed}.")
         settings = replace(settings, seed=options.seed)
     epochs = spec.epochs if options.epochs is None else _at_least_one("--epochs", options.epochs)
     return replace(spec, data=_data_spec(spec, options), settings=settings, epochs=epochs)
@@ -160,15 +162,19 @@ def read_configurations(path: Path, spec: StudySpec) -> tuple[Configuration, ...
 
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--enqueue: {path} must be a readable file, but {_words(error)}.") from None
-    except YAMLError as error:
-        raise UsageError(f"--enqueue: {path} must be YAML or JSON, but {' '.join(str(error).split())}.") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"--enqueue: must be a file with configurations, but {path} cannot be read ({reason}). Check the path.") from None
+    except (UnicodeDecodeError, YAMLError) as error:
+        raise UsageError(f"--enqueue: must be YAML or JSON in UTF-8, but {path} is not{_place(error)}. Correct the file.") from None
     if isinstance(content, dict) and isinstance(content.get("parameters"), dict):
         content = content["parameters"]  # what `best/config.yaml` and `automl best --json` write
     entries = content if isinstance(content, list) else [content]
     if not entries or not all(isinstance(entry, dict) and entry for entry in entries):
-        raise UsageError(f"--enqueue: {path} must hold a configuration or a list of them, such as [{{learning_rate: 0.01}}].")
+        raise UsageError(
+            f"--enqueue: must hold a configuration or a list of them, but {path} holds {_kind(content)}. "
+            "Write them like [{learning_rate: 0.01}, {learning_rate: 0.1}]."
+        )
     problems = [problem for number, entry in enumerate(entries, 1) for problem in _problems(f"{path}: configuration {number}", entry, spec)]
     if problems:
         raise SpaceError(problems)
@@ -186,7 +192,7 @@ def _problems(where: str, configuration: Mapping[str, Value], spec: StudySpec) -
             yield f"{where}: {name} must be {setting.domain}, but is {value!r}."
     missing = [name for name in _active(spec, configuration) if name not in configuration]
     if missing:
-        yield f"{where}: must give every searched parameter, but {', '.join(missing)} is missing."
+        yield f"{where}: must give every searched parameter, but lacks {', '.join(missing)}."
 
 
 def _active(spec: StudySpec, configuration: Mapping[str, Value]) -> list[str]:
@@ -199,9 +205,15 @@ def _active(spec: StudySpec, configuration: Mapping[str, Value]) -> list[str]:
     return list(spec.space.configure(choose))
 
 
-def _words(error: Exception) -> str:
-    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return (words[:1].lower() + words[1:]).rstrip(".")
+def _place(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f", from line {mark.line + 1} on" if mark is not None else ""
+
+
+def _kind(content: object) -> str:
+    if content is None or content == [] or content == {}:
+        return "nothing"
+    return "a list of other things" if isinstance(content, list) else "something else"
 
 
 def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
@@ -229,6 +241,9 @@ def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
         raise UsageError(
             f"{_where(spec)}: the space must hold a valid configuration for {info.name}, but none of 10,000 draws satisfies {rules}."
         )
+    broken = space.broken_rule(spec.baseline) if spec.baseline is not None else None
+    if broken is not None:
+        raise UsageError(f"{_where(spec)}: baseline must keep every rule on {info.name}, but breaks {broken}. Change one of them.")
     return settled
 
 

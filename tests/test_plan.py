@@ -24,6 +24,8 @@ space:
 baseline: {optimizer: adam, learning_rate: 0.001, units: 64}
 """
 
+SMALLER = SPACE.replace("units:         64", "units: {type: int, low: 1, high: 64}").replace("units: 64}", "units: 8}")
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -77,9 +79,13 @@ def test_data_beside_the_space_file_are_found_from_everywhere(folder: Path, monk
     assert specify(RunOptions(space="own.yaml")).data.source == "rows.csv"
 
 
+NO_CONFIGURATION = "--enqueue: must hold a configuration or a list of them, but own.yaml holds"
+HOW_TO_WRITE_THEM = "Write them like [{learning_rate: 0.01}, {learning_rate: 0.1}]."
 ENQUEUED = [
-    ("", "--enqueue: own.yaml must hold a configuration or a list of them, such as [{learning_rate: 0.01}]."),
-    ("[1, 2]", "--enqueue: own.yaml must hold a configuration or a list of them, such as [{learning_rate: 0.01}]."),
+    ("", f"{NO_CONFIGURATION} nothing. {HOW_TO_WRITE_THEM}"),
+    ("[]", f"{NO_CONFIGURATION} nothing. {HOW_TO_WRITE_THEM}"),
+    ("[1, 2]", f"{NO_CONFIGURATION} a list of other things. {HOW_TO_WRITE_THEM}"),
+    ("fast", f"{NO_CONFIGURATION} something else. {HOW_TO_WRITE_THEM}"),
     (
         "{optimizer: adam, learning_rate: 0.1, lernrate: 1}",
         "own.yaml: configuration 1: 'lernrate' is not a parameter of mlp. Did you mean 'learning_rate'?",
@@ -88,7 +94,7 @@ ENQUEUED = [
         "[{optimizer: adam, learning_rate: 0.01}, {optimizer: adam, learning_rate: -1}]",
         "own.yaml: configuration 2: learning_rate must be a number above 0, but is -1.",
     ),
-    ("{optimizer: sgd, learning_rate: 0.1}", "own.yaml: configuration 1: must give every searched parameter, but momentum is missing."),
+    ("{optimizer: sgd, learning_rate: 0.1}", "own.yaml: configuration 1: must give every searched parameter, but lacks momentum."),
 ]
 
 
@@ -99,8 +105,16 @@ def test_own_configurations_are_checked_before_anything_starts(folder: Path, con
 
 
 def test_an_unreadable_file_of_configurations_is_named(folder: Path) -> None:
-    (folder / "own.yaml").write_text("a: [1, 2")
-    assert message(enqueue="own.yaml").startswith("--enqueue: own.yaml must be YAML or JSON, but ")
+    (folder / "own.yaml").write_text("b: 1\na: [1, 2")
+    assert message(enqueue="own.yaml") == (
+        "--enqueue: must be YAML or JSON in UTF-8, but own.yaml is not, from line 2 on. Correct the file."
+    )
+    (folder / "own.yaml").write_bytes(b"\xff\xfe\xfd")
+    assert message(enqueue="own.yaml") == "--enqueue: must be YAML or JSON in UTF-8, but own.yaml is not. Correct the file."
+    assert message(enqueue="gone.yaml") == (
+        "--enqueue: must be a file with configurations, but gone.yaml cannot be read (no such file or directory). Check the path."
+    )
+    assert message(enqueue="") == "--enqueue: must be a file with configurations, but . cannot be read (is a directory). Check the path."
 
 
 def test_a_winner_can_be_given_as_best_wrote_it(folder: Path) -> None:
@@ -144,9 +158,7 @@ def test_an_objective_of_another_task_is_refused(folder: Path) -> None:
 
 
 def test_requirements_on_the_number_of_weights_are_held_against_the_data(folder: Path) -> None:
-    (folder / "small.yaml").write_text(
-        SPACE.replace("units:         64", "units: {type: int, low: 1, high: 64}") + "require: [parameters <= 900]\n"
-    )
+    (folder / "small.yaml").write_text(SMALLER + "require: [parameters <= 900]\n")
     space = settle(specify(RunOptions(space="small.yaml")), PICTURES).space
     drawn = [space.sample("x", number) for number in range(200)]
     assert {configuration["units"] for configuration in drawn if space.allows(configuration)} == set(range(1, 12))  # 75 u + 10 <= 900
@@ -175,12 +187,30 @@ def test_a_new_study_takes_no_folder_in_which_its_files_would_overwrite_others(f
         ("./x", "x"),
         ("a/x", "a/x"),
         ("../x", "../x"),
-        (".", "."),
         ("~nobody-of-this-name", "studies/~nobody-of-this-name"),
     ],
 )
 def test_a_study_is_named_by_a_word_or_a_path(name: str, place: str) -> None:
     assert study_folder(name) == Path(place)
+
+
+def test_the_folder_that_one_is_in_has_a_name(folder: Path) -> None:
+    assert study_folder(".") == folder
+    assert study_folder("..") == study_folder("../") == folder.parent
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("", "--study: must be a name or a folder, but is empty. Give one, such as --study first."),
+        ("a\nb", "--study: must be a name of printable letters, but is 'a\\nb'. Give one, such as --study first."),
+        ("a\0b", "--study: must be a name of printable letters, but is 'a\\x00b'. Give one, such as --study first."),
+        ("/", "--study: must be a name or a folder with a name, but is '/'. Give one, such as --study first."),
+        ("ä" * 128, "--study: must be a name of at most 255 bytes, but has 256. Give a shorter one."),
+    ],
+)
+def test_a_name_that_no_folder_can_have_is_refused(name: str, expected: str) -> None:
+    assert message(study=name) == expected
 
 
 def test_a_home_that_does_not_exist_is_no_traceback() -> None:
@@ -190,3 +220,18 @@ def test_a_home_that_does_not_exist_is_no_traceback() -> None:
     )
     with pytest.raises(AutomlError, match="must be a file, but is not there"):
         inspect(DataSpec(f"{where}/x.csv", "y"))
+
+
+def test_a_baseline_that_is_too_large_for_the_rules_is_refused(folder: Path) -> None:
+    (folder / "small.yaml").write_text(
+        SPACE.replace("units:         64", "units: {type: int, low: 1, high: 64}") + "require: [parameters <= 900]\n"
+    )
+    with pytest.raises(UsageError) as error:
+        settle(specify(RunOptions(space="small.yaml")), PICTURES)
+    assert str(error.value) == (
+        "small.yaml: baseline must keep every rule on digits, but breaks require: parameters <= 900. Change one of them."
+    )
+
+
+def test_a_negative_seed_is_refused() -> None:
+    assert message(seed=-1) == "--seed: must be a whole number of at least 0, but is -1."
