@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from automl import cli
 
 SPACE = """\
 name: small
@@ -280,3 +283,14 @@ def test_a_run_goes_on_when_nobody_reads_its_progress(shell: Shell) -> None:
         process.stderr.close()
         outcome = json.loads(process.stdout.read())
     assert (process.returncode, outcome["counts"]) == (0, {"complete": 4})
+
+
+def test_a_full_disk_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(**arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "studies/x/best")
+
+    monkeypatch.setattr(cli.automl, "main", fail)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    said = "studies/x/best: must be readable and writable, but no space left on device. The same command goes on after that.\n"
+    assert (end.value.code, capsys.readouterr().err) == (1, said)

@@ -7,9 +7,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from automl.launch import Outcome
 from automl.plan import RunOptions, plan
 from automl.store import Store, hold
 from automl.study import Resumed, Suggested
+from automl.tracking import Mirror, MirrorReport, Summary
 
 SPACE = """\
 name: small
@@ -152,6 +155,25 @@ def test_an_interrupt_while_the_winner_is_tested_leaves_everything_in_order(monk
     again = run()
     assert (again.why, again.study.ended) == ("done", 2)
     assert again.study.test is not None
+
+
+def test_an_interrupt_while_mlflow_does_not_answer_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    finish, calls, said = Mirror.finish, [], []
+
+    def interrupted_at_first(self: Mirror, summary: Summary, artifacts: Mapping[str, Path], timeout_seconds: float) -> MirrorReport:
+        calls.append(timeout_seconds)
+        if len(calls) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return finish(self, summary, artifacts, timeout_seconds)
+
+    monkeypatch.setattr(Mirror, "finish", interrupted_at_first)
+    with socket.socket() as nobody_answers:
+        nobody_answers.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{nobody_answers.getsockname()[1]}"
+        outcome = launch.run(plan(RunOptions(space="small.yaml", study="first", engine="inline", mlflow=uri)), say=said.append)
+    assert (outcome.why, calls) == ("interrupted", [120.0, 1.0])
+    assert said[-1].startswith(f"MLflow ({uri}) is not level with the study: ")
+    assert said[-1].endswith(". `automl sync first` does it.")
 
 
 def test_everything_but_the_events_can_be_made_again() -> None:

@@ -93,8 +93,9 @@ def main() -> NoReturn:
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
+        reason = os.strerror(error.errno).lower()
         click.echo(
-            f"{error.filename or 'automl'}: must be writable, but {os.strerror(error.errno).lower()}. The same command goes on.", err=True
+            f"{error.filename or 'automl'}: must be readable and writable, but {reason}. The same command goes on after that.", err=True
         )
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
