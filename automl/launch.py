@@ -58,11 +58,13 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
     """
     with ExitStack() as stack:
         stack.enter_context(_sigterm_like_ctrl_c())
+        no_folders = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
         held = stack.enter_context(hold(plan.folder))
         plan = replace(plan, continues=(plan.folder / "study.db").is_file())
         if plan.continues:
             refuse_another(plan, data.fingerprint(plan.spec.data))
-        stack.callback(_leave_no_empty_study, plan.folder, [name for name in _MADE_BEFORE_THE_STUDY if not (plan.folder / name).exists()])
+        no_files = [path for path in (plan.folder / name for name in _MADE_BEFORE_THE_STUDY) if not path.exists()]
+        stack.callback(_leave_no_empty_study, plan.folder, no_files, no_folders)
         engine = stack.enter_context(_workers(plan))
         info = data.prepare_apart(plan.spec.data, plan.folder / "data")
         spec = settle(plan.spec, info)
@@ -103,14 +105,15 @@ def _workers(plan: Plan, workers: str | None = None) -> Iterator[Engine]:
         engine.close()
 
 
-def _leave_no_empty_study(folder: Path, made: Sequence[str]) -> None:
-    """A run that ended before there was a study leaves nothing of its own behind. ``made`` was not there before it."""
+def _leave_no_empty_study(folder: Path, files: Sequence[Path], folders: Sequence[Path]) -> None:
+    """A run that ended before there was a study leaves nothing of its own behind. ``files`` and ``folders`` were not there before it."""
     if not (folder / "study.db").exists():
-        for name in made:
-            shutil.rmtree(folder / name, ignore_errors=True)
+        for path in files:
+            shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):
             (folder / "study.lock").unlink(missing_ok=True)
-            folder.rmdir()
+            for path in (folder, *folders[1:]):
+                path.rmdir()
 
 
 def refuse_another(plan: Plan, fingerprint: str) -> None:

@@ -63,7 +63,10 @@ def test_a_run_that_cannot_begin_leaves_no_study_behind(folder: Path) -> None:
     (folder / "one.csv").write_text("a,b\n1,1\n2,1\n")
     with pytest.raises(DataError):
         run(data="one.csv", target="b")
-    assert not Path("studies/first").exists()
+    assert not Path("studies").exists()
+    with pytest.raises(DataError):
+        run(study="new/deep/first", data="one.csv", target="b")
+    assert not Path("new").exists()
 
 
 def test_a_refused_command_leaves_the_data_of_the_study_as_they_are() -> None:
