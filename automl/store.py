@@ -98,7 +98,7 @@ class Store:
     def _connect(cls, folder: Path, lock: int | None) -> Self:
         path = folder / "study.db"
         try:
-            connection = sqlite3.connect(path, timeout=10.0)
+            connection = sqlite3.connect(_address(path), timeout=10.0, uri=True)
             connection.execute("pragma busy_timeout = 10000")
             if lock is not None:
                 connection.execute("pragma journal_mode = wal")
@@ -236,6 +236,13 @@ def _row(event: Event) -> tuple[float, str, int | None, int | None, str]:
 
 def _plain(value: Any) -> Any:
     return dict(value) if hasattr(value, "keys") else value
+
+
+def _address(path: Path) -> str:
+    """Where nothing may be written, a study at rest is read as it is: SQLite would want to make files beside it."""
+    is_at_rest = not path.with_name(f"{path.name}-wal").exists()
+    options = "" if os.access(path.parent, os.W_OK) else "?mode=ro&immutable=1" if is_at_rest else "?mode=ro"
+    return f"{path.absolute().as_uri()}{options}"
 
 
 def _require(folder: Path) -> None:

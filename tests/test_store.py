@@ -209,3 +209,12 @@ def test_a_study_that_cannot_be_opened_now_is_not_called_broken(played: Path) ->
         f"{played / 'study.db'}: must be a file that can be read and written, but unable to open database file. "
         "Look for space on the disk and for rights."
     )
+
+
+def test_a_study_at_rest_is_read_where_nothing_may_be_written(played: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = played.parent / "odd ?#%20 name"
+    played.rename(odd)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with Store.read_only(odd) as store:
+        assert store.study().ended == 5
+    assert {path.name for path in odd.iterdir()} == {"study.db", "study.lock"}
