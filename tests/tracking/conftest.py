@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from automl.tracking.client import forget_thread
 from automl.tracking.sqlite_store import ensure_store
 
 
@@ -81,3 +82,10 @@ def server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     server = Server(folder)
     yield server
     server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _this_thread_speaks_again() -> Iterator[None]:
+    """A thread that opened MLflow is quiet until it says that it is done; tests open it in the thread that all others run in."""
+    yield
+    forget_thread()
