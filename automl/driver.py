@@ -20,7 +20,6 @@ from automl.engines import Engine
 from automl.errors import AutomlError
 from automl.events import (
     Configuration,
-    Diverged,
     Failed,
     Finished,
     Job,
@@ -35,7 +34,7 @@ from automl.events import (
 from automl.pruners import Pruner
 from automl.store import Store
 from automl.strategies import Strategy
-from automl.study import LEADERS, Event, Lost, Origin, Pruned, Study, Suggested
+from automl.study import ENDING, LEADERS, Event, Lost, Origin, Pruned, Study, Suggested
 
 WhyRested = Literal["done", "time", "interrupted"]
 Follower = Callable[[Sequence[tuple[int, Event]]], None]
@@ -59,6 +58,7 @@ class Session:
     time_left: float | None = None  # seconds
     followers: list[Follower] = field(default_factory=list)
     used_up: bool = False  # the strategy has nothing more to suggest
+    trouble: str = ""  # why this study cannot work
     on_slots: set[TrialKey] = field(default_factory=set)
     _unwritten: list[Event] = field(default_factory=list)
 
@@ -102,19 +102,30 @@ class Session:
 
     def next_trials(self, count: int) -> list[TrialSpec]:
         """Up to ``count`` trials for free lanes: those that wait, then new suggestions."""
-        room = max(0, min(count, self.study.asked - self.study.ended - len(self.on_slots)))
-        keys = self._waiting(room)
-        missing = min(room - len(keys), self.study.asked - len(self.study.trials))
+        keys = self._waiting(count)
+        missing = min(count - len(keys), self.study.asked - len(self.study.trials))
         if missing > 0 and not self.used_up:
             began = time.perf_counter()
             suggestions = self.strategy.suggest(self.study, missing)
             self.used_up = len(suggestions) < missing
             self.suggest(suggestions, "strategy", time.perf_counter() - began)
-            keys = self._waiting(room)
+            keys = self._waiting(count)
         return [self.specify(key) for key in keys]
 
     def _waiting(self, count: int) -> list[TrialKey]:
-        return [key for key in self.study.waiting() if key not in self.on_slots][:count]
+        """What waits and is to be trained next; of no more trials than the study was asked for."""
+        trials = {key.trial for key in self.on_slots}
+        room = self.study.asked - self.study.ended - len(trials)
+        keys: list[TrialKey] = []
+        for key in self.study.waiting():
+            if len(keys) == count:
+                break
+            if key in self.on_slots or (key.trial not in trials and room <= 0):
+                continue
+            room -= key.trial not in trials
+            trials.add(key.trial)
+            keys.append(key)
+        return keys
 
     def specify(self, key: TrialKey) -> TrialSpec:
         """What a worker must know to train this trial."""
@@ -131,34 +142,35 @@ class Session:
         worse = -math.inf if self.study.objective.maximize else math.inf
         return last.objective if last.number < number else math.nextafter(last.objective, worse)
 
-    def take(self, events: Sequence[WorkerEvent | Lost]) -> list[TrialKey]:
-        """Record what a worker answered; returns the trials to stop because the pruner says so."""
-        ended = {event.key for event in events if isinstance(event, Finished | Diverged | Failed)}  # too late to prune these
-        pruned = [event.key for event in events if self._apply(event) and event.key not in ended and self._is_pruned(event)]
+    def take(self, events: Sequence[WorkerEvent | Lost]) -> None:
+        """Record what a worker answered, and what the pruner says of it."""
+        ended = {event.key for event in events if isinstance(event, ENDING)}  # too late to prune these
+        for event in events:
+            if self._apply(event) and event.key not in ended and self._is_pruned(event):
+                self._apply(Pruned(event.key, time.time(), self.study.trials[event.key.trial].epochs))
         self._commit()
         if any(isinstance(event, Lost) for event in events):
             self.used_up = False  # a grid asks once more for the point of a trial that was lost for good
-        for event in events:
-            if self.study.trials[event.key.trial].has_ended:
-                self.on_slots.discard(event.key)
         if any(isinstance(event, Finished) and event.saved for event in events):
             tidy(self.study, Path(self.job.folder))
         if any(isinstance(event, Failed) for event in events):
-            self._give_up_if_hopeless()
-        return pruned
+            self._note_trouble()
+
+    def over_by(self, events: Sequence[WorkerEvent | Lost]) -> list[TrialKey]:
+        """What workers have and nobody wants any more, now that these events are recorded."""
+        trials = {event.key.trial for event in events}
+        return [key for key in self.on_slots if key.trial in trials and self.study.is_over(key)]
 
     def _is_pruned(self, event: WorkerEvent | Lost) -> bool:
         if not isinstance(event, Reported) or event.epoch >= self.study.spec.epochs:
             return False
-        if not self.pruner.prune(self.study, self.study.trials[event.key.trial]):
-            return False
-        return self._apply(Pruned(event.key, time.time(), event.epoch))
+        return self.pruner.prune(self.study, self.study.trials[event.key.trial])
 
-    def _give_up_if_hopeless(self) -> None:
+    def _note_trouble(self) -> None:
         if self.study.counts.get("failed", 0) == self.study.ended >= _HOPELESS:
             last = self.study.trials[self.study.ended_order[-1]]
             log = f"{self.job.folder}/trials/{last.number}/log.txt"
-            raise AutomlError(f"The first {self.study.ended} trials all failed, so the study stops. Log: {log}\n{last.reason}")
+            self.trouble = f"The first {self.study.ended} trials all failed, so the study stops. Log: {log}\n{last.reason}"
 
 
 def tidy(study: Study, folder: Path) -> None:
@@ -182,34 +194,70 @@ def _listed(folder: Path) -> list[Path]:
         return []
 
 
+class _Lanes:
+    """Which worker has what, and what each of them must be told to stop. Keeps ``Session.on_slots``."""
+
+    def __init__(self, slots: Sequence[Slot], sessions: Sequence[Session]) -> None:
+        self.sessions = {session.study.identity: session for session in sessions}
+        self.stops: dict[Slot, list[TrialKey]] = {slot: [] for slot in slots}
+        self._keys: dict[Slot, set[TrialKey]] = {slot: set() for slot in slots}
+        self._slot_of: dict[TrialKey, Slot] = {}
+
+    def free(self, slot: Slot) -> int:
+        """How many more trials this worker can take."""
+        return slot.lanes - len(self._keys[slot])
+
+    def give(self, slot: Slot, specs: Sequence[TrialSpec]) -> None:
+        """This worker is to train these."""
+        for spec in specs:
+            self._keys[slot].add(spec.key)
+            self._slot_of[spec.key] = slot
+            self.sessions[spec.key.study].on_slots.add(spec.key)
+
+    def release(self, key: TrialKey, worker_knows: bool) -> Slot:
+        """The lane of this trial is free; the worker that has it is told to stop unless it knows."""
+        slot = self._slot_of.pop(key)
+        self._keys[slot].discard(key)
+        self.sessions[key.study].on_slots.discard(key)
+        if not worker_knows:
+            self.stops[slot].append(key)
+        return slot
+
+    def lose(self, slot: Slot) -> list[TrialKey]:
+        """A new worker stands in this slot and knows of nothing; returns what the old one had."""
+        keys = sorted(self._keys[slot])
+        for key in keys:
+            self.release(key, worker_knows=True)
+        self.stops[slot].clear()
+        return keys
+
+
 def drive(engine: Engine, sessions: Sequence[Session], is_interrupted: Callable[[], bool] = lambda: False) -> WhyRested:
     """Train until every study is done, its time is over, or somebody interrupts.
 
-    What is running then is put back: the same study can be driven on later. Raises AutomlError when a study cannot work.
+    What is running then is put back: the same study can be driven on later. A study that cannot work says so in ``Session.trouble``;
+    raises AutomlError when that is true of all.
     """
-    by_study = {session.study.identity: session for session in sessions}
-    on_slot: dict[Slot, set[TrialKey]] = {slot: set() for slot in engine.slots}
-    stops: dict[Slot, list[TrialKey]] = {slot: [] for slot in engine.slots}
-    idle = set(engine.slots)
-    began = time.monotonic()
+    lanes, idle, began = _Lanes(engine.slots, sessions), set(engine.slots), time.monotonic()
     while not is_interrupted():
-        open_sessions = [s for s in sessions if not s.is_done and not _is_late(s, began)]
+        at_work = [session for session in sessions if not (session.is_done or session.trouble or _is_late(session, began))]
+        if at_work:
+            _clear(lanes, [session for session in sessions if session not in at_work])
         for slot in sorted(idle, key=lambda slot: slot.index):
-            orders = Orders(stop=tuple(stops[slot]), start=tuple(_fill(open_sessions, slot.lanes - len(on_slot[slot]))))
-            for spec in orders.start:
-                on_slot[slot].add(spec.key)
-                by_study[spec.key.study].on_slots.add(spec.key)
-            if orders.stop or on_slot[slot]:
+            orders = Orders(start=tuple(_fill(lanes, slot, at_work)), stop=tuple(lanes.stops[slot]))
+            if orders.stop or lanes.free(slot) < slot.lanes:
                 engine.send(slot, orders)
-                stops[slot] = []
+                lanes.stops[slot].clear()
                 idle.discard(slot)
-        if not open_sessions or len(idle) == len(engine.slots):
+        if not at_work or len(idle) == len(engine.slots):
             break
         for slot, answer in engine.wait(_LONGEST_WAIT):
             idle.add(slot)
-            _take(by_study, on_slot[slot], stops[slot], answer)
-    _take_last_words(engine, by_study, on_slot, stops, len(engine.slots) - len(idle))
-    if all(session.is_done for session in sessions):
+            _take(lanes, slot, answer)
+    _take_last_words(engine, lanes, len(engine.slots) - len(idle))
+    if sessions and all(session.trouble for session in sessions):
+        raise AutomlError(sessions[0].trouble)
+    if all(session.is_done or session.trouble for session in sessions):
         return "done"
     return "interrupted" if is_interrupted() else "time"
 
@@ -218,37 +266,48 @@ def _is_late(session: Session, began: float) -> bool:
     return session.time_left is not None and time.monotonic() - began >= session.time_left
 
 
-def _fill(sessions: Sequence[Session], free: int) -> list[TrialSpec]:
+def _clear(lanes: _Lanes, sessions: Sequence[Session]) -> None:
+    """Free the lanes of studies that are at work no more, for the others."""
+    for session in sessions:
+        for key in sorted(session.on_slots):
+            lanes.release(key, worker_knows=False)
+
+
+def _fill(lanes: _Lanes, slot: Slot, sessions: Sequence[Session]) -> list[TrialSpec]:
     """Trials for the free lanes of one worker, from the studies in turn: the one with the fewest trials first."""
     specs: list[TrialSpec] = []
-    for session in sorted(sessions, key=lambda s: (s.study.ended + len(s.on_slots), sessions.index(s))):
-        if len(specs) < free:
-            specs += session.next_trials(free - len(specs) if len(sessions) == 1 else 1)
+    while lanes.free(slot):
+        share = lanes.free(slot) if len(sessions) == 1 else 1
+        turns = sorted(sessions, key=lambda session: session.study.ended + len(session.on_slots))
+        new = next((new for session in turns if (new := session.next_trials(share))), [])
+        if not new:
+            break
+        lanes.give(slot, new)
+        specs += new
     return specs
 
 
-def _take(by_study: dict[str, Session], keys: set[TrialKey], stops: list[TrialKey], answer: Sequence[WorkerEvent] | WorkerLost) -> None:
-    """Sort a worker's answer by study, and note which of its trials ended and which are to be stopped."""
+def _take(lanes: _Lanes, slot: Slot, answer: Sequence[WorkerEvent] | WorkerLost) -> None:
+    """Record a worker's answer with the studies that it is about, and free the lanes of all that is over by it."""
+    events: Sequence[WorkerEvent | Lost]
     if isinstance(answer, WorkerLost):
         now = time.time()
-        events: Sequence[WorkerEvent | Lost] = [Lost(key, now, answer.why, answer.detail) for key in sorted(keys)]
-        for key in keys:
-            by_study[key.study].on_slots.discard(key)
-        keys.clear()
-        stops.clear()
+        events = [Lost(key, now, answer.why, answer.detail) for key in lanes.lose(slot)]
     else:
         events = answer
-    for identity, session in by_study.items():
-        stops += session.take([event for event in events if event.key.study == identity])
-        keys -= {key for key in keys if key.study == identity and session.study.trials[key.trial].has_ended}
+    known = {event.key for event in events if isinstance(event, ENDING)}
+    for identity, session in lanes.sessions.items():
+        own = [event for event in events if event.key.study == identity]
+        if own:
+            session.take(own)
+            for key in session.over_by(own):
+                lanes.release(key, worker_knows=key in known)
 
 
-def _take_last_words(
-    engine: Engine, by_study: dict[str, Session], on_slot: dict[Slot, set[TrialKey]], stops: dict[Slot, list[TrialKey]], busy: int
-) -> None:
+def _take_last_words(engine: Engine, lanes: _Lanes, busy: int) -> None:
     """What the workers still answer within a moment counts; after it they are idle, unless one is in the middle of an epoch."""
     until = time.monotonic() + _GRACE
     while busy > 0 and time.monotonic() < until:
         for slot, answer in engine.wait(max(0.0, until - time.monotonic())):
             busy -= 1
-            _take(by_study, on_slot[slot], stops[slot], answer)
+            _take(lanes, slot, answer)

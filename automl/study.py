@@ -29,6 +29,7 @@ State = Literal["waiting", "running", "complete", "pruned", "failed", "diverged"
 Origin = Literal["baseline", "enqueued", "strategy"]
 
 ENDED: tuple[State, ...] = ("complete", "pruned", "failed", "diverged", "out_of_memory", "timeout", "lost")
+ENDING = (Finished, Diverged, Failed)  # after one of these a worker knows no more of the trial
 MOST_LOSSES = 2  # a trial whose worker died is tried once more
 LEADERS = 3  # of so many best trials the weights are kept
 
@@ -228,6 +229,10 @@ class Study:
     def knows(self, configuration: Configuration) -> bool:
         """Whether a trial with this configuration exists, whatever became of it."""
         return self.space.key(configuration) in self._keys
+
+    def is_over(self, key: TrialKey) -> bool:
+        """Whether nobody wants to hear of this training any more."""
+        return self.trials[key.trial].has_ended
 
     def waiting(self) -> Iterator[TrialKey]:
         """What is to be trained and no worker has, lowest number first."""

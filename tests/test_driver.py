@@ -205,7 +205,7 @@ def test_a_trial_that_stopped_early_is_complete_whatever_the_pruner_says(tmp_pat
         session.pruner = _Merciless()
         key = session.study.key(0)
         reported = Reported(key, 1.0, 3, {"accuracy": 0.5}, 0.1)
-        assert session.take([Started(key, 0.0, "cpu", "w"), reported, Finished(key, 1.0, stopped_early=True)]) == []
+        session.take([Started(key, 0.0, "cpu", "w"), reported, Finished(key, 1.0, stopped_early=True)])
         assert session.study.trials[0].state == "complete"
 
 
@@ -253,3 +253,33 @@ def test_a_follower_that_fails_is_told_no_more_and_the_study_goes_on(tmp_path: P
     assert len(calls) == 1
     (said,) = caplog.messages
     assert said.endswith("follow is no longer told what happens, since it failed: OSError('the terminal is gone')")
+
+
+def test_a_study_whose_time_is_over_or_that_cannot_work_leaves_the_workers_to_the_others(tmp_path: Path) -> None:
+    """In a comparison neither may cost another study a trial, nor train on."""
+    failing = Rehearsal({number: Fault("raise") for number in range(12)})
+    good, late, bad = (Rehearsed(tmp_path / name, seed=seed, trials=8) for seed, name in enumerate(("good", "late", "bad")))
+    stores = [rehearsed.open() for rehearsed in (good, late, bad)]
+    sessions = [rehearsed.session(store) for rehearsed, store in zip((good, late, bad), stores, strict=True)]
+    sessions[1].time_left = 0.0
+    sessions[2].trouble = "it cannot work"
+    assert drive(good.engine(), sessions) == "time"
+    assert [session.study.ended for session in sessions] == [8, 0, 0]
+    assert [len(session.on_slots) for session in sessions] == [0, 0, 0]
+    for store in stores:
+        store.close()
+    with pytest.raises(AutomlError, match="^The first 3 trials all failed"):
+        bad.but(rehearsal=failing).drive()
+
+
+def test_lanes_are_shared_out_between_studies_at_once(tmp_path: Path) -> None:
+    rehearsed = [Rehearsed(tmp_path / str(seed), seed=seed, trials=30) for seed in range(3)]
+    stores = [one.open() for one in rehearsed]
+    sessions = [one.session(store) for one, store in zip(rehearsed, stores, strict=True)]
+    engine, sent = InlineEngine(Slot(0, "cpu", 12, "cpu"), Rehearsal()), []
+    send = engine.send
+    engine.send = lambda slot, orders: (sent.append([spec.key.study for spec in orders.start]), send(slot, orders))[1]  # type: ignore[method-assign]
+    drive(engine, sessions)
+    assert sorted(sent[0]) == sorted(["id-0", "id-1", "id-2"] * 4)
+    for store in stores:
+        store.close()
