@@ -25,6 +25,7 @@ from automl.tracking.writer import Writer, first_line
 _LONGEST_QUEUE = 50_000  # events in memory while MLflow is away; what is beyond is read again from the study
 _CHUNK = 5_000  # events taken in between two flushes
 _LONGEST_PAUSE = 30.0  # seconds between two tries while MLflow is away
+_PATIENCE = 15.0  # seconds that the end of a study waits for an MLflow that only fails
 
 _logger = logging.getLogger("automl.tracking")
 
@@ -73,6 +74,7 @@ class Mirror:
         self._writer: Writer | None = None
         self._trouble = ""
         self._failures = 0
+        self._failing_since: float | None = None  # after the end of the study
         self._is_level = False
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="automl-mlflow", daemon=True)
@@ -147,7 +149,7 @@ class Mirror:
             if self._is_level:
                 return
             if self._failures:
-                self._failures, self._trouble = 0, ""
+                self._failures, self._failing_since, self._trouble = 0, None, ""
                 self._say("MLflow is back; what it missed is written.")
             # Half of the time at most is spent writing, so that a slow store does not take the driver's share of the interpreter.
             pause = max(self._flush_seconds, time.monotonic() - began)
@@ -214,7 +216,10 @@ class Mirror:
         self._failures += 1
         pause = min(_LONGEST_PAUSE, max(0.2, self._flush_seconds) * 2 ** min(self._failures - 1, 10))
         if self._deadline is not None:
-            pause = min(pause, 0.5, max(0.0, self._deadline - time.monotonic()))
+            now = time.monotonic()
+            self._failing_since = self._failing_since or now
+            self._deadline = min(self._deadline, self._failing_since + _PATIENCE)
+            pause = min(pause, 0.5, max(0.0, self._deadline - now))
         return float(pause)
 
     def _give_up(self, why: str) -> None:

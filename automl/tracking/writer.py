@@ -13,6 +13,7 @@ from __future__ import annotations
 import getpass
 import math
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -456,7 +457,10 @@ class Writer:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, without secrets and without the tails that MLflow adds."""
+    """What an error says in one line, without secrets and without the tails that MLflow adds; of a network's error its cause alone."""
+    reasons = re.findall(r"\[Errno -?\d+\] ([\w ]+)", str(error))
+    if reasons:
+        return str(reasons[-1]).lower()
     words = str(error).strip().splitlines() or [type(error).__name__]
     return content.shortened(redacted(words[0]), 300)
 

@@ -181,6 +181,15 @@ def test_finish_returns_in_time_when_the_server_hangs() -> None:
     assert done.problems == (f"MLflow ({shown}) is not level with the study: it did not answer in time. `automl sync study-deaf` does it.",)
 
 
+def test_the_end_does_not_wait_long_for_a_server_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror_module, "_PATIENCE", 0.1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        done = Mirror(address, header("down"), flush_seconds=0.02).finish(summary(), {}, 3600)
+    assert done.problems == (f"MLflow ({address}) is not level with the study: connection refused. `automl sync study-down` does it.",)
+
+
 def test_secrets_are_not_in_what_is_said() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
