@@ -245,6 +245,8 @@ def _crown(plan: Plan, engine: Engine, session: Session, why: WhyRested, say: Sa
     has_weights = (plan.folder / "trials" / str(number) / WEIGHTS).is_file()
     spec = replace(session.specify(study.key(number)), save_if_beats=None)
     try:
+        if why != "done":
+            engine.close()  # its workers are in the middle of epochs that nobody waits for
         if not (is_tested and has_weights):
             with contextlib.nullcontext(engine) if why == "done" else _workers(plan, workers="1") as idle:
                 if not has_weights:

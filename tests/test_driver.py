@@ -268,7 +268,7 @@ def test_a_study_whose_time_is_over_or_that_cannot_work_leaves_the_workers_to_th
     assert [len(session.on_slots) for session in sessions] == [0, 0, 0]
     for store in stores:
         store.close()
-    with pytest.raises(AutomlError, match="^The first 3 trials all failed"):
+    with pytest.raises(AutomlError, match=r"^The first 3 trials all failed"):
         bad.but(rehearsal=failing).drive()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import math
@@ -84,7 +85,8 @@ class SoloTrainer:
         try:
             if self._unsaved_seconds >= self._checkpoint_seconds:
                 # Only now, since the driver has the report of this epoch once it asks for the next.
-                files.save(fit.checkpoint(), files.checkpoint_file(fit.trial))
+                with contextlib.suppress(OSError):  # one that cannot be written costs time at most
+                    files.save(fit.checkpoint(), files.checkpoint_file(fit.trial))
                 self._unsaved_seconds = 0.0
             events = self._train_epoch(fit, began)
         except NotFiniteError:
