@@ -33,6 +33,7 @@ from automl.summary import best_record
 from automl.tracking import Mirror, StudyHeader, Summary
 
 _MIRROR_SECONDS = {"done": 120.0, "time": 120.0, "interrupted": 1.0, "failed": 10.0}  # for the end of the tracking
+_DIFFERENCES_SHOWN = 5
 _MADE_BEFORE_THE_STUDY = ("workers", "data")
 
 Watcher = Callable[[Study, Sequence[Slot]], Follower]
@@ -125,7 +126,9 @@ def refuse_another(plan: Plan, fingerprint: str) -> None:
     if created.data_fingerprint != fingerprint and not differences:
         differences = [f"the content of {plan.spec.data.source} has changed"]
     if differences:
-        raise StudyError(f"{plan.folder} holds a study of another space ({'; '.join(differences)}). Use --study NAME for a new one.")
+        more = len(differences) - _DIFFERENCES_SHOWN
+        shown = [*differences[:_DIFFERENCES_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        raise StudyError(f"{plan.folder} holds a study of another space ({'; '.join(shown)}). Use --study NAME for a new one.")
 
 
 def _open(plan: Plan, spec: StudySpec, info: DataInfo, held: int) -> Store:

@@ -78,6 +78,19 @@ def test_a_refused_command_leaves_the_data_of_the_study_as_they_are() -> None:
     assert read_info(Path("studies/first/data")) == before
 
 
+def test_of_many_differences_the_first_few_are_told() -> None:
+    run()
+    added = "  units: 8\n  layers: 1\n  dropout: 0.1\n  l2: 0.1\n  l1: 0.1\n  momentum: 0.5\n"
+    Path("small.yaml").write_text(SPACE.replace("baseline:", added + "baseline:"))
+    message = (
+        "studies/first holds a study of another space (units was not there, now fixed to 8; layers was not there, now fixed to 1; "
+        "dropout was not there, now fixed to 0.1; l2 was not there, now fixed to 0.1; l1 was not there, now fixed to 0.1; and 1 more). "
+        "Use --study NAME for a new one."
+    )
+    with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
+        run()
+
+
 def test_a_second_run_leaves_before_it_touches_anything() -> None:
     Path("studies/first").mkdir(parents=True)
     with hold(Path("studies/first")), pytest.raises(StudyError, match="is at work on this study"):
