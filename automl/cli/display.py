@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from automl.driver import Follower
-from automl.events import Slot
+from automl.events import Configuration, Slot
 from automl.plan import Plan
 from automl.study import Event, Study, Trial
 from automl.summary import epochs_saved, number_text, value_text
@@ -145,7 +145,7 @@ class Display:
         else:
             gain = f", {study.gain:+.4g} against the baseline's {base}" if study.gain is not None and best.number else ""
             facts.add_row("best", Text(f"{number_text(best.objective)} in trial {best.number}{gain}", style="bold green"))
-            facts.add_row("", Text(", ".join(f"{k} {value_text(v)}" for k, v in best.configuration.items()), style="dim"))
+            facts.add_row("", Text(_words(best.configuration), style="dim"))
         counts = ", ".join(
             f"{n} {state.replace('_', ' ')}" for state, n in list(study.counts.items()) if n and state not in ("running", "waiting")
         )
@@ -166,7 +166,7 @@ class Display:
         running = list(study.running())
         for trial in running[:shown]:
             value = number_text(trial.reports[-1].value) if trial.reports else "-"
-            parameters = " ".join(value_text(value) for value in trial.configuration.values())
+            parameters = _words(trial.configuration)
             bar = ProgressBar(total=study.spec.epochs, completed=trial.epochs, width=10)
             table.add_row(trial.worker, str(trial.number), f"{trial.epochs}/{study.spec.epochs}", bar, value, Text(parameters, style="dim"))
         if len(running) > shown:
@@ -183,13 +183,21 @@ class Display:
             trial = study.trials[number]
             state = Text(trial.state.replace("_", " "), style=_COLOURS.get(trial.state, "red"))
             reason = trial.reason.strip().splitlines()[-1] if trial.reason.strip() and trial.state != "pruned" else ""
-            table.add_row(str(number), state, number_text(trial.objective), reason or f"{trial.epochs} epochs, {trial.seconds:.1f} s")
+            table.add_row(str(number), state, number_text(trial.objective), reason or f"{_epochs(trial.epochs)}, {trial.seconds:.1f} s")
         return table
 
 
 def position_ends(event: Event, number: int) -> bool:
     """Whether this event is one that can end trial ``number``."""
     return type(event).__name__ in ("Finished", "Pruned", "Diverged", "Failed", "Lost") and event.key.trial == number  # type: ignore[union-attr]
+
+
+def _words(configuration: Configuration) -> str:
+    return ", ".join(f"{name} {value_text(value)}" for name, value in configuration.items())
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s' if count != 1 else ''}"
 
 
 def _clock(seconds: float) -> str:

@@ -1,0 +1,57 @@
+"""The live screen as text: what a person reads of a study while it runs, on terminals of several widths."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from contracts.studies import Play, make_study
+from rich.console import Console
+
+from automl.cli.display import Display
+from automl.events import Slot
+from automl.plan import Plan
+from automl.space import Float, Int, SearchSpace
+from automl.study import Resumed
+
+SPACE = SearchSpace((Int("units", 8, 64), Float("learning_rate", 1e-4, 1e-1, log=True)))
+
+
+def screen(width: int) -> list[str]:
+    """The lines of the screen in the middle of a study: trial 0 complete, 1 pruned after one epoch, 2 running."""
+    study = make_study(SPACE, epochs=3)
+    play = Play(study)
+    play.apply(Resumed(0.0, 5))
+    console = Console(width=width, height=30, force_terminal=True, color_system=None, file=io.StringIO())
+    display = Display(cast("Plan", SimpleNamespace(folder=Path("studies/first"), continues=False, spec=study.spec)), console)
+    follow = display.watch(study, [Slot(0, "cpu", 1, "worker-0")])
+    for units, values in enumerate(((0.5, 0.6, 0.7), (0.2,), (0.4, 0.5))):
+        number = play.suggest({"units": units + 8, "learning_rate": 0.01})
+        play.start(number)
+        for value in values:
+            play.report(number, value)
+    play.end(0)
+    play.end(1, "pruned")
+    follow(list(enumerate(play.events)))
+    with console.capture() as capture:
+        console.print(display._screen())
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_parameters_have_their_names_and_epochs_their_number() -> None:
+    lines = screen(100)
+    assert "best   0.7 in trial 0" in lines
+    assert "ended  1 complete, 1 pruned; pruning saved 33% of the epochs" in lines
+    (worker,) = (line for line in lines if line.startswith("simulated"))
+    assert worker.split()[1:3] == ["2", "2/3"]
+    assert worker.endswith("0.5  units 10, learning_rate 0.01")
+    assert "1  pruned    0.2  1 epoch, 1.0 s" in lines
+    assert "0  complete  0.7  3 epochs, 3.0 s" in lines
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    assert max(map(len, screen(width))) <= width
