@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from contracts.studies import Play, make_study
 from rich.console import Console
 
 from automl.cli.display import Display
@@ -16,6 +15,7 @@ from automl.events import Slot
 from automl.plan import Plan
 from automl.space import Float, Int, SearchSpace
 from automl.study import Resumed
+from contracts.studies import Play, make_study
 
 SPACE = SearchSpace((Int("units", 8, 64), Float("learning_rate", 1e-4, 1e-1, log=True)))
 
