@@ -116,6 +116,9 @@ def test_a_killed_driver_continues_to_exactly_the_asked_number(shell: Shell) -> 
         _wait_for_trials(shell, "small-random", ended, process)
         process.kill()
         process.communicate()
+        status = shell.json("status", "small-random")
+        assert (status["state"], status["counts"].get("running", 0)) == ("interrupted", 0)
+        assert "running" not in {trial["state"] for trial in shell.json("trials", "small-random")}
     shell.run(*command)
     trials = shell.json("trials", "small-random")
     assert plain(trials) == plain(shell.json("trials", "whole"))

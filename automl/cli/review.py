@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,16 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def _load(name: str) -> tuple[Path, Study]:
-    from automl.store import Store
+    from automl.store import Store, is_being_driven
+    from automl.study import Rested
 
     folder = existing_study(name)
+    is_driven = is_being_driven(folder)
     with Store.read_only(folder) as store:
-        return folder, store.study()
+        study = store.study()
+    if study.at_work_since is not None and not is_driven:
+        study.apply(Rested(time.time(), "interrupted", 0.0))  # its driver was killed, so nothing is running
+    return folder, study
 
 
 @click.command()
