@@ -223,7 +223,7 @@ MISTAKES = [
         "--enqueue: must be a file with configurations, but none.yaml cannot be read (no such file or directory). Check the path.",
     ),
     (("status", "nothing"), "studies/nothing: there must be a study here, but there is no study.db. `automl run` makes one."),
-    (("runn",), "Error: 'runn' is not a command. Commands: run, status, trials, best, sync, space, devices. Did you mean 'run'?"),
+    (("runn",), "automl: 'runn' is not a command. Commands: run, status, trials, best, sync, space, devices. Did you mean 'run'?"),
 ]
 
 

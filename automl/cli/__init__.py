@@ -74,12 +74,17 @@ def main() -> NoReturn:
     Exit codes: 0 done, 1 failed, 2 usage or a bad file, 130 interrupted.
     """
     try:
-        code = automl.main(standalone_mode=False)
+        code = automl.main(prog_name="automl", standalone_mode=False)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
+    except click.UsageError as error:
+        from automl.cli.mistakes import sentence
+
+        click.echo(sentence(error), err=True)
+        code = 2
     except click.ClickException as error:
         error.show()
-        code = 2 if isinstance(error, click.UsageError) else error.exit_code
+        code = error.exit_code
     except AutomlError as error:
         click.echo(f"{error}", err=True)
         code = error.exit_code
