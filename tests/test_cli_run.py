@@ -147,8 +147,9 @@ def test_an_interrupt_stops_within_moments_keeps_everything_and_says_how_to_cont
     process = shell.start(*command)
     _wait_for_trials(shell, "small-random", 1, process)
     os.killpg(process.pid, number)  # as a terminal does: the workers hear it too
-    _, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=30)
     assert process.returncode == 130
+    assert " leads after " in out
     assert err.endswith(
         "Interrupted. Everything so far is kept; to continue:\n  automl run small.yaml --mlflow off --trials 6 --workers 1\n"
     )

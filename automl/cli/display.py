@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -109,11 +110,12 @@ class Display:
         if study is None:
             return Text(f"preparing data and workers ... {time.monotonic() - self._began:.0f} s", style="dim")
         is_training = study.why_rested is None
-        workers = self._workers(study) if is_training else Text("testing the winner, bringing MLflow level ...", style="dim")
+        ending = "stopping ..." if study.why_rested == "interrupted" else "testing the winner, bringing MLflow level ..."
+        workers = self._workers(study) if is_training else Text(ending, style="dim")
         parts: list[RenderableType] = [self._head(study), self._progress(study), self._facts(study), workers]
         if self._last_ends:
             parts.append(self._ends(study))
-        return Group(*parts)
+        return Constrain(Group(*parts), max(1, self._console.width - len("^C ")))  # a ^C at its end must not begin another line
 
     def _head(self, study: Study) -> Text:
         settings = study.spec.settings

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from automl.launch import Outcome
     from automl.study import Study, Trial
 
+_NARROWEST = 60  # columns that a table of trials needs
+
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -52,10 +54,10 @@ def status(study: str, as_json: bool) -> None:
     settings = loaded.spec.settings
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(loaded.counts.items()) if count)
     saved, whole = epochs_saved(loaded)
-    click.echo(f"{folder.name}: {state_of(loaded, driven)}, {loaded.ended} of {loaded.asked} trials ({counts or 'none yet'})")
-    click.echo(f"{settings.strategy}, pruner {settings.pruner}, seed {settings.seed}; pruning saved {saved} of {whole} epochs")
+    _print_sentence(f"{folder.name}: {state_of(loaded, driven)}, {loaded.ended} of {loaded.asked} trials ({counts or 'none yet'})")
+    _print_sentence(f"{settings.strategy}, pruner {settings.pruner}, seed {settings.seed}; pruning saved {saved} of {whole} epochs")
     if loaded.best is not None:
-        click.echo(f"best: trial {loaded.best.number}, validation {loaded.objective.metric} {number_text(loaded.best.objective)}")
+        _print_sentence(f"best: trial {loaded.best.number}, validation {loaded.objective.metric} {number_text(loaded.best.objective)}")
         _print_sentence(gain_text(loaded))
 
 
@@ -81,6 +83,7 @@ def _print_trials(study: Study, wanted: list[Trial], reasons: bool) -> None:
     from rich.measure import Measurement
 
     console = Console(highlight=False)
+    console.width = max(console.width, _NARROWEST)
     table = _trial_table(study, wanted, _reasons(wanted) if reasons else _parameter_columns(wanted))
     widest = Measurement.get(console, console.options.update(width=10_000), table).maximum
     if not console.is_terminal:
@@ -138,7 +141,8 @@ def best(study: str, as_json: bool) -> None:
 def _print_best(study: Study, folder: Path) -> None:
     winner, tested = study.best, study.test
     assert winner is not None
-    _print_sentence(f"Trial {winner.number} won after {study.ended} trial{'s' if study.ended != 1 else ''}. {gain_text(study)}")
+    verb = "won" if study.why_rested == "done" else "leads"
+    _print_sentence(f"Trial {winner.number} {verb} after {study.ended} trial{'s' if study.ended != 1 else ''}. {gain_text(study)}")
     if tested is not None and tested.trial == winner.number:
         values = ", ".join(f"{name} {number_text(value)}" for name, value in tested.metrics.items())
         _print_sentence(f"On {_split_text(tested.split)}, measured once: {values}.")
