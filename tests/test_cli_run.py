@@ -169,6 +169,13 @@ def test_own_configurations_are_trained_first_and_once(shell: Shell) -> None:
     assert len(trials) == 4
 
 
+def test_a_winning_baseline_is_trained_again_alone(shell: Shell) -> None:
+    out, _ = shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--trials", "1")
+    (again,) = (line.partition(":  ")[2] for line in out.splitlines() if line.startswith("Train it again:"))
+    shell.run(*shlex.split(again)[1:], "--mlflow", "off", "--engine", "inline")
+    assert [trial["parameters"] for trial in shell.json("trials", "small-random-again")] == [{"units": 16, "learning_rate": 0.001}]
+
+
 def test_what_a_run_prints_about_its_winner_works_as_it_stands(shell: Shell) -> None:
     """Also for a study with blanks and a quote in its name: load it, train it again, list its trials."""
     study = "my 'first' study"

@@ -151,8 +151,15 @@ def _print_best(study: Study, folder: Path) -> None:
         click.echo(f"  {name:<{width}}  {value_text(value)}")
     if (folder / "best").is_dir():
         click.echo(f"Use it:          from automl import load_best; model = load_best({str(folder)!r})")
-        again = ["automl", "run", f"{folder / 'study.yaml'}", "--study", f"{folder.name}-again", "--trials", "2"]
-        click.echo(f"Train it again:  {shlex.join([*again, '--enqueue', str(folder / 'best' / 'config.yaml')])}")
+        click.echo(f"Train it again:  {shlex.join(_command_again(study, winner, folder))}")
+
+
+def _command_again(study: Study, winner: Trial, folder: Path) -> list[str]:
+    """The command that trains the winner once more. Where there is a baseline, that comes first."""
+    command = ["automl", "run", str(folder / "study.yaml"), "--study", f"{folder.name}-again", "--trials"]
+    if winner.origin == "baseline":
+        return [*command, "1"]
+    return [*command, "1" if study.spec.baseline is None else "2", "--enqueue", str(folder / "best" / "config.yaml")]
 
 
 def _print_sentence(sentence: str) -> None:
