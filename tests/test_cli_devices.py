@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import automl.engines.devices as devices_module
-from automl.cli.devices import devices
+from automl.cli import automl
 from automl.engines.devices import Device, Machine
 from automl.errors import DeviceError
 
@@ -22,7 +22,7 @@ def said(monkeypatch: pytest.MonkeyPatch, machine: Machine, *options: str) -> st
     """What the command prints on this machine."""
     monkeypatch.setattr(devices_module, "read_machine", lambda: machine)
     monkeypatch.setenv("COLUMNS", "200")
-    result = CliRunner().invoke(devices, options, catch_exceptions=False)
+    result = CliRunner().invoke(automl, ["devices", *options], catch_exceptions=False)
     assert result.exit_code == 0
     return result.stdout
 

@@ -226,8 +226,10 @@ def test_an_interrupt_of_the_whole_terminal_reaches_no_worker(tmp_path: Path) ->
 # -- the driver's end -------------------------------------------------------------------------------------------------
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with it ignored, nohup with SIGHUP
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 sys.path.insert(0, {tests!r})
 print("main runs", flush=True)
 from contracts.engine import a_trial
