@@ -13,14 +13,17 @@ from urllib.parse import urlsplit
 
 from automl.errors import TrackingError, suggestion
 from automl.folders import home_expanded
+from automl.tracking.databricks import check_databricks
 
 OFF = "off"
 DEFAULT = "sqlite:///mlflow.db"
 
 _SERVERS = ("http", "https")
 _DATABASES = ("postgresql", "mysql", "mssql")
-_OTHERS = ("databricks", "databricks-uc", "uc")
-_SCHEMES = ("sqlite", *_SERVERS, *_DATABASES, *_OTHERS)
+_DATABRICKS = "databricks"
+_MODEL_REGISTRIES = ("databricks-uc", "uc")
+_SCHEMES = ("sqlite", *_SERVERS, *_DATABASES, _DATABRICKS)
+_PACKAGES = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}  # what installs a module, where that is called differently
 _SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 _SECRET_WORDS = "token|password|passwd|pwd|secret|key|signature|sig|credential|auth"
 _MAGIC = b"SQLite format 3\x00"
@@ -51,7 +54,14 @@ def resolve_uri(flag: str | None, environ: Mapping[str, str]) -> str:
         _check_server(where, raw)
     elif scheme in _DATABASES:
         _check_database(where, raw)
-    elif scheme not in _OTHERS and scheme not in _plugins():
+    elif scheme == _DATABRICKS:
+        check_databricks(where, raw, environ)
+    elif scheme in _MODEL_REGISTRIES:
+        raise TrackingError(
+            f"{where}: must be a place for runs, but {redacted(raw)!r} is Unity Catalog, where MLflow keeps only models. "
+            "Use databricks, or sqlite:///mlflow.db."
+        )
+    elif scheme not in _plugins():
         raise TrackingError(
             f"{where}: must begin with one of sqlite, http, https, postgresql, mysql, mssql or databricks, but {redacted(raw)!r} "
             f"begins with {scheme!r}.{suggestion(scheme, _SCHEMES) or ' Use sqlite:///mlflow.db or the address of a server.'}"
@@ -72,9 +82,9 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def _scheme(raw: str) -> str | None:
-    if raw in _OTHERS:
+    if raw in (_DATABRICKS, *_MODEL_REGISTRIES):
         return raw
-    match = re.match(r"([A-Za-z][A-Za-z0-9.-]*)(?:\+[\w-]+)?:(?=//|/)|(arn|file|sqlite|https?):", raw)
+    match = re.match(r"([A-Za-z][A-Za-z0-9.-]*)(?:\+[\w-]+)?:(?=//|/)|(arn|file|sqlite|https?|databricks|databricks-uc|uc):", raw, re.I)
     return (match[1] or match[2]).lower() if match else None
 
 
@@ -94,14 +104,21 @@ def _plugins() -> set[str]:
 def _check_server(where: str, raw: str) -> None:
     try:
         parts = urlsplit(raw)
-        host, _ = parts.hostname, parts.port
+        host = parts.hostname
     except ValueError:
-        raise TrackingError(
-            f"{where}: the port must be a number up to 65535, but the address is {redacted(raw)!r}. Use an address like http://localhost:5000."
-        ) from None
-    if not host:
+        host = None
+    if not host or re.search(r"\s", raw):
         raise TrackingError(
             f"{where}: the address of a server must name a host, but is {redacted(raw)!r}. Use an address like http://localhost:5000."
+        )
+    try:
+        is_port = parts.port != 0
+    except ValueError:
+        is_port = False
+    if not is_port:
+        raise TrackingError(
+            f"{where}: the port must be a number from 1 to 65535, but the address is {redacted(raw)!r}. "
+            "Use an address like http://localhost:5000."
         )
 
 
@@ -117,7 +134,8 @@ def _check_database(where: str, raw: str) -> None:
         ) from None
     except ImportError as error:
         raise TrackingError(
-            f"{where}: {redacted(raw)!r} needs the Python package {error.name!r}, which is not installed. Install it first."
+            f"{where}: {redacted(raw)!r} needs the Python module {error.name}, which is not installed. "
+            f"Install it first: pip install {_PACKAGES.get(error.name or '', error.name)}"
         ) from None
 
 

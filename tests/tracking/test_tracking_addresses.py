@@ -42,9 +42,7 @@ def test_an_sqlite_address_becomes_absolute_and_a_file_name_is_one(folder: Path,
     assert resolve_uri(flag, {}) == f"sqlite:///{folder}/runs.db"
 
 
-@pytest.mark.parametrize(
-    "flag", ["http://localhost:5000", "https://user:word@mlflow.example/some/prefix", "databricks", "databricks://profile"]
-)
+@pytest.mark.parametrize("flag", ["http://localhost:5000", "https://user:word@mlflow.example/some/prefix", "HTTP://[::1]:5000"])
 def test_servers_pass_whether_or_not_they_answer(flag: str) -> None:
     assert resolve_uri(flag, {}) == flag
 
@@ -93,11 +91,45 @@ REFUSED = [
     ("http://", "--mlflow: the address of a server must name a host, but is 'http://'. Use an address like http://localhost:5000."),
     (
         "http://host:port",
-        "--mlflow: the port must be a number up to 65535, but the address is 'http://host:port'. Use an address like http://localhost:5000.",
+        "--mlflow: the port must be a number from 1 to 65535, but the address is 'http://host:port'. "
+        "Use an address like http://localhost:5000.",
     ),
     (
         "http://host:99999",
-        "--mlflow: the port must be a number up to 65535, but the address is 'http://host:99999'. Use an address like http://localhost:5000.",
+        "--mlflow: the port must be a number from 1 to 65535, but the address is 'http://host:99999'. "
+        "Use an address like http://localhost:5000.",
+    ),
+    (
+        "http://host:0",
+        "--mlflow: the port must be a number from 1 to 65535, but the address is 'http://host:0'. "
+        "Use an address like http://localhost:5000.",
+    ),
+    (
+        "http://[::1",
+        "--mlflow: the address of a server must name a host, but is 'http://[::1'. Use an address like http://localhost:5000.",
+    ),
+    (
+        "http://user:word@:5000",
+        "--mlflow: the address of a server must name a host, but is 'http://***@:5000'. Use an address like http://localhost:5000.",
+    ),
+    (
+        "http://local host:5000",
+        "--mlflow: the address of a server must name a host, but is 'http://local host:5000'. Use an address like http://localhost:5000.",
+    ),
+    (
+        "postgres://user:word@host/db",
+        "--mlflow: must begin with one of sqlite, http, https, postgresql, mysql, mssql or databricks, but 'postgres://***@host/db' "
+        "begins with 'postgres'. Did you mean 'postgresql'?",
+    ),
+    (
+        "databricks-uc",
+        "--mlflow: must be a place for runs, but 'databricks-uc' is Unity Catalog, where MLflow keeps only models. "
+        "Use databricks, or sqlite:///mlflow.db.",
+    ),
+    (
+        "uc:http://localhost:8080",
+        "--mlflow: must be a place for runs, but 'uc:http://localhost:8080' is Unity Catalog, where MLflow keeps only models. "
+        "Use databricks, or sqlite:///mlflow.db.",
     ),
     (
         "http:localhost",
@@ -116,7 +148,12 @@ REFUSED = [
     ),
     (
         "postgresql+pg8000://user:word@host/db",
-        "--mlflow: 'postgresql+pg8000://***@host/db' needs the Python package 'pg8000', which is not installed. Install it first.",
+        "--mlflow: 'postgresql+pg8000://***@host/db' needs the Python module pg8000, which is not installed. "
+        "Install it first: pip install pg8000",
+    ),
+    (
+        "mysql://user:word@host/db",
+        "--mlflow: 'mysql://***@host/db' needs the Python module MySQLdb, which is not installed. Install it first: pip install mysqlclient",
     ),
 ]
 
