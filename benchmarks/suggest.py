@@ -1,9 +1,11 @@
 """What a suggestion costs against the size of the study, beside Optuna's own sampler with the same options and the same history.
 
-    python benchmarks/suggest.py [--sizes 10,100,1000,5000] [--asks 15] [--json]
+    python benchmarks/suggest.py [--sizes 10,100,1000,10000] [--batches 1,16] [--asks 15] [--strategies bayesian,...] [--json]
 
-Eight parameters, one of them conditional. Both sides of a row are asked in turn in the same process; each answer becomes a complete trial.
-Times are of the CPU. ``cold`` is the first suggestion of a strategy that has to take in the whole study, as after a restart.
+Eight parameters, one of them conditional. All sides of a row are asked in turn in the same process, so many configurations at once as the
+row's batch says; the answers become complete trials before the next question. Times are of the CPU and for one suggestion, the median of
+the questions. ``cold`` is the first suggestion of a strategy that has to take in the whole study, as after a restart. Optuna's sampler is
+asked up to 1,000 trials.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import json
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
@@ -36,6 +38,8 @@ SPACE = SearchSpace(
         Float("l2", 1e-7, 1e-2, log=True, grid=(1e-7, 1e-4, 1e-2)),
     )
 )
+
+THEIRS = "Optuna's own TPE"
 
 
 def value(configuration: Configuration) -> float:
@@ -64,7 +68,7 @@ def choose(parameter: Any, trial: optuna.Trial) -> Any:
             return trial.suggest_categorical(parameter.name, parameter.choices)
 
 
-def optunas_own(study: Study) -> Callable[[], None]:
+def optunas_own(study: Study) -> Callable[[int], None]:
     """Optuna's ask and tell over the same history."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
@@ -75,9 +79,11 @@ def optunas_own(study: Study) -> Callable[[], None]:
         distributions = {name: distribution(SPACE.by_name[name]) for name in trial.configuration}
         theirs.add_trial(optuna.trial.create_trial(params=dict(trial.configuration), distributions=distributions, value=trial.objective))
 
-    def ask() -> None:
-        trial = theirs.ask()
-        theirs.tell(trial, value(SPACE.configure(lambda parameter: choose(parameter, trial))))
+    def ask(count: int) -> None:
+        trials = [theirs.ask() for _ in range(count)]
+        answers = [SPACE.configure(lambda parameter, trial=trial: choose(parameter, trial)) for trial in trials]  # type: ignore[misc]
+        for trial, answer in zip(trials, answers, strict=True):
+            theirs.tell(trial, value(answer))
 
     return ask
 
@@ -99,47 +105,56 @@ def history(size: int) -> Study:
     return study
 
 
-def ours(name: str, study: Study) -> Callable[[], None]:
+def ours(name: str, study: Study) -> Callable[[int], None]:
     strategy = make_strategy(name, {}, SPACE)
 
-    def ask() -> None:
-        (configuration,) = strategy.suggest(study, 1)
-        add(study, configuration)
+    def ask(count: int) -> None:
+        for configuration in strategy.suggest(study, count):
+            add(study, configuration)
 
     return ask
 
 
-def seconds(ask: Callable[[], None]) -> float:
+def milliseconds(ask: Callable[[int], None], count: int) -> float:
+    """CPU time of one suggestion of so many."""
     began = time.process_time()
-    ask()
-    return time.process_time() - began
+    ask(count)
+    return 1e3 * (time.process_time() - began) / count
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", default="10,100,1000,5000")
+    parser.add_argument("--sizes", default="10,100,1000,10000")
+    parser.add_argument("--batches", default="1,16")
     parser.add_argument("--asks", type=int, default=15)
+    parser.add_argument("--strategies", default=",".join(STRATEGIES))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    rows = [measure(int(size), arguments.asks) for size in arguments.sizes.split(",")]
+    names, batches = arguments.strategies.split(","), [int(batch) for batch in arguments.batches.split(",")]
+    rows = [row for size in arguments.sizes.split(",") for row in measure(int(size), names, batches, arguments.asks)]
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return
-    print(f"{'CPU milliseconds':20}" + "".join(f"{name:>18}" for name in rows[0]["warm"]))
+    print(f"{'CPU milliseconds':26}" + "".join(f"{name:>18}" for name in [*names, THEIRS]))
     for row in rows:
-        print(f"{row['trials']:>6} trials       " + "".join(f"{time:18.2f}" for time in row["warm"].values()))
-        print(f"{'        cold':20}" + "".join(f"{time:18.2f}" for time in row["cold"].values()))
+        times = (row["milliseconds"].get(name) for name in [*names, THEIRS])
+        print(f"{row['trials']:>6} trials, {row['asked']:11}" + "".join(f"{'-' if time is None else f'{time:.2f}':>18}" for time in times))
 
 
-def measure(size: int, asks: int) -> dict[str, Any]:
-    """Milliseconds a suggestion at this size, by strategy: the first one, and the median of the next ones."""
-    sides = {name: ours(name, history(size)) for name in STRATEGIES} | {"Optuna's own TPE": optunas_own(history(size))}
-    cold = {name: 1e3 * seconds(ask) for name, ask in sides.items()}
-    warm: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(asks):
-        for name, ask in sides.items():
-            warm[name].append(1e3 * seconds(ask))
-    return {"trials": size, "warm": {name: statistics.median(times) for name, times in warm.items()}, "cold": cold}
+def measure(size: int, names: Sequence[str], batches: Sequence[int], asks: int) -> list[dict[str, Any]]:
+    """Milliseconds a suggestion from this size on, by strategy: the first one, and the median of the next ones in each size of batch."""
+    sides = {name: ours(name, history(size)) for name in names}
+    if size <= 1000:
+        sides[THEIRS] = optunas_own(history(size))
+    rows = [{"trials": size, "asked": "cold", "milliseconds": {name: milliseconds(ask, 1) for name, ask in sides.items()}}]
+    for batch in batches:
+        times: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(asks):
+            for name, ask in sides.items():
+                times[name].append(milliseconds(ask, batch))
+        medians = {name: statistics.median(each) for name, each in times.items()}
+        rows.append({"trials": size, "asked": f"{batch} at once", "milliseconds": medians})
+    return rows
 
 
 if __name__ == "__main__":

@@ -2,204 +2,217 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState
+import numpy as np
+from numpy.typing import NDArray
 
 from automl.draws import seed_at
 from automl.events import Configuration, Value
 from automl.space import Categorical, Float, Int, Parameter, SearchSpace
 from automl.strategies.following import Follower
+from automl.strategies.parzen import Choices, Mixture, Range, Scale, propose
+from automl.strategies.standing import BROKEN, Standing, standing
 from automl.strategies.uniform import Uniform
 from automl.strategies.unvisited import Visited
 from automl.study import Study, Trial
 
 _ATTEMPTS = 8  # of the model to find something new; then a uniform draw
-_NAME = "automl"
+_MOST_GOOD = 25
+_MOST_BAD = 500  # trials that have ended; running ones come on top
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]  # numbers of trials, ascending
+Columns = tuple[int, ...]  # parameters, by their place among those with more than one value
 
 
 class Bayesian(Follower):
     """Source: Watanabe, "Tree-Structured Parzen Estimator: Understanding Its Algorithm Components", arXiv:2304.11127, as in Optuna's
     TPESampler (multivariate, grouped by conditions, running trials counted as bad).
 
-    Until ``n_startup`` trials have ended with a value, trial n is the one that random search would make trial n. The model is fed with
-    the trials that lie in the space: complete ones with their objective; pruned ones with their last value, ranked behind all
-    complete ones, longer curves first; those that diverged, failed, ran out of memory or of time as infeasible, ranked behind
-    everything; lost ones not at all; waiting and running ones as points to stay away from. The draws of trial n are seeded by the
-    study's seed, n and the attempt: a draw that is forbidden or was visited is followed by further attempts, and then by uniform draws.
+    Until ``n_startup`` trials have ended with a value, trial n is the one that random search would make trial n. Then the best tenth of
+    the trials in the space, at most 25, is good and all others are bad: ranked as ``standing`` says, without the lost ones, and with
+    the waiting and running ones as bad, points to stay away from. Of ``n_candidates`` draws from the density of the good ones the one with
+    the greatest ratio of the densities is suggested. Of more than 500 bad trials that have ended, 500 drawn by their position count:
+    a suggestion costs the same from then on.
+
+    Parameters that are active in the same trials are modelled together. The draws of trial n are seeded by the study's seed, n and the
+    attempt: a draw that is forbidden or was visited is followed by further attempts, and then by uniform draws.
     """
 
     def __init__(self, space: SearchSpace, n_startup: int, n_candidates: int) -> None:
         self._space = space
         self._uniform = Uniform(space)
-        self._axes = {parameter.name: axis for parameter in space.parameters if (axis := _axis(parameter)) is not None}
+        axes = (_axis(parameter) for parameter in sorted(space.parameters, key=lambda parameter: parameter.name))  # Optuna's order
+        self._axes = [axis for axis in axes if axis is not None]
+        self._column = {axis.name: column for column, axis in enumerate(self._axes)}
         self._n_startup = n_startup
         self._n_candidates = n_candidates
         super().__init__()
 
-    def suggest(self, study: Study, count: int) -> list[Configuration]:
-        self.follow(study)
-        visited = Visited(study)
-        suggestions: list[Configuration] = []
-        for number in range(len(study.trials), len(study.trials) + count):
-            configuration = self._next(study, number, visited)
-            if configuration is None:
-                break
-            visited.add(configuration)
-            self.foresee(number, configuration)
-            suggestions.append(configuration)
-        return suggestions
+    # -- what is known ------------------------------------------------------------------------------------------------
+
+    def _reset(self, study: Study) -> None:
+        self._study_taken = study
+        self._points: Floats = np.full((256, len(self._axes)), np.nan)  # [trials, parameters]: coordinates, NaN where inactive
+        self._pending: set[int] = set()
+        self._ranked: list[tuple[Standing, int]] = []  # what has ended, best first, by standing and number
+        self._drawn: list[tuple[int, int]] = []  # the same, by a draw of their position
+        self._told = 0  # trials that ended with a value
+        self._first_with: dict[Columns, int] = {}  # active parameters: the lowest number of an ended trial that has them
+        self._groups: list[Columns] = []
+        self._split: _Split | None = None
+
+    def _take(self, number: int, configuration: Configuration, in_space: bool) -> None:
+        if number >= len(self._points):
+            self._points = np.vstack((self._points, np.full_like(self._points, np.nan)))
+        if in_space:
+            self._pending.add(number)
+            for name, value in configuration.items():
+                if name in self._column:
+                    self._points[number, self._column[name]] = self._axes[self._column[name]].coordinate(value)
+
+    def _end(self, trial: Trial) -> None:
+        if trial.number not in self._pending:
+            return
+        self._pending.remove(trial.number)
+        stands = standing(trial, self._study_taken.objective)
+        if stands is None:
+            return
+        bisect.insort(self._ranked, (stands, trial.number))
+        bisect.insort(self._drawn, (seed_at(self._study_taken.seed, "bayesian", "counts", trial.number), trial.number))
+        self._told += stands[0] != BROKEN
+        self._split = None
+        active = tuple(np.flatnonzero(~np.isnan(self._points[trial.number])).tolist())
+        if trial.number < self._first_with.get(active, len(self._points)):
+            self._first_with[active] = trial.number
+            self._groups = _grouped(sorted(self._first_with, key=self._first_with.__getitem__))
+
+    # -- the next one -------------------------------------------------------------------------------------------------
 
     def _next(self, study: Study, number: int, visited: Visited) -> Configuration | None:
         if self._told >= self._n_startup and self._axes:
+            model = _Model(self._divided(), sorted(self._pending), self._points, [axis.scale for axis in self._axes])
             for attempt in range(_ATTEMPTS):
-                configuration = self._ask(study, number, attempt)
+                configuration = self._ask(model, seed_at(study.seed, "bayesian", number, attempt))
                 if self._space.allows(configuration) and configuration not in visited:
                     return configuration
         return self._uniform.draw(number, visited)
 
-    def _ask(self, study: Study, number: int, attempt: int) -> Configuration:
+    def _divided(self) -> _Split:
+        """The good and bad ones among what has ended."""
+        if self._split is None:
+            n_good = min(math.ceil(0.1 * len(self._ranked)), _MOST_GOOD)
+            good = {number for _, number in self._ranked[:n_good]}
+            bad = itertools.islice((number for _, number in self._drawn if number not in good), _MOST_BAD)
+            self._split = _Split(np.array(sorted(good), dtype=np.int64), sorted(bad), {})
+        return self._split
+
+    def _ask(self, model: _Model, seed: int) -> Configuration:
         """One draw of the model."""
-        seed = seed_at(study.seed, "bayesian", number, attempt)
-        suggest = self._history.model(_sampler(self._n_candidates, seed))
+        random = np.random.RandomState(seed % 2**32)
+        drawn: dict[int, float] = {}
+        for group in self._groups:
+            drawn.update(zip(group, model.propose(group, random, self._n_candidates), strict=True))
 
         def choose(parameter: Parameter) -> Value:
-            axis = self._axes.get(parameter.name)
-            return parameter.at(0.5) if axis is None else axis.value(suggest(parameter.name, axis.distribution))
+            column = self._column.get(parameter.name)
+            if column is None:
+                return parameter.at(0.5)
+            if column not in drawn:  # was never active in a trial that has ended
+                (drawn[column],) = model.propose((column,), random, self._n_candidates)
+            return self._axes[column].value(drawn[column])
 
         return self._space.configure(choose)
 
-    def _reset(self, study: Study) -> None:
-        self._history = _History(study.objective.maximize)
-        self._ids: dict[int, int] = {}  # the history's name for each trial that it has
-        self._told = 0  # trials that ended with a value
 
-    def _take(self, number: int, configuration: Configuration, in_space: bool) -> None:
-        if in_space:
-            axes = {name: self._axes[name] for name in configuration if name in self._axes}
-            params = {name: axis.point(configuration[name]) for name, axis in axes.items()}
-            self._ids[number] = self._history.begin(params, {name: axis.distribution for name, axis in axes.items()})
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """The good and bad trials that have ended, and the densities of the good ones that were needed so far."""
 
-    def _end(self, trial: Trial) -> None:
-        if trial.number not in self._ids:
-            return
-        identity = self._ids[trial.number]
-        last = next((report for report in reversed(trial.reports) if math.isfinite(report.value)), None)
-        self._told += trial.state in ("complete", "pruned") and last is not None
-        match trial.state:
-            case "lost":
-                self._history.drop(identity)
-            case "complete" if trial.objective is not None:
-                self._history.complete(identity, trial.objective)
-            case "pruned" if last is not None:
-                self._history.prune(identity, last.epoch, last.value)
-            case _:
-                self._history.fail(identity)
+    good: Rows
+    bad: list[int]
+    densities: dict[Columns, Mixture]
 
 
-class _History:
-    """An Optuna study in memory. Its trials stand in the order in which they began; what became of them may come in any order."""
+class _Model:
+    """The densities of good and bad trials, made when they are first needed."""
 
-    def __init__(self, maximize: bool) -> None:
-        direction = optuna.study.StudyDirection.MAXIMIZE if maximize else optuna.study.StudyDirection.MINIMIZE
-        self._storage = optuna.storages.InMemoryStorage()
-        with _quiet():
-            self._study_id = self._storage.create_new_study([direction], _NAME)
-        self._asking = self._storage.create_new_trial(self._study_id)  # the one trial in whose name every question is asked
+    def __init__(self, split: _Split, pending: list[int], points: Floats, scales: list[Scale]) -> None:
+        self._split = split
+        self._bad: Rows = np.array(sorted(split.bad + pending), dtype=np.int64)
+        self._points = points
+        self._scales = scales
+        self._densities: dict[Columns, Mixture] = {}
 
-    def begin(self, params: dict[str, Any], distributions: dict[str, BaseDistribution]) -> int:
-        """A trial is waiting or running. Returns its identity."""
-        running = optuna.trial.create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
-        return int(self._storage.create_new_trial(self._study_id, running))
+    def propose(self, group: Columns, random: np.random.RandomState, candidates: int) -> list[float]:
+        """The coordinates of the parameters of a group."""
+        if group not in self._split.densities:
+            self._split.densities[group] = self._density(self._split.good, group)
+        if group not in self._densities:
+            self._densities[group] = self._density(self._bad, group)
+        return propose(self._split.densities[group], self._densities[group], random, candidates)
 
-    def complete(self, identity: int, value: float) -> None:
-        self._storage.set_trial_state_values(identity, TrialState.COMPLETE, [value])
-
-    def prune(self, identity: int, epoch: int, value: float) -> None:
-        """The sampler looks at the last epoch alone."""
-        self._storage.set_trial_intermediate_value(identity, epoch, value)
-        self._storage.set_trial_state_values(identity, TrialState.PRUNED, [value])
-
-    def fail(self, identity: int) -> None:
-        """A broken constraint ranks it behind all others, whatever its value."""
-        optuna.trial.Trial(self._study(_sampler(1, 0)), identity).set_constraint("trained", 1.0)
-        self._storage.set_trial_state_values(identity, TrialState.COMPLETE, [0.0])
-
-    def drop(self, identity: int) -> None:
-        self._storage.set_trial_state_values(identity, TrialState.FAIL)
-
-    def model(self, sampler: optuna.samplers.TPESampler) -> Callable[[str, BaseDistribution], Any]:
-        """A joint draw of the model for what has happened, as a function that gives the value of each parameter."""
-        study = self._study(sampler)
-        asking = self._storage.get_trial(self._asking)
-        together = sampler.sample_relative(study, asking, sampler.infer_relative_search_space(study, asking))
-
-        def suggest(name: str, distribution: BaseDistribution) -> Any:
-            return together[name] if name in together else sampler.sample_independent(study, asking, name, distribution)
-
-        return suggest
-
-    def _study(self, sampler: optuna.samplers.TPESampler) -> optuna.Study:
-        """A new one for each question: a study that has been used may answer from its own cache."""
-        return optuna.load_study(study_name=_NAME, storage=self._storage, sampler=sampler, pruner=optuna.pruners.NopPruner())
+    def _density(self, rows: Rows, group: Columns) -> Mixture:
+        """Over the trials that have all parameters of the group."""
+        points = self._points[rows][:, list(group)]
+        return Mixture(points[~np.isnan(points).any(axis=1)], [self._scales[column] for column in group])
 
 
-def _sampler(n_candidates: int, seed: int) -> optuna.samplers.TPESampler:
-    """A new one for each draw: a sampler that has been used remembers the order in which trials ended, which a restart does not."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # group=True
-        return optuna.samplers.TPESampler(
-            n_startup_trials=0, n_ei_candidates=n_candidates, multivariate=True, group=True, constant_liar=True, seed=seed % 2**32
-        )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna announces every study that it makes."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+def _grouped(active: list[Columns]) -> list[Columns]:
+    """The coarsest division of the parameters of which each of these sets is made up, in Optuna's order."""
+    groups: list[set[int]] = []
+    for each in active:
+        rest = set(each)
+        divided: list[set[int]] = []
+        for group in groups:
+            divided += [group & rest, group - rest]
+            rest -= group
+        groups = [group for group in (*divided, rest) if group]
+    return [tuple(sorted(group)) for group in groups]
 
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """A parameter as Optuna sees it. ``point`` and ``value`` translate there and back."""
+    """A parameter as the estimator sees it. ``coordinate`` and ``value`` translate there and back."""
 
-    distribution: BaseDistribution
-    point: Callable[[Value], Any]
-    value: Callable[[Any], Value]
+    name: str
+    scale: Scale
+    coordinate: Callable[[Value], float]
+    value: Callable[[float], Value]
 
 
 def _axis(parameter: Parameter) -> _Axis | None:
-    """None for a parameter with one value. Choices become their index, since Optuna confuses 1, 1.0 and True."""
+    """None for a parameter with one value."""
     if parameter.size == 1:
         return None
+    name = parameter.name
     match parameter:
         case Float(low=low, high=high, log=log):
-            return _Axis(FloatDistribution(low, high, log=log), _as_float, lambda point: min(max(float(point), low), high))
+            scale = Range(low, high, log)
+            return _Axis(name, scale, _number(log), lambda at: min(max(math.exp(at) if log else at, low), high))
         case Int(low=low, step=step, log=log, size=size) if step == 1 or not log:
-            return _Axis(IntDistribution(low, low + (int(size) - 1) * step, log=log, step=step), _as_int, int)
-        case Int():  # Optuna knows no steps on a log scale
-            return _Axis(FloatDistribution(0.0, 1.0), parameter.unit, parameter.at)
+            scale = Range(low, low + (int(size) - 1) * step, log, step)
+            return _Axis(name, scale, _number(log), lambda at: round(math.exp(at) if log else at))
+        case Int():  # steps on a log scale have shares of very different sizes
+            return _Axis(name, Range(0.0, 1.0), parameter.unit, parameter.at)
         case Categorical(choices=choices):
-            return _Axis(CategoricalDistribution(range(len(choices))), parameter.index, lambda point: choices[int(point)])
+            return _Axis(name, Choices(len(choices)), lambda value: _index(parameter, value), lambda at: choices[int(at)])
 
 
-def _as_float(value: Value) -> float:
-    assert isinstance(value, int | float)
-    return float(value)
+def _number(log: bool) -> Callable[[Value], float]:
+    def coordinate(value: Value) -> float:
+        assert isinstance(value, int | float)
+        return math.log(value) if log else float(value)
+
+    return coordinate
 
 
-def _as_int(value: Value) -> int:
-    assert isinstance(value, int)
-    return value
+def _index(parameter: Categorical, value: Value) -> float:
+    index = parameter.index(value)
+    assert index is not None
+    return float(index)

@@ -1,15 +1,16 @@
-"""Caches that are functions of a study's events."""
+"""Strategies that keep what they need of a study between questions, as a function of its events."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
 from automl.events import Configuration
+from automl.strategies.unvisited import Visited, one_by_one
 from automl.study import Study, Trial
 
 
 class Follower(ABC):
-    """Takes in each trial of a study once, in the order of their numbers, and each trial that has ended once.
+    """A strategy that takes in each trial of a study once, in the order of their numbers, and each trial that has ended once.
 
     What a follower holds may depend on which trials were taken and which have ended, never on how takes and ends were interleaved: then a
     follower that begins with a replayed study holds the same as one that saw it grow. Suggestions can be taken in before they are
@@ -22,7 +23,19 @@ class Follower(ABC):
         self._ended = 0
         self._foreseen: dict[int, Configuration] = {}
 
-    def follow(self, study: Study) -> None:
+    def suggest(self, study: Study, count: int) -> list[Configuration]:
+        """As ``Strategy`` says. What was suggested is taken in at once, so that a batch is what the same number of questions gives."""
+        self._follow(study)
+
+        def draw(number: int, visited: Visited) -> Configuration | None:
+            configuration = self._next(study, number, visited)
+            if configuration is not None:
+                self._foresee(number, configuration)
+            return configuration
+
+        return one_by_one(study, count, draw)
+
+    def _follow(self, study: Study) -> None:
         """Take in what is new in this study."""
         if study is not self._study or not self._came_true(study):
             self._begin_again(study)
@@ -33,7 +46,7 @@ class Follower(ABC):
             self._end(study.trials[number])
         self._ended = len(study.ended_order)
 
-    def foresee(self, number: int, configuration: Configuration) -> None:
+    def _foresee(self, number: int, configuration: Configuration) -> None:
         """Take in a suggestion, which is expected to become trial ``number`` (the next one that was not taken)."""
         self._foreseen[number] = configuration
         self._take(number, configuration, True)
@@ -55,6 +68,10 @@ class Follower(ABC):
         self._taken = self._ended = 0
         self._foreseen.clear()
         self._reset(study)
+
+    @abstractmethod
+    def _next(self, study: Study, number: int, visited: Visited) -> Configuration | None:
+        """The configuration for trial ``number``, an allowed one that was not visited; None: there is none."""
 
     @abstractmethod
     def _reset(self, study: Study) -> None:

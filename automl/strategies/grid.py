@@ -66,19 +66,6 @@ class Grid(Follower):
         self._uniform = Uniform(self._lattice)
         super().__init__()
 
-    def suggest(self, study: Study, count: int) -> list[Configuration]:
-        self.follow(study)
-        visited = Visited(study)
-        suggestions: list[Configuration] = []
-        for number in range(len(study.trials), len(study.trials) + count):
-            configuration = self._next(study, number, visited)
-            if configuration is None:
-                break
-            visited.add(configuration)
-            self.foresee(number, configuration)
-            suggestions.append(configuration)
-        return suggestions
-
     # -- what was visited ---------------------------------------------------------------------------------------------
 
     def _reset(self, study: Study) -> None:

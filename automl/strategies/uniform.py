@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from automl.events import Configuration
 from automl.space import SearchSpace
-from automl.strategies.unvisited import Unvisited, Visited
+from automl.strategies.unvisited import Unvisited, Visited, one_by_one
 from automl.study import Study
 
 _ATTEMPTS = 200
@@ -37,12 +37,4 @@ class Random:
         self._uniform = Uniform(space)
 
     def suggest(self, study: Study, count: int) -> list[Configuration]:
-        visited = Visited(study)
-        suggestions: list[Configuration] = []
-        for number in range(len(study.trials), len(study.trials) + count):
-            configuration = self._uniform.draw(number, visited)
-            if configuration is None:
-                break
-            visited.add(configuration)
-            suggestions.append(configuration)
-        return suggestions
+        return one_by_one(study, count, self._uniform.draw)

@@ -36,6 +36,19 @@ class Visited:
         self._added.add(self.study.space.key(configuration))
 
 
+def one_by_one(study: Study, count: int, draw: Callable[[int, Visited], Configuration | None]) -> list[Configuration]:
+    """The configurations that ``draw`` gives for the trials ``len(study.trials)``, ``len(study.trials) + 1``, ..., until it gives None."""
+    visited = Visited(study)
+    suggestions: list[Configuration] = []
+    for number in range(len(study.trials), len(study.trials) + count):
+        configuration = draw(number, visited)
+        if configuration is None:
+            break
+        visited.add(configuration)
+        suggestions.append(configuration)
+    return suggestions
+
+
 class Walk:
     """Allowed configurations by depth-first search, each once; branches end where the values chosen so far break a rule.
 

@@ -1,9 +1,7 @@
 """Bayesian search: the contract, that it learns, and what it learns from."""
 
-import logging
 import statistics
 
-import optuna
 import pytest
 
 from automl.draws import unit_at
@@ -12,7 +10,7 @@ from automl.space import Float, SearchSpace
 from automl.strategies import make_strategy
 from automl.study import State, Study
 from contracts.strategy import StrategyContract
-from contracts.studies import Play, bowl, continuous, cube, make_study, many_sided_space, play, troubled
+from contracts.studies import Play, bowl, continuous, cube, make_study, many_sided_space, play
 
 
 class TestBayesian(StrategyContract):
@@ -119,16 +117,6 @@ def test_pending_trials_push_further_ones_away() -> None:
     assert len(set(positions)) == 64
     assert statistics.pstdev(positions) > 0.1
     assert max(sum(low <= x < low + 0.05 for x in positions) for low in [step / 20 for step in range(20)]) <= 24
-
-
-def test_it_is_quiet_and_leaves_optunas_settings_alone(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
-    """Warnings are errors here, so that a warning of Optuna's would fail every test of this file."""
-    verbosity = optuna.logging.get_verbosity()
-    with caplog.at_level(logging.DEBUG):
-        study = make_study(many_sided_space())
-        troubled(study, make_strategy("bayesian", {}, study.space), 30, 2)
-    assert (caplog.text, *capfd.readouterr()) == ("", "", "")
-    assert optuna.logging.get_verbosity() == verbosity
 
 
 def test_without_any_value_it_goes_on_as_random_search_does() -> None:
