@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from automl.data.splits import Rows
 from automl.data.values import (
@@ -29,11 +30,12 @@ Kind = Literal["number", "boolean", "category", "date"]
 NUMERIC_SHARE = 0.9  # so many of the different texts must be numbers for a column of numbers
 DISTINCT_SHARE = 0.5  # texts of which more are different than this are keys or prose, not categories
 SAME_VALUE = "it has the same value in every training row"
+NOTHING_FINITE = "it has no finite number in any training row"
 NUMBERS_THE_ROWS = "it numbers the rows"
 LONG_WORDS, LONG_CHARACTERS = 4.0, 40.0  # mean length from which a text is prose
 NUMBERED = re.compile(r"(?i:(.*[\W_])?(id|ids|uuid|guid|key|index|idx|row|rownum|unnamed_\d+|unnamed: \d+))|.*[a-z](Id|ID)")
 LOOKED_AT = 5000  # different texts, to find how numbers are written
-LARGEST = 1e100  # so that squares and sums stay finite
+LARGEST, SMALLEST = 1e100, 1e-100  # between these, squares and sums neither overflow nor vanish
 FEWEST_ROWS = 10  # in fewer rows, numbers that go up by one may be chance
 ABSENT = "(missing)"  # the category of missing values
 DAY = pd.Timedelta(days=1)
@@ -41,13 +43,19 @@ DAY = pd.Timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """How a column becomes features. ``style`` is how its numbers or dates are written; dates count days from ``origin`` (ISO)."""
+    """How a column becomes features. ``style`` is how its numbers or dates are written; dates count days from ``origin`` (ISO).
+
+    ``unit`` divides numbers that are too large or too small to be squared. ``words`` are the texts which are no numbers (or dates) and
+    which training took for missing values.
+    """
 
     name: str
     kind: Kind
     style: str = ""
     origin: str = ""
     hours: bool = False
+    unit: float = 1.0
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,16 @@ class Left:
 
 def recognise(column: pd.Series[Any], name: str, positions: Rows) -> Column | Left:
     """What this column is, judged by its training rows, which lie at these positions of their file."""
+    found = _recognise(column, name, positions)
+    taken = found.otherwise if isinstance(found, Left) else found
+    if taken is None or taken.kind == "category":
+        return found
+    words = tuple(sorted(set(texts_of(column)[misfits(column, taken)])))
+    taken = replace(taken, words=words)
+    return replace(found, otherwise=taken) if isinstance(found, Left) else taken
+
+
+def _recognise(column: pd.Series[Any], name: str, positions: Rows) -> Column | Left:
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return _date(column, name, "")
     if pd.api.types.is_bool_dtype(column.dtype):
@@ -75,7 +93,8 @@ def recognise(column: pd.Series[Any], name: str, positions: Rows) -> Column | Le
     if pd.api.types.is_numeric_dtype(column.dtype):
         return _number(column, name, "plain", positions)
     if all(text.lower() in TRUTHS for text in distinct):
-        return Column(name, "boolean")
+        is_same = len(present) == len(texts) and len({TRUTHS[text.lower()] for text in distinct}) == 1  # yes and Yes
+        return Left(name, SAME_VALUE) if is_same else Column(name, "boolean")
     style, share = number_style(distinct, most=LOOKED_AT)
     if share >= NUMERIC_SHARE and not _codes(distinct):
         return _number(column, name, style, positions)
@@ -95,12 +114,17 @@ def _codes(distinct: Texts) -> bool:
 def _number(column: pd.Series[Any], name: str, style: NumberStyle, positions: Rows) -> Column | Left:
     values = numbers_of(column, style)
     finite = values[np.isfinite(values)]
-    if len(finite) and np.all(finite == np.floor(finite)):
+    if not len(finite):
+        return Left(name, NOTHING_FINITE)
+    if len(finite) == len(values) and np.all(finite == finite[0]):
+        return Left(name, SAME_VALUE)
+    if np.all(finite == np.floor(finite)):
         if len(finite) == len(values) >= FEWEST_ROWS and len(np.unique(finite - positions)) == 1:
             return Left(name, NUMBERS_THE_ROWS, Column(name, "number", style))
         if len(finite) >= 3 and NUMBERED.fullmatch(name) and len(np.unique(finite)) >= 0.95 * len(finite):
             return Left(name, "it is an id")
-    return Column(name, "number", style)
+    largest = float(np.abs(finite).max())
+    return Column(name, "number", style, unit=1.0 if SMALLEST <= largest <= LARGEST or not largest else largest)
 
 
 def _words(name: str, present: Texts, distinct: Texts) -> Column | Left:
@@ -140,7 +164,8 @@ def _features(cells: pd.Series[Any], column: Column, name: str) -> dict[str, Any
     match column.kind:
         case "number":
             values = numbers_of(cells, column.style)  # type: ignore[arg-type]
-            return {name: np.clip(np.where(np.isfinite(values), values, np.nan), -LARGEST, LARGEST)}
+            finite = np.where(np.isfinite(values), values, np.nan)
+            return {name: np.clip(finite if column.unit == 1.0 else finite / column.unit, -LARGEST, LARGEST)}
         case "boolean":
             return {name: truths_of(cells)}
         case "date":
@@ -148,6 +173,20 @@ def _features(cells: pd.Series[Any], column: Column, name: str) -> dict[str, Any
         case "category":
             texts = pd.Series(texts_of(cells), dtype=object)
             return {name: texts.where(texts.notna(), ABSENT)}
+
+
+def misfits(cells: pd.Series[Any], column: Column) -> NDArray[np.bool_]:
+    """Which cells say what this kind of column does not have, such as words among numbers. Missing and infinite ones are none."""
+    present = np.array([text is not None for text in texts_of(cells)], np.bool_)
+    match column.kind:
+        case "number":
+            return present & np.isnan(numbers_of(cells, column.style))  # type: ignore[arg-type]
+        case "boolean":
+            return present & np.isnan(truths_of(cells))
+        case "date":
+            return present & dates_of(cells, column.style).isna().to_numpy()
+        case "category":
+            return np.zeros(len(cells), np.bool_)
 
 
 def _calendar(dates: pd.Series[Any], column: Column, name: str) -> dict[str, Floats]:
@@ -184,25 +223,28 @@ def describe(plan: Sequence[Column], left: Iterable[Left], train: pd.DataFrame) 
         absent = sum(text is None for text in texts_of(train[item.name]))
         if absent:
             missing.append(f"{item.name} {absent} ({'a category of its own' if item.kind == 'category' else 'median, and a flag'})")
-        notes.extend(_misfits(item, train[item.name], absent))
+        notes.extend(_strange(item, train[item.name], "training"))
     if missing:
         notes.append(f"Missing in the training part: {_names(missing)}.")
     return notes
 
 
-def _misfits(item: Column, cells: pd.Series[Any], absent: int) -> Iterable[str]:
-    if item.kind == "number":
-        values = numbers_of(cells, item.style)  # type: ignore[arg-type]
-        infinite = int(np.isinf(values).sum())
-        others = int(np.isnan(values).sum()) - absent
-        if infinite:
-            yield f"Infinite: {infinite} training values of {item.name} are treated as missing."
-        if others:
-            yield f"Not numbers: {others} training values of {item.name} are treated as missing."
-    elif item.kind == "date":
-        others = int(dates_of(cells, item.style).isna().sum()) - absent
-        if others:
-            yield f"Not dates: {others} training values of {item.name} are treated as missing."
+def describe_part(plan: Sequence[Column], part: str, rows: pd.DataFrame) -> list[str]:
+    """Values of these columns in the validation or test part that do not fit."""
+    return [note for item in plan for note in _strange(item, rows[item.name], part)]
+
+
+def _strange(item: Column, cells: pd.Series[Any], part: str) -> Iterable[str]:
+    infinite = int(np.isinf(numbers_of(cells, item.style)).sum()) if item.kind == "number" else 0  # type: ignore[arg-type]
+    if infinite:
+        yield f"Infinite: {infinite} {part} values of {item.name} are treated as missing."
+    others = int(misfits(cells, item).sum())
+    if others:
+        yield f"Not {_kind_words(item)}: {others} {part} values of {item.name} are treated as missing."
+
+
+def _kind_words(item: Column) -> str:
+    return {"number": "numbers", "boolean": "true or false", "date": "dates"}.get(item.kind, item.kind)
 
 
 def _style_words(item: Column) -> str:

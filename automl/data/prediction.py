@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,13 +14,19 @@ from automl.data.preparation import PREPROCESSING, read_info, read_info_file
 from automl.data.values import is_number
 from automl.errors import DataError, suggestion
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from automl.data.columns import Column
+
 
 def encode(folder: Path, rows: Any) -> NDArray[np.float32]:
     """New raw rows as a network's input ``[rows, *input_shape]``, ready to be used (``input_scale`` is applied already).
 
     ``rows`` is a pandas DataFrame with the columns of the training file (more do no harm, the target may be missing), or an array of
     raw pictures: ``[rows, channels, height, width]``, without the one channel, or flat. ``folder`` needs ``info.json`` and
-    ``preprocessing.skops`` only. Raises ``DataError`` for rows of another form.
+    ``preprocessing.skops`` only. Cells may be missing or infinite, and categories new, as in training rows. Raises ``DataError`` for rows
+    of another form, and for a cell that is no number (date, truth) where the training rows had some, with its column, row and text.
     """
     info, content = read_info(folder), read_info_file(folder)
     if "columns" in content:
@@ -46,16 +52,38 @@ def _encode_table(folder: Path, rows: Any, columns: list[dict[str, Any]], inputs
         raise DataError(
             f"{folder}: rows must be a pandas DataFrame, but are {type(rows).__name__}. Give them as a table with named columns."
         )
-    plan = [Column(**column) for column in columns]
+    plan = [Column(**{**column, "words": tuple(column.get("words", ()))}) for column in columns]
     names = [str(name) for name in rows.columns]
     for column in plan:
         if column.name not in names:
             raise DataError(f"{folder}: column {column.name!r} is not there. Columns: {listed(names)}.{suggestion(column.name, names)}")
+    twins = [column.name for column in plan if names.count(column.name) > 1]
+    if twins:
+        raise DataError(f"{folder}: column names must differ, but {twins[0]!r} is there more than once. Leave one of them out.")
     if rows.empty:
         return np.empty((0, *inputs), np.float32)
-    return transform(
-        load(_stored(folder / PREPROCESSING), str(folder / PREPROCESSING)), features(rows.set_axis(names, axis="columns"), plan)
-    )
+    named = rows.set_axis(names, axis="columns")
+    for column in plan:
+        _refuse_misfits(folder, named[column.name], column)
+    return transform(load(_stored(folder / PREPROCESSING), str(folder / PREPROCESSING)), features(named, plan))
+
+
+def _refuse_misfits(folder: Path, cells: pd.Series[Any], column: Column) -> None:
+    """What training has not seen, such as a word in a column of numbers, is a mistake in the rows and not a missing value."""
+    from automl.data.columns import misfits
+    from automl.data.values import texts_of
+
+    wrong = np.flatnonzero(misfits(cells, column))
+    if not len(wrong):
+        return
+    texts = texts_of(cells)
+    for row in wrong:
+        if texts[row] not in column.words:
+            kind = {"number": "numbers", "boolean": "true or false", "date": "dates"}[column.kind]
+            raise DataError(
+                f"{folder}: column {column.name!r} must hold {kind} as in training, but row {row + 1} has {texts[row]!r}. "
+                "Correct it, or leave it empty to have it taken for missing."
+            )
 
 
 def _stored(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from automl.data import DataInfo
 from automl.data.builtin import Frame
-from automl.data.columns import Column, Left, describe, features, recognise
+from automl.data.columns import Column, Left, describe, describe_part, features, recognise
 from automl.data.preprocessing import dump, fit, rare_categories, transform
 from automl.data.sources import TableFile
 from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, Splits, split_rows
@@ -48,18 +48,19 @@ def prepare_table(spec: DataSpec, source: Frame | TableFile) -> tuple[DataInfo, 
     def pair(rows: pd.DataFrame, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         return transform(transformer, features(rows, plan)), scaled(values)
 
-    arrays: SplitArrays = {
-        "train": (transform(transformer, made), scaled(target.values[splits.train])),
-        "validation": pair(frame.iloc[target.kept[splits.validation]], target.values[splits.validation]),
-    }
+    arrays: SplitArrays = {"train": (transform(transformer, made), scaled(target.values[splits.train]))}
+    parts = {"validation": (frame.iloc[target.kept[splits.validation]], target.values[splits.validation])}
     notes = _notes(target, splits, len(frame))
     if test is None:
-        arrays["test"] = pair(frame.iloc[target.kept[splits.test]], target.values[splits.test])
+        parts["test"] = (frame.iloc[target.kept[splits.test]], target.values[splits.test])
     else:
         rows, values, note = _test_rows(test, target, plan)
-        arrays["test"] = pair(rows, values)
+        parts["test"] = (rows, values)
         notes += [f"Test: {len(rows)} rows of {Path(test.where).name}.", *([note] if note else [])]
     notes += describe(plan, left, train)
+    for part, (rows, values) in parts.items():
+        arrays[part] = pair(rows, values)
+        notes += describe_part(plan, part, rows)
     if rare := rare_categories(transformer):
         notes.append(f"Rare categories are taken together: {listed(rare, 10)}.")
     info = DataInfo(
@@ -153,7 +154,9 @@ def _target_scale(target: Target, train: Rows) -> tuple[float, float]:
     if not target.is_regression:
         return 0.0, 1.0
     values = target.values[train]
-    mean, scale = float(values.mean()), float(values.std())
+    mean = float(values.mean())
+    widest = float(np.abs(values - mean).max())
+    scale = widest * float(((values - mean) / widest).std()) if widest else 0.0  # so that the squares of tiny numbers do not vanish
     return (mean, scale) if scale > 0 else (mean, 1.0)
 
 

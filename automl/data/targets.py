@@ -15,6 +15,7 @@ from automl.data.values import TARGET_MISSING, NumberStyle, Texts, is_number, nu
 from automl.errors import DataError
 
 MOST_NUMBER_CLASSES = 20  # whole numbers of more different values are quantities
+LARGEST = 1e100  # so that the squares of errors stay finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,4 +169,10 @@ def _refuse_infinite(where: str, name: str, values: NDArray[np.float64], kept: N
         raise DataError(
             f"{where}: target {name!r} must be a finite number in every row, but is not in row {kept[wrong[0]] + 1}. "
             "Correct it, or leave it empty to have its row left out."
+        )
+    huge = np.flatnonzero(np.abs(values) > LARGEST)
+    if len(huge):
+        raise DataError(
+            f"{where}: target {name!r} must be at most {LARGEST:g} in size, so that errors can be squared, but is {values[huge[0]]:g} "
+            f"in row {kept[huge[0]] + 1}. Correct it, or write the target in a larger unit."
         )

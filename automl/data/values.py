@@ -115,10 +115,11 @@ def number_style(texts: Texts, most: int | None = None) -> tuple[NumberStyle, fl
 
 
 def truths_of(column: pd.Series[Any]) -> Floats:
-    """The cells as 1 (true, yes, t, y) and 0 (false, no, f, n); NaN for all others."""
+    """The cells as 1 (true, yes, t, y, 1) and 0 (false, no, f, n, 0); NaN for all others."""
     if pd.api.types.is_bool_dtype(column.dtype):
         return _floats(column)
-    return np.array([np.nan if text is None else TRUTHS.get(text.lower(), np.nan) for text in texts_of(column)])
+    known = {**TRUTHS, "1": 1.0, "0": 0.0}
+    return np.array([np.nan if text is None else known.get(text.lower(), np.nan) for text in texts_of(column)], np.float64)
 
 
 def dates_of(column: pd.Series[Any], style: str) -> pd.Series[Any]:

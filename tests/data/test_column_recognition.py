@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from automl.data.columns import Column, Left, describe, features, recognise
+from automl.data.preprocessing import fit, transform
 
 
 def column(cells: Sequence[Any], name: str = "c", positions: Sequence[int] | None = None) -> Column | Left:
@@ -49,7 +52,7 @@ def test_numbers_with_decimal_commas() -> None:
 def test_a_few_words_among_numbers_are_missing_and_named() -> None:
     cells = [str(number / 2) for number in range(40)] + ["unknown", "inf"]
     item = column(cells)
-    assert item == Column("c", "number", "plain")
+    assert item == Column("c", "number", "plain", words=("unknown",))
     assert np.isnan(values(item, cells)[0][-2:]).all()
     assert describe([item], [], pd.DataFrame({"c": cells})) == [
         "Infinite: 1 training values of c are treated as missing.",
@@ -128,6 +131,41 @@ def test_columns_without_information_are_left_out() -> None:
     assert column(["", "?", "NA"]) == Left("c", "it is empty")
     assert column(["a", "a"]) == Left("c", "it has the same value in every training row")
     assert column([1.0, 1.0]) == Left("c", "it has the same value in every training row")
+    assert column(["1", "1.0"]) == Left("c", "it has the same value in every training row")
+    assert column(["yes", "Yes", "true"]) == Left("c", "it has the same value in every training row")
+    assert column(["inf", "-inf"]) == Left("c", "it has no finite number in any training row")
+    assert column([float("inf"), float("-inf"), None]) == Left("c", "it has no finite number in any training row")
+
+
+CELLS = st.one_of(
+    st.floats(),
+    st.sampled_from([1e308, 1.7976931348623157e308, -1e308, 5e-324, 1e-300, 0.0, 1.0, 9007199254740993.0]),
+    st.sampled_from(["", "x", "yes", "No", "1", "1.0", "inf", "1e999", "2020-01-01", "1,000"]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(CELLS, min_size=1, max_size=12), st.booleans())
+def test_every_column_that_is_taken_gives_the_network_something_that_varies(cells: list[float | str], as_texts: bool) -> None:
+    """So a table with a column has a feature; and squares of numbers stay finite and above zero."""
+    series = pd.Series([str(cell) for cell in cells] if as_texts else cells, dtype=object)
+    item = recognise(series, "c", np.arange(len(cells)))
+    if isinstance(item, Column):
+        made = features(pd.DataFrame({"c": series}), [item])
+        assert (made.nunique(dropna=False) > 1).any()
+        transformer = fit(made)
+        x = transform(transformer, made)
+        assert x.shape[1] > 0
+        assert np.isfinite(x).all()
+        assert len(np.unique(x, axis=0)) > 1
+
+
+def test_numbers_that_cannot_be_squared_are_measured_in_their_largest() -> None:
+    item = column([1e308, -5e307, 2e307])
+    assert item == Column("c", "number", "plain", unit=1e308)
+    assert values(item, [1e308, -5e307, 2e307, 3.0])[0] == pytest.approx([1.0, -0.5, 0.2, 0.0])
+    assert column([4e-200, 2e-200, 1e-200]) == Column("c", "number", "plain", unit=4e-200)
+    assert column([1e99, 2.0]) == Column("c", "number", "plain")
     assert column([True, True]) == Left("c", "it has the same value in every training row")
 
 

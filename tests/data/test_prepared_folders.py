@@ -211,6 +211,92 @@ def test_rows_without_a_needed_column_are_refused(table: Path, tmp_path: Path) -
         encode(out, [[1, 2]])
 
 
+def misfit(out: Path, name: str, cells: list[object]) -> str:
+    rows = people().head(len(cells)).astype(object)
+    rows[name] = cells
+    with pytest.raises(DataError) as caught:
+        encode(out, rows)
+    return str(caught.value)
+
+
+def test_a_word_among_new_numbers_is_refused_with_its_place(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepare(spec_of(table), out)
+    end = "Correct it, or leave it empty to have it taken for missing."
+    assert misfit(out, "age", [30, None, "old"]) == f"{out}: column 'age' must hold numbers as in training, but row 3 has 'old'. {end}"
+    assert misfit(out, "married", ["yes", "maybe"]) == (
+        f"{out}: column 'married' must hold true or false as in training, but row 2 has 'maybe'. {end}"
+    )
+    assert misfit(out, "since", ["long ago"]) == f"{out}: column 'since' must hold dates as in training, but row 1 has 'long ago'. {end}"
+
+
+def test_what_training_took_for_missing_new_rows_may_have_too(table: Path, tmp_path: Path) -> None:
+    frame = people().astype(object)
+    frame.loc[:20, "age"] = "unknown"
+    frame.to_csv(table, index=False)
+    prepare(spec_of(table), tmp_path / "out")
+    rows = people().head(3).astype(object).assign(age=["unknown", "", float("inf")])
+    first, second, third = encode(tmp_path / "out", rows.assign(**{name: rows[name].iloc[0] for name in rows if name != "age"}))
+    assert (first == second).all()
+    assert (second == third).all()
+    assert "'old'" in misfit(tmp_path / "out", "age", ["unknown", "old"])
+
+
+def test_words_in_the_rows_of_a_test_file_are_counted(table: Path, tmp_path: Path) -> None:
+    rows = people(1).astype(object)
+    rows.loc[:4, "age"] = "old"
+    rows.loc[5, "income"] = "inf"
+    rows.to_csv(tmp_path / "test.csv", index=False)
+    notes = inspect(spec_of(table, test=str(tmp_path / "test.csv"))).notes
+    assert "Not numbers: 5 test values of age are treated as missing." in notes
+    assert "Infinite: 1 test values of income are treated as missing." in notes
+
+
+def test_truths_may_be_written_as_numbers_in_new_rows(table: Path, tmp_path: Path) -> None:
+    prepare(spec_of(table), tmp_path / "out")
+    rows = people().head(2)
+    one, zero = (encode(tmp_path / "out", rows.assign(married=cells)) for cells in ([1, 0], [True, False]))
+    assert (one == zero).all()
+
+
+def test_new_rows_must_not_have_a_column_twice(table: Path, tmp_path: Path) -> None:
+    prepare(spec_of(table), tmp_path / "out")
+    rows = people().head(2)
+    message = f"{tmp_path / 'out'}: column names must differ, but 'age' is there more than once. Leave one of them out."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        encode(tmp_path / "out", pd.concat([rows, rows[["age"]]], axis=1))
+
+
+def test_huge_and_tiny_numbers_are_learnt_from(tmp_path: Path) -> None:
+    path = tmp_path / "huge.csv"
+    numbers = np.arange(1, 61)
+    pd.DataFrame({"a": numbers * 1e306, "b": numbers[::-1] * 1e-300, "y": numbers % 2}).to_csv(path, index=False)
+    prepare(spec_of(path, "y"), tmp_path / "out")
+    _, arrays = load(tmp_path / "out")
+    x = arrays["train"][0]
+    assert x.shape[1] == 2
+    assert np.allclose(x.std(axis=0), 1, atol=0.01)
+
+
+def test_a_target_too_large_for_squares_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "huge.csv"
+    pd.DataFrame({"a": range(30), "y": [0.5 * row for row in range(29)] + [1e200]}).to_csv(path, index=False)
+    message = (
+        f"{path}: target 'y' must be at most 1e+100 in size, so that errors can be squared, but is 1e+200 in row 30. "
+        "Correct it, or write the target in a larger unit."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        inspect(spec_of(path, "y"))
+
+
+def test_a_tiny_target_is_standardised(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.csv"
+    pd.DataFrame({"a": [row % 7 for row in range(60)], "y": [row * 1e-200 for row in range(60)]}).to_csv(path, index=False)
+    prepare(spec_of(path, "y"), tmp_path / "out")
+    _, arrays = load(tmp_path / "out")
+    assert arrays["train"][1].std() == pytest.approx(1)
+
+
 # -- folders -----------------------------------------------------------------------------------------------------------
 
 

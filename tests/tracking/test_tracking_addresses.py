@@ -153,7 +153,8 @@ REFUSED = [
     ),
     (
         "mysql://user:word@host/db",
-        "--mlflow: 'mysql://***@host/db' needs the Python module MySQLdb, which is not installed. Install it first: pip install mysqlclient",
+        "--mlflow: 'mysql://***@host/db' needs the Python module MySQLdb, which is not installed. "
+        "Install it first: pip install mysqlclient",
     ),
 ]
 
