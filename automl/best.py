@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,13 +46,40 @@ def write_best(
     for name in _OF_THE_DATA:
         if (data_folder / name).exists():
             shutil.copyfile(data_folder / name, unfinished / name)
-    config = {**extra, "model": model, "parameters": dict(configuration)}
+    config = _config(model, configuration, extra)
     _write_config(unfinished / CONFIG, config, _HEADER.format(study=str(study_folder), config=folder / CONFIG))
     if folder.exists():
         folder.rename(old)
     unfinished.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def holds_best(study_folder: Path, *, model: str, configuration: Configuration, data_folder: Path, extra: Mapping[str, Any]) -> bool:
+    """Whether ``best/`` holds, whole, what ``write_best`` would write there. Needs no torch."""
+    folder = study_folder / FOLDER
+    try:
+        is_same = read_config(folder) == _config(model, configuration, extra)
+    except Exception:  # a torn file can make the reader raise nearly anything
+        return False
+    return is_same and are_whole(folder / WEIGHTS) and all(_content(folder / name) == _content(data_folder / name) for name in _OF_THE_DATA)
+
+
+def are_whole(weights: Path) -> bool:
+    """Whether a file of weights is there and holds, to the checksum, what was written. Needs no torch."""
+    try:
+        with zipfile.ZipFile(weights) as archive:
+            return archive.testzip() is None
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
+        return False
+
+
+def _content(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
+
+
+def _config(model: str, configuration: Configuration, extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {**extra, "model": model, "parameters": dict(configuration)}
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -235,8 +235,9 @@ class _Lanes:
 def drive(engine: Engine, sessions: Sequence[Session], is_interrupted: Callable[[], bool] = lambda: False) -> WhyRested:
     """Train until every study is done, its time is over, or somebody interrupts.
 
-    What is running then is put back: the same study can be driven on later. A study that cannot work says so in ``Session.trouble``;
-    raises AutomlError when that is true of all.
+    What is running then is put back: the same study can be driven on later. An interrupt is one also where it came with the last trial:
+    whoever interrupts does not wait for what would come next. After ``done`` every worker is idle. A study that cannot work says so in
+    ``Session.trouble``; raises AutomlError when that is true of all.
     """
     lanes, idle, began = _Lanes(engine.slots, sessions), set(engine.slots), time.monotonic()
     while not is_interrupted():
@@ -254,12 +255,14 @@ def drive(engine: Engine, sessions: Sequence[Session], is_interrupted: Callable[
         for slot, answer in engine.wait(_LONGEST_WAIT):
             idle.add(slot)
             _take(lanes, slot, answer)
-    _take_last_words(engine, lanes, len(engine.slots) - len(idle))
+    busy = _take_last_words(engine, lanes, len(engine.slots) - len(idle))
     if sessions and all(session.trouble for session in sessions):
         raise AutomlError(sessions[0].trouble)
-    if all(session.is_done or session.trouble for session in sessions):
-        return "done"
-    return "interrupted" if is_interrupted() else "time"
+    if not all(session.is_done or session.trouble for session in sessions):
+        return "interrupted" if is_interrupted() else "time"
+    while busy and not is_interrupted():  # in the middle of what nobody waits for any more
+        busy -= len(engine.wait(_LONGEST_WAIT))
+    return "interrupted" if is_interrupted() else "done"
 
 
 def _is_late(session: Session, began: float) -> bool:
@@ -304,10 +307,11 @@ def _take(lanes: _Lanes, slot: Slot, answer: Sequence[WorkerEvent] | WorkerLost)
                 lanes.release(key, worker_knows=key in known)
 
 
-def _take_last_words(engine: Engine, lanes: _Lanes, busy: int) -> None:
-    """What the workers still answer within a moment counts; after it they are idle, unless one is in the middle of an epoch."""
+def _take_last_words(engine: Engine, lanes: _Lanes, busy: int) -> int:
+    """What the workers still answer within a moment counts. Returns how many do not: they are in the middle of an epoch."""
     until = time.monotonic() + _GRACE
     while busy > 0 and time.monotonic() < until:
         for slot, answer in engine.wait(max(0.0, until - time.monotonic())):
             busy -= 1
             _take(lanes, slot, answer)
+    return busy

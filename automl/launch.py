@@ -1,38 +1,32 @@
-"""Carrying out a plan: prepare the data, start the workers, drive the study, test the winner, leave everything in order."""
+"""Carrying out a plan: prepare the data, start the workers, drive the study, crown the winner, leave everything in order."""
 
 from __future__ import annotations
 
 import contextlib
-import shlex
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from automl import __version__, data, metrics, spacefile
-from automl.best import WEIGHTS, write_best
+from automl import __version__, data, metrics, mirroring, spacefile
 from automl.data import DataInfo
 from automl.driver import Follower, Session, WhyRested, drive, tidy
 from automl.engines import Engine, make_engine
-from automl.errors import AutomlError, StudyError, UsageError
-from automl.events import Configuration, Diverged, Failed, Finished, Job, Orders, Slot, Tested, TrialSpec, WorkerEvent, WorkerLost
+from automl.errors import AutomlError, DataError, StudyError, UsageError
+from automl.events import Configuration, Job, Slot
 from automl.plan import Plan, settle
 from automl.pruners import make_pruner
 from automl.spec import StudySpec
 from automl.store import Store, hold, new_identity
 from automl.strategies import make_strategy
-from automl.study import Created, Event, Rested, Resumed, Study
-from automl.summary import best_record
-from automl.tracking import Mirror, StudyHeader, Summary
+from automl.study import Created, Rested, Resumed, Study
+from automl.winner import crown, is_crowned
 
-_MIRROR_SECONDS = {"done": 120.0, "time": 120.0, "interrupted": 1.0, "failed": 10.0}  # for the end of the tracking
 _DIFFERENCES_SHOWN = 5
 _MADE_BEFORE_THE_STUDY = ("workers", "data")
 
@@ -52,7 +46,7 @@ class Outcome:
 
 
 def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) -> Outcome:
-    """Drive the study of this plan to its total and test its winner.
+    """Drive the study of this plan to its total and test its winner. A study that has all of that is left as it is.
 
     ``watch`` makes a follower of the events for a display; ``say`` takes lines that a person should read. Raises the errors of
     ``automl.errors``. An interrupt (SIGINT, SIGTERM) is no error: everything is kept and ``Outcome.why`` says so.
@@ -62,48 +56,67 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         no_folders = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
         held = stack.enter_context(hold(plan.folder))
         plan = replace(plan, continues=(plan.folder / "study.db").is_file())
-        if plan.continues:
-            refuse_another(plan, data.fingerprint(plan.spec.data))
+        known = _data_of_before(plan) if plan.continues else None
         no_files = [path for path in (plan.folder / name for name in _MADE_BEFORE_THE_STUDY) if not path.exists()]
         stack.callback(_leave_no_empty_study, plan.folder, no_files, no_folders)
-        engine = stack.enter_context(_workers(plan))
-        info = data.prepare_apart(plan.spec.data, plan.folder / "data")
+        workers = stack.enter_context(contextlib.closing(_Workers(plan)))
+        if not plan.continues:
+            workers.start(plan.spec.settings.trials)  # they come up while the data are prepared
+        info = known or data.prepare_apart(plan.spec.data, plan.folder / "data")
         spec = settle(plan.spec, info)
-        for note in info.notes:
-            say(f"data: {note}")
         store = stack.enter_context(_open(plan, spec, info, held))
         study = store.study(spec.space)
+        end = _end_of_training(plan, study)
+        level = _where_level(plan, store, study)
+        if end is not None and _is_noted(plan, study, end) and is_crowned(study, plan.folder) and level is not None:
+            say(f"{plan.folder} has {study.ended} of {study.asked} trials and its winner; there is nothing left to do.")
+            return Outcome(study, plan.folder, end, info, level or None)
+        for note in info.notes:
+            say(f"data: {note}")
         session = _session(plan, spec, study, store, info)
-        mirror = _mirror(plan, say)
-        if mirror is not None:
+        mirror = None
+        if plan.tracking_uri is not None:
+            mirror = mirroring.start_mirror(plan.tracking_uri, plan.options.experiment, plan.folder, store, study, say)
             session.followers.append(mirror.follow)
-        if watch is not None:
-            session.followers.append(watch(study, engine.slots))
         try:
-            why = _drive(plan, engine, session)
+            why = _train(plan, workers, session, watch) if end is None else _note_end(plan, session, end)
             if why != "interrupted":
-                why = _crown(plan, engine, session, why, say)
+                why = _crown(plan, workers, session, why, say)
         except AutomlError:
-            _bring_level(mirror, plan, study, "failed", say)
+            if mirror is not None:
+                mirroring.bring_level(mirror, plan.folder, study, "failed", say)
             raise
+        if mirror is None:
+            return Outcome(study, plan.folder, why, info)
         try:
-            tracking = _bring_level(mirror, plan, study, why, say)
+            url = mirroring.bring_level(mirror, plan.folder, study, why, say)
         except KeyboardInterrupt:
             why = "interrupted"
-            tracking = _bring_level(mirror, plan, study, why, say)
-        return Outcome(study, plan.folder, why, info, tracking)
+            url = mirroring.bring_level(mirror, plan.folder, study, why, say)
+        return Outcome(study, plan.folder, why, info, url)
 
 
-@contextmanager
-def _workers(plan: Plan, workers: str | None = None) -> Iterator[Engine]:
-    options = plan.options
-    engine = make_engine(
-        options.engine, devices=options.devices, workers=workers or options.workers, lanes=1, log_folder=plan.folder / "workers"
-    )
-    try:
-        yield engine
-    finally:
-        engine.close()
+class _Workers:
+    """The workers of a run: started when they are first needed, and no more of them than there are trials for."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._engine: Engine | None = None
+
+    def start(self, trials: int) -> Engine:
+        """The workers that are up, or new ones for so many trials."""
+        if self._engine is None:
+            options, folder = self._plan.options, self._plan.folder / "workers"
+            self._engine = make_engine(
+                options.engine, devices=options.devices, workers=options.workers, lanes=1, trials=max(1, trials), log_folder=folder
+            )
+        return self._engine
+
+    def close(self) -> None:
+        """End them, whatever they are doing."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
 
 
 def _leave_no_empty_study(folder: Path, files: Sequence[Path], folders: Sequence[Path]) -> None:
@@ -117,13 +130,16 @@ def _leave_no_empty_study(folder: Path, files: Sequence[Path], folders: Sequence
                 path.rmdir()
 
 
-def refuse_another(plan: Plan, fingerprint: str) -> None:
-    """The study that is there must be of the same space and data. Asked before anything of it is touched."""
+def refuse_another(plan: Plan, fingerprint: str | None = None) -> None:
+    """The study that is there must be of the same space and data. Asked before anything of it is touched.
+
+    ``fingerprint``: of the data as they are now; None where they cannot have changed.
+    """
     with Store.read_only(plan.folder) as store:
         created = store.created()
     before = spacefile.from_dict(dict(created.spec))
     differences = spacefile.difference(before, replace(plan.spec, objective=plan.spec.objective or before.objective))
-    if created.data_fingerprint != fingerprint and not differences:
+    if fingerprint is not None and created.data_fingerprint != fingerprint and not differences:
         differences = [f"the content of {plan.spec.data.source} has changed"]
     if differences:
         more = len(differences) - _DIFFERENCES_SHOWN
@@ -176,20 +192,89 @@ def _session(plan: Plan, spec: StudySpec, study: Study, store: Store, info: Data
     )
 
 
-def _drive(plan: Plan, engine: Engine, session: Session) -> WhyRested:
-    study, began = session.study, time.monotonic()
+def _data_of_before(plan: Plan) -> DataInfo | None:
+    """What the study was trained on, where that lies ready and cannot have changed. Refuses another study than the one that is there.
+
+    Built-in data are the same every time, and reading them again takes a second; files are read, to see whether they have changed.
+    """
+    from automl.data.builtin import canonical
+
+    if canonical(plan.spec.data.source) is None:
+        refuse_another(plan, data.fingerprint(plan.spec.data))
+        return None
+    refuse_another(plan)
+    try:
+        return data.load(plan.folder / "data")[0]
+    except DataError:
+        return None
+
+
+def _end_of_training(plan: Plan, study: Study) -> WhyRested | None:
+    """Why there is nothing to train in this study; None where there is."""
+    settings = plan.spec.settings
+    if study.at_work_since is not None or _new_configurations(plan, study):
+        return None
+    is_used_up = study.why_rested == "done" and settings.trials <= study.asked
+    if study.ended >= settings.trials or is_used_up:
+        return "done"
+    return "time" if settings.time_seconds is not None and study.active_seconds >= settings.time_seconds else None
+
+
+def _where_level(plan: Plan, store: Store, study: Study) -> str | None:
+    """Where the study is tracked, empty where it is not to be; None where MLflow may lack something."""
+    if plan.tracking_uri is None:
+        return ""
+    return mirroring.where_level(plan.folder, plan.tracking_uri, plan.options.experiment, store, study)
+
+
+def _is_noted(plan: Plan, study: Study, why: WhyRested) -> bool:
+    """Whether the events say that the study came to this end, and of how many trials."""
+    return (study.why_rested, study.asked) == (why, plan.spec.settings.trials)
+
+
+def _note_end(plan: Plan, session: Session, why: WhyRested) -> WhyRested:
+    """The study is at its end without any training; its events are to say so."""
+    if not _is_noted(plan, session.study, why):
+        session.record([Resumed(time.time(), plan.spec.settings.trials), Rested(time.time(), why, 0.0)])
+    return why
+
+
+def _train(plan: Plan, workers: _Workers, session: Session, watch: Watcher | None) -> WhyRested:
+    study, settings, began = session.study, plan.spec.settings, time.monotonic()
+    engine = workers.start(settings.trials - study.ended)
+    if watch is not None:
+        session.followers.append(watch(study, engine.slots))
     enqueued = _new_configurations(plan, study)
-    session.record([Resumed(time.time(), plan.spec.settings.trials)])
-    if plan.spec.settings.time_seconds is not None:
-        session.time_left = plan.spec.settings.time_seconds - study.active_seconds
+    session.record([Resumed(time.time(), settings.trials)])
+    if settings.time_seconds is not None:
+        session.time_left = settings.time_seconds - study.active_seconds
     if not study.trials and study.spec.baseline is not None:
         session.suggest([study.spec.baseline], "baseline")
     session.suggest(enqueued, "enqueued")
     tidy(study, plan.folder)
     with _interrupts() as is_interrupted:
         why = drive(engine, [session], is_interrupted)
-    session.record([Rested(time.time(), why, time.monotonic() - began)])
+        session.record([Rested(time.time(), why, time.monotonic() - began)])
+    return _cut_short(session) if is_interrupted() and why != "interrupted" else why  # noted when the loop looked no more
+
+
+def _crown(plan: Plan, workers: _Workers, session: Session, why: WhyRested, say: Say) -> WhyRested:
+    """Crown the winner. Says why the run ends: it may be interrupted here as well."""
+    if is_crowned(session.study, plan.folder):
+        return why
+    try:
+        if why != "done":
+            workers.close()  # they are in the middle of epochs that nobody waits for
+        crown(session, plan.folder, lambda: workers.start(1), say)
+    except KeyboardInterrupt:
+        return _cut_short(session)
     return why
+
+
+def _cut_short(session: Session) -> WhyRested:
+    """Trained to the end, but interrupted before the winner was crowned: the same command goes on from here."""
+    session.record([Rested(time.time(), "interrupted", 0.0)])
+    return "interrupted"
 
 
 def _new_configurations(plan: Plan, study: Study) -> list[Configuration]:
@@ -236,113 +321,3 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _crown(plan: Plan, engine: Engine, session: Session, why: WhyRested, say: Say) -> WhyRested:
-    """Test the winner once on the test split, and keep it in ``best/``. Says why the run ends: it may be interrupted here as well."""
-    study = session.study
-    if study.best is None:
-        return why
-    number = study.best.number
-    is_tested = study.test is not None and study.test.trial == number
-    has_weights = (plan.folder / "trials" / str(number) / WEIGHTS).is_file()
-    spec = replace(session.specify(study.key(number)), save_if_beats=None)
-    try:
-        if why != "done":
-            engine.close()  # its workers are in the middle of epochs that nobody waits for
-        if not (is_tested and has_weights):
-            with contextlib.nullcontext(engine) if why == "done" else _workers(plan, workers="1") as idle:
-                if not has_weights:
-                    say(f"Trial {number} won, but its weights are not there any more: it is trained again.")
-                    _train_again(idle, spec)
-                if not is_tested:
-                    session.record([_test(idle, spec)])
-        _keep(plan, session)
-    except KeyboardInterrupt:
-        return "interrupted"
-    return why
-
-
-def _train_again(engine: Engine, spec: TrialSpec) -> None:
-    """Train an ended trial for its weights alone; the study has its numbers."""
-    events = _answer(engine, Orders(start=(spec,)), spec)
-    while not any(isinstance(event, Finished | Failed | Diverged) for event in events):
-        events = _answer(engine, Orders(), spec)
-    if not isinstance(events[-1], Finished):
-        raise AutomlError(f"Trial {spec.key.trial} could not be trained again: {getattr(events[-1], 'detail', events[-1])}")
-
-
-def _test(engine: Engine, spec: TrialSpec) -> WorkerEvent:
-    (event,) = _answer(engine, Orders(test=(spec,)), spec)
-    if not isinstance(event, Tested):
-        raise AutomlError(f"Trial {spec.key.trial} could not be tested: {getattr(event, 'detail', event)}")
-    return event
-
-
-def _answer(engine: Engine, orders: Orders, spec: TrialSpec) -> Sequence[WorkerEvent]:
-    """What an idle worker answers to orders about this trial."""
-    engine.send(engine.slots[0], orders)
-    answer: Sequence[WorkerEvent] | WorkerLost = []
-    while not answer:
-        answer = next((answer for _, answer in engine.wait()), [])
-    if isinstance(answer, WorkerLost):
-        raise AutomlError(f"Trial {spec.key.trial} could not be tested: the worker died ({answer.why}). {answer.detail}")
-    return answer
-
-
-def _keep(plan: Plan, session: Session) -> None:
-    """The winner as something to use and to train again: ``best/``."""
-    study = session.study
-    assert study.best is not None
-    write_best(
-        plan.folder,
-        plan.folder / "trials" / str(study.best.number),
-        model=study.spec.model,
-        configuration={**study.space.fixed, **study.best.configuration},
-        data_folder=plan.folder / "data",
-        extra={"study": plan.folder.name, **(best_record(study) or {})},
-    )
-
-
-def study_header(folder: Path, experiment: str | None) -> StudyHeader:
-    """What MLflow is told of the study in this folder as a whole. ``experiment``: None for the space's name."""
-    with Store.read_only(folder) as store:
-        info = data.read_info(folder / "data")
-        return StudyHeader.of(
-            store.study(),
-            name=folder.name,
-            folder=str(folder.absolute()),
-            created=store.created().at,
-            experiment=experiment,
-            data_name=info.name,
-            data_sizes=info.sizes,
-            data_fingerprint=info.fingerprint,
-            command=shlex.join(["automl", *sys.argv[1:]]),
-        )
-
-
-def read_events(folder: Path) -> Iterator[tuple[int, Event]]:
-    """All events of the study in this folder with their positions, through a connection of the caller's own thread."""
-    with Store.read_only(folder) as store:
-        yield from store.events()
-
-
-def study_artifacts(folder: Path) -> dict[str, Path]:
-    """The files of a study that MLflow keeps with it."""
-    return {name: folder / name for name in ("space.yaml", "study.yaml", "best") if (folder / name).exists()}
-
-
-def _mirror(plan: Plan, say: Say) -> Mirror | None:
-    if plan.tracking_uri is None:
-        return None
-    return Mirror(plan.tracking_uri, study_header(plan.folder, plan.options.experiment), reread=partial(read_events, plan.folder), say=say)
-
-
-def _bring_level(mirror: Mirror | None, plan: Plan, study: Study, why: str, say: Say) -> str | None:
-    """Let MLflow have everything, and say what it lacks; where to look."""
-    if mirror is None:
-        return None
-    report = mirror.finish(Summary.of(study, why), study_artifacts(plan.folder), _MIRROR_SECONDS[why])
-    for problem in report.problems:
-        say(problem)
-    return report.url

@@ -171,6 +171,11 @@ class Store:
         assert isinstance(first, Created)
         return first
 
+    def length(self) -> int:
+        """How many events there are: the position of the last one."""
+        (last,) = self._connection.execute("select max(id) from events").fetchone()
+        return int(last or 0)
+
     def close(self) -> None:
         """Let go of the file and the lock. May be called again."""
         self._connection.close()

@@ -32,6 +32,8 @@ FORBIDDEN = {
     "data": ("automl.study", "automl.store", "automl.strategies", "automl.training", "automl.tracking", "automl.driver", "automl.cli"),
     "tracking": ("automl.driver", "automl.engines", "automl.training", "automl.strategies", "automl.pruners", "automl.cli"),
     "driver": ("automl.cli", "automl.launch", "automl.tracking", "automl.data", "automl.training"),
+    "winner": ("automl.cli", "automl.launch", "automl.mirroring", "automl.plan", "automl.tracking"),
+    "mirroring": ("automl.cli", "automl.launch", "automl.winner", "automl.plan", "automl.driver", "automl.engines"),
     "launch": ("automl.cli",),
     "plan": ("automl.cli", "automl.launch", "automl.engines", "automl.training"),
 }

@@ -11,19 +11,22 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from automl import launch
+from automl import driver, launch, winner
 from automl.data import read_info
-from automl.driver import Session
+from automl.driver import Follower, Session
+from automl.engines import Engine
 from automl.errors import AutomlError, DataError, StudyError
+from automl.events import Finished
 from automl.launch import Outcome
 from automl.plan import RunOptions, plan
 from automl.store import Store, hold
-from automl.study import Resumed, Suggested
+from automl.study import Event, Resumed, Study, Suggested
 from automl.tracking import Mirror, MirrorReport, Summary
 
 SPACE = """\
@@ -129,7 +132,9 @@ def test_the_time_of_a_killed_run_counts(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_study_s_folder_must_be_one_that_can_be_written_to(folder: Path) -> None:
     (folder / "file").touch()
-    message = f"{folder}/file/x: the study's folder must be writable, but not a directory. Use --study with another path."
+    message = (
+        f"{folder}/file/x: must be a folder for the study, but {folder}/file is a file. Move it away, or use --study with another path."
+    )
     with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
         run(study=str(folder / "file/x"))
 
@@ -166,8 +171,9 @@ def test_an_interrupt_while_the_winner_is_tested_leaves_everything_in_order(monk
         os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr(launch, "_test", interrupted)
-        assert run().why == "interrupted"
+        patched.setattr(winner, "_test", interrupted)
+        interrupted = run()
+    assert (interrupted.why, interrupted.study.why_rested) == ("interrupted", "interrupted")
     again = run()
     assert (again.why, again.study.ended) == ("done", 2)
     assert again.study.test is not None
@@ -206,3 +212,98 @@ def test_everything_but_the_events_can_be_made_again() -> None:
         assert again.trials == first.trials
         assert again.test == first.test
         assert Path("studies/first/best/weights.pt").read_bytes() == weights
+
+
+def test_a_finished_study_is_left_as_it_is_and_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unwanted(*arguments: object, **options: object) -> None:
+        raise AssertionError("nothing must be started")
+
+    said: list[str] = []
+    options = RunOptions(space="small.yaml", study="first", engine="inline", mlflow="sqlite:///mlflow.db")
+    first = launch.run(plan(options))
+    before = Path("studies/first/study.db").read_bytes()
+    monkeypatch.setattr(launch, "make_engine", unwanted)
+    monkeypatch.setattr(launch.data, "prepare_apart", unwanted)
+    monkeypatch.setattr(Mirror, "__init__", unwanted)
+    again = launch.run(plan(options), say=said.append)
+    assert said == ["studies/first has 2 of 2 trials and its winner; there is nothing left to do."]
+    assert (again.why, again.study.trials, again.study.test, again.tracking) == (
+        "done",
+        first.study.trials,
+        first.study.test,
+        first.tracking,
+    )
+    assert Path("studies/first/study.db").read_bytes() == before
+    assert launch.run(plan(replace(options, mlflow="off"))).tracking is None
+
+
+def test_a_finished_study_whose_data_have_changed_is_refused() -> None:
+    rows = [f"{x % 7},{'ab'[x % 2]}" for x in range(60)]
+    Path("rows.csv").write_text("\n".join(["x,y", *rows]))
+    run(data="rows.csv", target="y")
+    Path("rows.csv").write_text("\n".join(["x,y", *rows, "3,a"]))
+    message = "studies/first holds a study of another space (the content of rows.csv has changed). Use --study NAME for a new one."
+    with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
+        run(data="rows.csv", target="y")
+
+
+def test_a_smaller_total_of_a_finished_study_is_noted_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    run()
+    monkeypatch.delattr(launch, "make_engine")
+    again = run(trials=1)
+    assert (again.why, again.study.asked, again.study.ended, again.study.why_rested) == ("done", 1, 2, "done")
+
+
+def test_a_study_whose_time_is_over_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    run(trials=1)
+    monkeypatch.delattr(launch, "make_engine")
+    again = run(trials=2, time="0.001s")
+    assert (again.why, again.study.ended, again.study.why_rested) == ("time", 1, "time")
+
+
+def test_no_more_workers_are_asked_for_than_there_are_trials_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, make_engine = [], launch.make_engine
+
+    def counted(name: str, **options: object) -> Engine:
+        asked.append(options["trials"])
+        return make_engine(name, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(launch, "make_engine", counted)
+    run(trials=2)
+    run(trials=3)
+    shutil.rmtree("studies/first/trials")
+    shutil.rmtree("studies/first/best")
+    run(trials=3)
+    assert asked == [2, 1, 1]
+
+
+def interrupt_at_the_end(study: Study, slots: object) -> Follower:
+    def follow(events: Sequence[tuple[int, Event]]) -> None:
+        if study.ended == study.asked and any(isinstance(event, Finished) for _, event in events):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return follow
+
+
+def test_an_interrupt_in_the_very_last_trial_is_one() -> None:
+    """Whoever presses Ctrl-C does not wait for the test of the winner; the same command does it later."""
+    outcome = launch.run(plan(RunOptions(space="small.yaml", study="first", engine="inline", mlflow="off")), interrupt_at_the_end)
+    assert (outcome.why, outcome.study.ended, outcome.study.test) == ("interrupted", 2, None)
+    with Store.read_only(Path("studies/first")) as store:
+        assert store.study().why_rested == "interrupted"
+    again = run()
+    assert (again.why, again.study.why_rested, again.study.ended) == ("done", "done", 2)
+    assert again.study.test is not None
+
+
+def test_an_interrupt_that_the_loop_did_not_see_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drive(engine: Engine, sessions: list[Session], is_interrupted: object) -> str:
+        why = driver.drive(engine, sessions)
+        os.kill(os.getpid(), signal.SIGINT)
+        return why
+
+    with monkeypatch.context() as patched:
+        patched.setattr(launch, "drive", drive)
+        outcome = run()
+    assert (outcome.why, outcome.study.why_rested, outcome.study.test) == ("interrupted", "interrupted", None)
+    assert run().why == "done"

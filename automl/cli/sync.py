@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from functools import partial
 
 import click
 
@@ -22,21 +21,14 @@ def sync(ctx: click.Context, /, study: str, mlflow: str | None, experiment: str 
 
     Nothing is written twice. While the study is being run, its driver does this by itself.
     """
-    from automl import tracking
-    from automl.errors import StudyError, UsageError
-    from automl.launch import read_events, study_artifacts, study_header
-    from automl.store import Store, is_being_driven
+    from automl import mirroring, tracking
+    from automl.errors import UsageError
 
     folder = existing_study(study)
     uri = tracking.resolve_uri(mlflow, os.environ)
     if uri == tracking.OFF:
         raise UsageError("--mlflow: must be a tracking store or server, but is 'off'. Give one, such as sqlite:///mlflow.db.")
-    if is_being_driven(folder):
-        raise StudyError(f"{folder}: must be at rest, but a run is at work on it, which keeps MLflow level. Wait for its end.")
-    with Store.read_only(folder) as store:
-        loaded = store.study()
-    summary = tracking.Summary.of(loaded, loaded.why_rested or "interrupted")
-    report = tracking.sync(uri, study_header(folder, experiment), partial(read_events, folder), summary, study_artifacts(folder))
+    report = mirroring.sync(folder, uri, experiment)
     if as_json:
         click.echo(json.dumps({"study": folder.name, "is_level": report.is_level, "mlflow": report.url, "problems": report.problems}))
     else:

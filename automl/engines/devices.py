@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import math
 import os
 import platform
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -284,6 +286,25 @@ def place(machine: Machine, devices: str = "auto", workers: str = "auto", lanes:
     homes = [device for device, count in zip(chosen, counts, strict=True) for _ in range(count)]
     threads = max(1, machine.cores // len(homes))
     return [Placement(Slot(index, device.name, lanes, f"worker-{index}"), device.visible, threads) for index, device in enumerate(homes)]
+
+
+def needed(placements: Sequence[Placement], trials: int | None) -> list[Placement]:
+    """The workers that so many trials can keep busy, at least one; all where their number is not known.
+
+    That is one for each ``lanes`` trials, but no device idles while another trains several trials. A device gets its second worker after
+    each has its first. What is left of a worker is as it was: also its threads, since numbers may depend on them to the last bit.
+    """
+    if trials is None:
+        return list(placements)
+    devices = {placement.slot.device for placement in placements}
+    most = max(1, math.ceil(trials / placements[0].slot.lanes), min(trials, len(devices)))
+    before: Counter[str] = Counter()
+    turns = []
+    for placement in placements:
+        turns.append((before[placement.slot.device], placement.slot.index))
+        before[placement.slot.device] += 1
+    kept = {index for _, index in sorted(turns)[:most]}
+    return [placement for placement in placements if placement.slot.index in kept]
 
 
 def chosen_devices(machine: Machine, devices: str) -> list[Device]:

@@ -1,7 +1,7 @@
 """MLflow as a mirror of the study's events: it owns no state and can be made again at any time. Importing this does not import MLflow."""
 
-from automl.tracking.address import OFF, redacted, resolve_uri
+from automl.tracking.address import OFF, redacted, resolve_uri, sqlite_path
 from automl.tracking.content import StudyHeader, Summary
-from automl.tracking.mirror import Mirror, MirrorReport, sync
+from automl.tracking.mirror import Mirror, MirrorReport
 
-__all__ = ["OFF", "Mirror", "MirrorReport", "StudyHeader", "Summary", "redacted", "resolve_uri", "sync"]
+__all__ = ["OFF", "Mirror", "MirrorReport", "StudyHeader", "Summary", "redacted", "resolve_uri", "sqlite_path"]

@@ -34,12 +34,16 @@ Reread = Callable[[], Iterable[tuple[int, Event]]]
 
 @dataclass(frozen=True, slots=True)
 class MirrorReport:
-    """What became of the mirror. ``is_level``: MLflow holds everything. ``problems`` are sentences for a person."""
+    """What became of the mirror. ``is_level``: MLflow holds the first ``events`` events, the summary and the artifacts, in ``run``.
+
+    ``problems`` are sentences for a person.
+    """
 
     url: str
     is_level: bool
-    missing_trials: int
     problems: tuple[str, ...]
+    events: int = 0
+    run: str = ""
 
 
 class Mirror:
@@ -59,8 +63,8 @@ class Mirror:
         reread: Reread | None = None,
         say: Callable[[str], None] = _logger.warning,
     ) -> None:
-        self._uri = uri
-        self._header = header
+        self.uri = uri
+        self.header = header
         self._flush_seconds = flush_seconds
         self._reread = reread
         self._say = say
@@ -103,24 +107,22 @@ class Mirror:
     @property
     def url(self) -> str:
         """The study's page in MLflow, or the command that shows it."""
-        path = sqlite_path(self._uri)
+        path = sqlite_path(self.uri)
         if path is not None:
-            return f"mlflow ui --backend-store-uri {shlex.quote(self._uri)}"
+            return f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
         page = self._writer.page if self._writer else ""
-        return f"{_without_secrets(self._uri)}/{page}" if urlsplit(self._uri).scheme in ("http", "https") else redacted(self._uri)
+        return f"{_without_secrets(self.uri)}/{page}" if urlsplit(self.uri).scheme in ("http", "https") else redacted(self.uri)
 
     def _report(self) -> MirrorReport:
         writer = self._writer
-        with self._news:
-            queued = {event.key.trial for _, event in self._queue if hasattr(event, "key")}
-        missing = len(queued) + (writer.missing if writer else 0)
         problems = list(writer.problems) if writer else []
         if not self._is_level:
             why = self._trouble or "it did not answer in time"
             problems.insert(
-                0, f"MLflow ({redacted(self._uri)}) is not level with the study: {why}. `automl sync {self._header.name}` does it."
+                0, f"MLflow ({redacted(self.uri)}) is not level with the study: {why}. `automl sync {self.header.name}` does it."
             )
-        return MirrorReport(self.url, self._is_level and not problems, missing, tuple(problems))
+        run = writer.parent if writer else ""
+        return MirrorReport(self.url, self._is_level and not problems, tuple(problems), self._taken, run)
 
     # -- the thread -----------------------------------------------------------------------------------------------------
 
@@ -178,12 +180,12 @@ class Mirror:
         if ending is not None and not self._is_over():
             writer.close(*ending)
             self._is_level = not self._is_over() and not writer.missing and not self._is_behind
-            path = sqlite_path(self._uri)
+            path = sqlite_path(self.uri)
             if path is not None:
                 checkpoint(path)
 
     def _open(self) -> Writer:
-        writer = Writer(mlflow_client.connect(self._uri), self._uri, self._header, self._is_over)
+        writer = Writer(mlflow_client.connect(self.uri), self.uri, self.header, self._is_over)
         writer.open()
         return writer
 
@@ -211,7 +213,7 @@ class Mirror:
         self._trouble = first_line(error)
         if not self._failures and self._ending is None:
             self._say(
-                f"MLflow ({redacted(self._uri)}) cannot be reached: {self._trouble}. The study goes on; all is written when it is back."
+                f"MLflow ({redacted(self.uri)}) cannot be reached: {self._trouble}. The study goes on; all is written when it is back."
             )
         self._failures += 1
         pause = min(_LONGEST_PAUSE, max(0.2, self._flush_seconds) * 2 ** min(self._failures - 1, 10))
@@ -230,18 +232,6 @@ class Mirror:
 
     def _is_over(self) -> bool:
         return self._deadline is not None and time.monotonic() > self._deadline
-
-
-def sync(
-    uri: str,
-    header: StudyHeader,
-    reread: Reread,
-    summary: Summary,
-    artifacts: Mapping[str, Path],
-    timeout_seconds: float = 3600.0,
-) -> MirrorReport:
-    """Bring MLflow level with the events of a study, from the first one on. Writes only what is missing."""
-    return Mirror(uri, header, reread=reread).finish(summary, artifacts, timeout_seconds)
 
 
 def _without_secrets(uri: str) -> str:

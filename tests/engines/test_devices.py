@@ -12,7 +12,7 @@ import pytest
 
 import automl.engines.devices as devices_module
 from automl.engines import make_engine
-from automl.engines.devices import Device, Machine, cpu_cores, place, read_machine, torch_without_cuda
+from automl.engines.devices import Device, Machine, cpu_cores, needed, place, read_machine, torch_without_cuda
 from automl.errors import AutomlError, DeviceError, UsageError
 from automl.events import Slot
 
@@ -283,6 +283,26 @@ def test_workers_are_one_on_each_gpu_or_one_for_each_core(
     assert [placement.slot for placement in placements] == [Slot(i, home, 4, f"worker-{i}") for i, home in enumerate(homes)]
     assert [placement.visible for placement in placements] == [visible[home] for home in homes]
     assert {placement.threads for placement in placements} == {threads}
+
+
+@pytest.mark.parametrize(
+    ("machine", "workers", "lanes", "trials", "kept"),
+    [
+        (WITHOUT_GPUS, "1000", 1, 3, [0, 1, 2]),
+        (WITHOUT_GPUS, "2", 1, 3, [0, 1]),
+        (WITHOUT_GPUS, "4", 8, 17, [0, 1, 2]),
+        (WITHOUT_GPUS, "4", 8, 0, [0]),
+        (WITHOUT_GPUS, "4", 8, None, [0, 1, 2, 3]),
+        (WITH_GPUS, "3", 1, 1, [0]),
+        (WITH_GPUS, "3", 1, 3, [0, 1, 3]),  # the second worker of a GPU comes after the first of the other
+        (WITH_GPUS, "3", 16, 5, [0, 3]),  # both GPUs train, though one worker has lanes for all
+    ],
+)
+def test_no_worker_is_started_that_would_have_no_trial(
+    machine: Machine, workers: str, lanes: int, trials: int | None, kept: list[int]
+) -> None:
+    placements = place(machine, "auto", workers, lanes)
+    assert needed(placements, trials) == [placements[index] for index in kept]
 
 
 @pytest.mark.parametrize(

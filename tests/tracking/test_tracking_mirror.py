@@ -18,7 +18,7 @@ from tracking.stories import T0, header, key, numbered, report, start, story, st
 
 from automl.events import Reported
 from automl.study import Resumed
-from automl.tracking import Mirror, sync
+from automl.tracking import Mirror
 from automl.tracking import mirror as mirror_module
 from automl.tracking.client import connect
 
@@ -59,7 +59,7 @@ def test_a_study_is_followed_to_its_end(uri: str, database: Path, tmp_path: Path
     for event in events:
         mirror.follow([event])
     done = mirror.finish(summary(trial(2), trial(0)), {"study.yaml": tmp_path / "study.yaml"}, 60)
-    assert (done.is_level, done.missing_trials, done.problems, said) == (True, 0, (), [])
+    assert (done.is_level, done.problems, said) == (True, (), [])
     assert done.url == mirror.url == f"mlflow ui --backend-store-uri {uri}"
     found = runs(uri, "m")
     assert {name: run.info.status for name, run in found.items()} == {"study": "FINISHED", "0": "FINISHED", "1": "KILLED", "2": "FINISHED"}
@@ -105,7 +105,8 @@ def test_what_the_queue_cannot_hold_is_read_again(uri: str, monkeypatch: pytest.
 
 
 def test_sync_brings_another_store_level(uri: str) -> None:
-    done = sync(uri, header("sync"), lambda: numbered(study("sync", ["complete", "failed"])), summary(trial(0)), {})
+    mirror = Mirror(uri, header("sync"), reread=lambda: numbered(study("sync", ["complete", "failed"])))
+    done = mirror.finish(summary(trial(0)), {}, 60)
     assert done.is_level
     assert {name: run.info.status for name, run in runs(uri, "sync").items()} == {"study": "FINISHED", "0": "FINISHED", "1": "FAILED"}
 
@@ -177,7 +178,7 @@ def test_finish_returns_in_time_when_the_server_hangs() -> None:
         done = mirror.finish(summary(), {}, 0.3)
         assert time.monotonic() - began < 5
     shown = address.replace("user:secret", "***")
-    assert (done.is_level, done.missing_trials) == (False, 1)
+    assert not done.is_level
     assert done.problems == (f"MLflow ({shown}) is not level with the study: it did not answer in time. `automl sync study-deaf` does it.",)
 
 
@@ -224,7 +225,7 @@ def test_a_server_that_comes_late_goes_and_comes_back_gets_everything_once(serve
     said.wait(4)
     mirror.follow(begun[40:])
     done = mirror.finish(summary(trial(2), trial(0)), {"events.txt": Path(__file__)}, 120)
-    assert (done.is_level, done.missing_trials, done.problems) == (True, 0, ())
+    assert (done.is_level, done.problems) == (True, ())
     assert all(sentence.startswith(f"MLflow ({server.uri}) cannot be reached: ") for sentence in said[::2])
     assert said[1::2] == ["MLflow is back; what it missed is written."] * 2
     found = runs(server.uri, "server")

@@ -1,0 +1,135 @@
+"""MLflow beside the runs of a study: its mirror is made, brought level, and remembered as level.
+
+What MLflow holds is nobody's state: it is made from the events. ``mlflow.json`` in the study's folder is a receipt of the last time that
+it was level, so that a command that changes nothing need not ask it. Without the receipt everything is compared anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from automl import data, tracking
+from automl.store import Store, hold
+from automl.study import Event, Study
+from automl.tracking import Mirror, MirrorReport, StudyHeader, Summary
+
+RECEIPT = "mlflow.json"
+_SECONDS = {"done": 120.0, "time": 120.0, "interrupted": 1.0, "failed": 10.0}  # for the end of the tracking
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """MLflow at ``store`` (without credentials) held the first ``events`` events of the study, the summary and the artifacts.
+
+    ``run`` is the study's run there, ``url`` where a person looks.
+    """
+
+    study: str
+    store: str
+    experiment: str
+    run: str
+    events: int
+    url: str
+
+
+def start_mirror(uri: str, experiment: str | None, folder: Path, store: Store, study: Study, say: Say) -> Mirror:
+    """A mirror that follows the study in this folder; MLflow is opened in the background."""
+    return Mirror(uri, study_header(folder, store, study, experiment), reread=partial(read_events, folder), say=say)
+
+
+def bring_level(mirror: Mirror, folder: Path, study: Study, why: str, say: Say) -> str:
+    """Let MLflow have everything, and say what it lacks. ``why`` the run ends decides how long that may take. Returns where to look."""
+    report = mirror.finish(Summary.of(study, why), study_artifacts(folder), _SECONDS[why])
+    _keep_receipt(folder, mirror, report)
+    for problem in report.problems:
+        say(problem)
+    return report.url
+
+
+def sync(folder: Path, uri: str, experiment: str | None) -> MirrorReport:
+    """Bring MLflow level with the study in this folder. Raises StudyError while a run is at work on it, which does so by itself.
+
+    The study is held meanwhile: a run that began now would write to MLflow as well, and two writers make runs twice. In a folder
+    where nothing can be written no run can begin, so there is nothing to hold.
+    """
+    with hold(folder) if os.access(folder, os.W_OK) else contextlib.nullcontext(), Store.read_only(folder) as store:
+        study = store.study()
+        mirror = Mirror(uri, study_header(folder, store, study, experiment), reread=partial(read_events, folder))
+        report = mirror.finish(Summary.of(study, study.why_rested or "interrupted"), study_artifacts(folder), 3600.0)
+        _keep_receipt(folder, mirror, report)
+    return report
+
+
+def where_level(folder: Path, uri: str, experiment: str | None, store: Store, study: Study) -> str | None:
+    """Where MLflow shows the study, if it holds all of its events; None where it does not, or where that cannot be said at once.
+
+    A SQLite store is looked at; of a server it is believed that it has kept what it had.
+    """
+    try:
+        receipt = Receipt(**json.loads((folder / RECEIPT).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    name = experiment or study.spec.name
+    is_same = (receipt.study, receipt.store, receipt.experiment) == (study.identity, tracking.redacted(uri), name)
+    return receipt.url if is_same and receipt.events == store.length() and _is_there(uri, receipt.run) else None
+
+
+def _is_there(uri: str, run: str) -> bool:
+    path = tracking.sqlite_path(uri)
+    if path is None:
+        return True
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute("select 1 from runs where run_uuid = ? and lifecycle_stage = 'active'", [run]).fetchone() is not None
+    except sqlite3.Error:
+        return False
+
+
+def _keep_receipt(folder: Path, mirror: Mirror, report: MirrorReport) -> None:
+    """Best effort: without a receipt the next run asks MLflow."""
+    if not report.is_level:
+        return
+    header = mirror.header
+    receipt = Receipt(header.identity, tracking.redacted(mirror.uri), header.experiment, report.run, report.events, report.url)
+    unfinished = folder / f".{RECEIPT}.unfinished"
+    with contextlib.suppress(OSError):
+        unfinished.write_text(json.dumps(asdict(receipt)), encoding="utf-8")
+        unfinished.replace(folder / RECEIPT)
+
+
+def study_header(folder: Path, store: Store, study: Study, experiment: str | None) -> StudyHeader:
+    """What MLflow is told of the study in this folder as a whole. ``experiment``: None for the space's name."""
+    info = data.read_info(folder / "data")
+    return StudyHeader.of(
+        study,
+        name=folder.name,
+        folder=str(folder.absolute()),
+        created=store.created().at,
+        experiment=experiment,
+        data_name=info.name,
+        data_sizes=info.sizes,
+        data_fingerprint=info.fingerprint,
+        command=shlex.join(["automl", *sys.argv[1:]]),
+    )
+
+
+def read_events(folder: Path) -> Iterator[tuple[int, Event]]:
+    """All events of the study in this folder with their positions, through a connection of the caller's own thread."""
+    with Store.read_only(folder) as store:
+        yield from store.events()
+
+
+def study_artifacts(folder: Path) -> dict[str, Path]:
+    """The files of a study that MLflow keeps with it."""
+    return {name: folder / name for name in ("space.yaml", "study.yaml", "best") if (folder / name).exists()}

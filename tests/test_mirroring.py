@@ -1,0 +1,125 @@
+"""When MLflow counts as level with a study without being asked, and who may write to it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from automl import launch, mirroring
+from automl.errors import StudyError
+from automl.plan import RunOptions, plan
+from automl.store import Store, hold
+from automl.study import Rested
+from automl.tracking import Mirror, MirrorReport, Summary
+
+SPACE = """\
+name: small
+data: iris
+model: mlp
+epochs: 1
+space:
+  learning_rate: {type: float, low: 1e-3, high: 1e-1, log: true}
+study: {strategy: random, pruner: none, trials: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished study, tracked in ``mlflow.db`` beside it."""
+    folder = tmp_path_factory.mktemp("tracked")
+    (folder / "small.yaml").write_text(SPACE)
+    options = RunOptions(
+        space=str(folder / "small.yaml"), study=str(folder / "first"), engine="inline", mlflow=f"sqlite:///{folder}/mlflow.db"
+    )
+    launch.run(plan(options))
+    return folder
+
+
+@pytest.fixture
+def level(tracked: Path, tmp_path: Path) -> Path:
+    """A copy of it, since a test may break it."""
+    for name in ("first/study.db", "first/mlflow.json", "first/data/info.json", "mlflow.db"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((tracked / name).read_bytes())
+    receipt = tmp_path / "first" / "mlflow.json"
+    receipt.write_text(receipt.read_text().replace(str(tracked), str(tmp_path)))
+    return tmp_path
+
+
+def where(folder: Path, uri: str | None = None, experiment: str | None = None) -> str | None:
+    with Store.read_only(folder / "first") as store:
+        return mirroring.where_level(folder / "first", uri or f"sqlite:///{folder}/mlflow.db", experiment, store, store.study())
+
+
+def test_a_finished_run_leaves_a_receipt_that_says_where_to_look(level: Path) -> None:
+    assert where(level) == f"mlflow ui --backend-store-uri sqlite:///{level}/mlflow.db"
+
+
+def test_events_that_mlflow_has_not_seen_make_the_receipt_worthless(level: Path) -> None:
+    with Store.open(level / "first") as store:
+        store.append([Rested(1.0, "done", 0.0)])
+    assert where(level) is None
+
+
+def test_a_receipt_is_for_one_store_one_experiment_and_one_study(level: Path) -> None:
+    assert where(level, uri=f"sqlite:///{level}/other.db") is None
+    assert where(level, experiment="other") is None
+    receipt = level / "first" / "mlflow.json"
+    receipt.write_text(json.dumps({**json.loads(receipt.read_text()), "study": "other"}))
+    assert where(level) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"run": 1}', "\0"])
+def test_a_receipt_that_cannot_be_read_is_none(level: Path, text: str) -> None:
+    (level / "first" / "mlflow.json").write_text(text)
+    assert where(level) is None
+
+
+@pytest.mark.parametrize("change", ["gone", "no database", "deleted", "empty"])
+def test_a_store_that_has_lost_the_study_is_not_level(level: Path, change: str) -> None:
+    path = level / "mlflow.db"
+    match change:
+        case "gone":
+            path.unlink()
+        case "no database":
+            path.write_text("no database")
+        case "empty":
+            path.write_bytes(b"")
+        case _:
+            with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+                connection.execute("update runs set lifecycle_stage = 'deleted'")
+    assert where(level) is None
+
+
+def test_the_receipt_holds_no_secret(level: Path) -> None:
+    uri = "http://user:secret@example.org"
+    report = MirrorReport("http://example.org/#/", True, (), 3, "run")
+    header = SimpleNamespace(identity="x", experiment="small")
+    mirror = cast("Mirror", SimpleNamespace(uri=uri, header=header, finish=lambda *arguments: report))
+    with Store.read_only(level / "first") as store:
+        mirroring.bring_level(mirror, level / "first", store.study(), "done", print)
+    assert "secret" not in (level / "first" / "mlflow.json").read_text()
+
+
+def test_sync_and_a_run_keep_each_other_out(level: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, uri = level / "first", f"sqlite:///{level}/mlflow.db"
+    with hold(folder), pytest.raises(StudyError, match=f"^{re.escape(f'{folder}: another automl (process')}"):
+        mirroring.sync(folder, uri, None)
+
+    def finish(self: Mirror, summary: Summary, artifacts: Mapping[str, Path], timeout_seconds: float) -> MirrorReport:
+        with pytest.raises(StudyError, match="is at work on this study"), hold(folder):
+            pass
+        return MirrorReport("", False, ())
+
+    monkeypatch.setattr(Mirror, "finish", finish)
+    assert not mirroring.sync(folder, uri, None).is_level
+    with hold(folder):
+        pass
