@@ -29,6 +29,32 @@ def study_folder(name: str) -> Path:
     return path if is_path or (path / "study.db").is_file() else STUDIES / name
 
 
+def check_new_study(folder: Path) -> None:
+    """Raises StudyError where no new study can begin: the folder cannot be made or written, or holds what no start of a study leaves."""
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir():
+        what = "is a file" if there.exists() else "is a link that leads nowhere"
+        raise StudyError(
+            f"{folder}: must be a folder for the study, but {there if there != folder else 'that'} {what}. "
+            "Move it away, or use --study with another path."
+        )
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise StudyError(f"{folder}: the study's folder must be writable, but {there} is not. Use --study with another path.")
+    foreign = sorted(path.name for path in folder.glob("*") if not _is_left_by_a_start(path)) if there == folder else []
+    if foreign:
+        raise StudyError(
+            f"{folder}: must be empty, or hold a study to go on with, but holds {foreign[0]!r} and no study.db. "
+            "Use --study with another name or path."
+        )
+
+
+def _is_left_by_a_start(path: Path) -> bool:
+    """Whether this may be of a run that was killed before there was a study. What is in ``data`` is looked at when data are prepared."""
+    if path.name == "workers":
+        return path.is_dir() and all(file.suffix == ".log" for file in path.glob("*"))
+    return path.name in ("study.lock", "data") or path.name.startswith((".study.db.unfinished", ".data."))
+
+
 def home_expanded(name: str) -> Path:
     """The path with ``~`` as the home folder; as it is where there is no such home."""
     try:
@@ -42,6 +68,8 @@ def existing_study(name: str) -> Path:
     folder = study_folder(name)
     if (folder / "study.db").is_file():
         return folder
+    if folder.is_file():
+        raise StudyError(f"{folder}: must be the folder of a study, but is a file. Give its folder.")
     known = sorted(path.parent.name for path in STUDIES.glob("*/study.db"))
     there = f"Studies under {STUDIES}: {', '.join(known)}.{suggestion(name, known)}" if known else "`automl run` makes one."
     raise StudyError(f"{folder}: there must be a study here, but there is no study.db. {there}")

@@ -10,16 +10,15 @@ from pathlib import Path
 
 from automl import data, families, metrics, spacefile
 from automl.data import DataInfo
-from automl.errors import SpaceError, StudyError, UsageError, suggestion
+from automl.errors import SpaceError, UsageError, suggestion
 from automl.events import Configuration, Value
-from automl.folders import space_file, study_folder
+from automl.folders import check_new_study, space_file, study_folder
 from automl.pruners import check_pruner
 from automl.space import Parameter
 from automl.spec import DataSpec, Objective, StudySpec
 from automl.strategies import check_strategy
 from automl.tracking import OFF, redacted, resolve_uri
 
-_A_STUDY_WRITES = ("best", "trials", "study.yaml", "space.yaml")  # beside `data`, whose preparation refuses other files by itself
 SMALL_PICTURE = 16  # pixels a side, up to which the space for small pictures fits
 
 
@@ -73,9 +72,8 @@ def plan(options: RunOptions) -> Plan:
     enqueued = read_configurations(Path(options.enqueue), spec) if options.enqueue is not None else ()
     uri = resolve_uri(options.mlflow, os.environ)
     continues = (folder / "study.db").is_file()
-    taken = [name for name in _A_STUDY_WRITES if not continues and (folder / name).exists()]
-    if taken:
-        raise StudyError(f"{folder}: must not hold {taken[0]!r} where a new study begins, but does. Use --study with another name or path.")
+    if not continues:
+        check_new_study(folder)
     if not continues and len(enqueued) + (spec.baseline is not None) > spec.settings.trials:
         raise UsageError(
             f"--trials: must leave room for the {len(enqueued)} enqueued configurations and the baseline, but is "

@@ -231,6 +231,12 @@ MISTAKES = [
         "--enqueue: must be a file with configurations, but none.yaml cannot be read (no such file or directory). Check the path.",
     ),
     (("status", "nothing"), "studies/nothing: there must be a study here, but there is no study.db. `automl run` makes one."),
+    (("status", "./small.yaml"), "small.yaml: must be the folder of a study, but is a file. Give its folder."),
+    (
+        ("run", "small.yaml", "--mlflow", "databricks-uc", "--dry-run"),
+        "--mlflow: must be a place for runs, but 'databricks-uc' is Unity Catalog, where MLflow keeps only models. "
+        "Use databricks, or sqlite:///mlflow.db.",
+    ),
     (("runn",), "automl: 'runn' is not a command. Commands: run, status, trials, best, sync, space, devices. Did you mean 'run'?"),
 ]
 

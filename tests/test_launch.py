@@ -53,13 +53,13 @@ def run(study: str = "first", **options: object) -> Outcome:
 
 
 def test_a_run_that_cannot_begin_deletes_nothing_that_was_there_before(folder: Path) -> None:
-    for name in ("data/mine.txt", "workers/mine.txt"):
+    for name in ("data/mine.txt", "workers/mine.log"):
         (folder / "work" / name).parent.mkdir(parents=True)
         (folder / "work" / name).write_text("precious")
     with pytest.raises(DataError, match=re.escape("must be empty or hold prepared data, but has 'mine.txt'.")):
         run(study=str(folder / "work"))
     left = sorted(str(path.relative_to(folder / "work")) for path in (folder / "work").rglob("*"))
-    assert left == ["data", "data/mine.txt", "workers", "workers/mine.txt"]
+    assert left == ["data", "data/mine.txt", "workers", "workers/mine.log"]
 
 
 def test_a_run_that_cannot_begin_leaves_no_study_behind(folder: Path) -> None:

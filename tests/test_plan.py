@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -173,10 +175,41 @@ def test_requirements_that_the_data_make_impossible_are_refused(folder: Path) ->
     )
 
 
-def test_a_new_study_takes_no_folder_in_which_its_files_would_overwrite_others(folder: Path) -> None:
-    (folder / "work" / "best").mkdir(parents=True)
-    assert message(study=str(folder / "work")) == (
-        f"{folder}/work: must not hold 'best' where a new study begins, but does. Use --study with another name or path."
+def test_a_new_study_takes_no_folder_with_other_files(folder: Path) -> None:
+    (folder / "work").mkdir()
+    for name in ("best", "letter.txt", ".git", "workers"):
+        (folder / "work" / name).mkdir()
+        (folder / "work" / name / "mine").touch()
+        assert message(study=str(folder / "work")) == (
+            f"{folder}/work: must be empty, or hold a study to go on with, but holds {name!r} and no study.db. "
+            "Use --study with another name or path."
+        )
+        shutil.rmtree(folder / "work" / name)
+
+
+def test_a_new_study_takes_a_folder_with_what_a_killed_start_left(folder: Path) -> None:
+    work = folder / "work"
+    for name in ("data", "workers", ".data.123.abcdefgh"):
+        (work / name).mkdir(parents=True)
+    for name in ("study.lock", ".study.db.unfinished", ".study.db.unfinished-journal", "data/info.json", "workers/worker-0.log"):
+        (work / name).touch()
+    assert plan(RunOptions(space="small.yaml", study=str(work))).folder == work
+
+
+def test_where_a_file_is_no_study_can_be(folder: Path) -> None:
+    (folder / "studies").touch()
+    end = "Move it away, or use --study with another path."
+    assert message() == (f"studies/small-bayesian: must be a folder for the study, but {folder}/studies is a file. {end}")
+    assert message(study="studies/") == f"studies: must be a folder for the study, but that is a file. {end}"
+    (folder / "gone").symlink_to("nowhere")
+    assert message(study="./gone/x") == f"gone/x: must be a folder for the study, but {folder}/gone is a link that leads nowhere. {end}"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_new_study_needs_a_folder_that_can_be_written(folder: Path) -> None:
+    (folder / "closed").mkdir(mode=0o555)
+    assert message(study="closed/x") == (
+        f"closed/x: the study's folder must be writable, but {folder}/closed is not. Use --study with another path."
     )
 
 
