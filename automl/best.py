@@ -7,6 +7,7 @@ It holds ``weights.pt`` (a plain state dict), ``config.yaml`` (model, parameters
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from automl.events import Configuration
 from automl.folders import home_expanded
 
 if TYPE_CHECKING:
+    from automl.study import Study
     from automl.training.predictor import Predictor
 
 FOLDER = "best"
@@ -25,17 +27,35 @@ CONFIG = "config.yaml"
 WEIGHTS = "weights.pt"
 _OF_THE_DATA = ("info.json", "preprocessing.skops")
 _HEADER = """\
-# The winner of the study. Use it:   from automl import load_best; model = load_best({study!r}); model.predict(rows)
-# Train it again:                     automl run ... --enqueue {config}
+# The winner of the study.
+# Use it:           from automl import load_best; model = load_best({study!r}); model.predict(rows)
+# Train it again:   {again}
 """
 
 
+def command_again(study: Study, folder: Path) -> str:
+    """The command that trains the winner of the study in ``folder`` once more, as a new study; a baseline comes first."""
+    assert study.best is not None
+    command = ["automl", "run", str(folder / "study.yaml"), "--study", f"{folder.name}-again", "--trials"]
+    if study.best.origin == "baseline":
+        return shlex.join([*command, "1"])
+    return shlex.join([*command, "1" if study.spec.baseline is None else "2", "--enqueue", str(folder / FOLDER / CONFIG)])
+
+
 def write_best(
-    study_folder: Path, trial_folder: Path, *, model: str, configuration: Configuration, data_folder: Path, extra: Mapping[str, Any]
+    study_folder: Path,
+    trial_folder: Path,
+    *,
+    model: str,
+    configuration: Configuration,
+    data_folder: Path,
+    extra: Mapping[str, Any],
+    again: str,
 ) -> Path:
     """Fill ``best/`` of a study from the folder of its winner and that of its data; what was there before is replaced as a whole.
 
-    ``extra`` goes into ``config.yaml`` beside the model and its parameters. Needs no torch.
+    ``extra`` goes into ``config.yaml`` beside the model and its parameters; ``again`` is the command that trains it once more, for a
+    comment at its head. Needs no torch.
     """
     folder = study_folder / FOLDER
     unfinished, old = (study_folder / f".{FOLDER}-{state}-{os.getpid()}" for state in ("new", "old"))
@@ -47,7 +67,7 @@ def write_best(
         if (data_folder / name).exists():
             shutil.copyfile(data_folder / name, unfinished / name)
     config = _config(model, configuration, extra)
-    _write_config(unfinished / CONFIG, config, _HEADER.format(study=str(study_folder), config=folder / CONFIG))
+    _write_config(unfinished / CONFIG, config, _HEADER.format(study=str(study_folder), again=again))
     if folder.exists():
         folder.rename(old)
     unfinished.rename(folder)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from automl.best import WEIGHTS, are_whole, holds_best, write_best
+from automl.best import WEIGHTS, are_whole, command_again, holds_best, write_best
 from automl.driver import Session
 from automl.engines import Engine
 from automl.errors import AutomlError
@@ -40,7 +40,7 @@ def crown(session: Session, folder: Path, idle: IdleEngine, say: Callable[[str],
         _train_again(idle(), spec)
     if not _is_tested(study):
         session.record([_test(idle(), spec)])
-    write_best(folder, _trial_folder(folder, number), **_belongings(study, folder))
+    write_best(folder, _trial_folder(folder, number), again=command_again(study, folder), **_belongings(study, folder))
 
 
 def _is_tested(study: Study) -> bool:

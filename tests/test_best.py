@@ -40,7 +40,7 @@ def train(study: Path, source: str, configuration: Configuration = CONFIGURATION
     tested = trainer.test(spec)
     assert isinstance(tested, events.Tested)
     folders = {"study_folder": study, "trial_folder": study / "trials/3", "data_folder": study / "data"}
-    write_best(**folders, model=model, configuration=configuration, extra=EXTRA)
+    write_best(**folders, model=model, configuration=configuration, extra=EXTRA, again="automl run again")
     return spec, tested
 
 
@@ -108,7 +108,7 @@ def test_a_new_winner_replaces_the_old_one_and_leaves_nothing_behind(tmp_path: P
     (study / ".best-new-1").mkdir()  # what a killed driver left
     other = {**CONFIGURATION, "activation": "tanh"}
     folders = {"study_folder": study, "trial_folder": study / "trials/3", "data_folder": study / "data"}
-    write_best(**folders, model="mlp", configuration=other, extra={})
+    write_best(**folders, model="mlp", configuration=other, extra={}, again="automl run again")
     assert load_best(study).config["parameters"] == other
     assert sorted(path.name for path in study.iterdir()) == ["best", "data", "trials"]
     assert sorted(path.name for path in (study / "best").iterdir()) == ["config.yaml", "info.json", "preprocessing.skops", "weights.pt"]

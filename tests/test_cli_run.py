@@ -184,6 +184,11 @@ def test_what_a_run_prints_about_its_winner_works_as_it_stands(shell: Shell) -> 
     winner = shell.json("best", study)["parameters"]
     code = f"{printed['Use it'].strip()}; print(model.predict([[0.0] * 64]).shape)"
     assert subprocess.run([sys.executable, "-c", code], cwd=shell.folder, capture_output=True, text=True).stdout == "(1,)\n"
+    head = (shell.folder / "studies" / study / "best" / "config.yaml").read_text().splitlines()[:3]
+    assert [line.partition(":  ")[2].strip() for line in head[1:]] == [
+        f"{printed['Use it'].strip()}; model.predict(rows)",
+        printed["Train it again"].strip(),
+    ]
     shell.run(*shlex.split(printed["Train it again"])[1:], "--mlflow", "off", "--engine", "inline")
     assert winner in [trial["parameters"] for trial in shell.json("trials", f"{study}-again")]
     shell.run(*shlex.split(printed["All trials"])[1:])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from automl.best import command_again
 from automl.folders import STUDIES, existing_study
 from automl.summary import best_record, epochs_saved, gain_text, number_text, state_of, status_record, trial_record, value_text
 
@@ -151,15 +152,7 @@ def _print_best(study: Study, folder: Path) -> None:
         click.echo(f"  {name:<{width}}  {value_text(value)}")
     if (folder / "best").is_dir():
         click.echo(f"Use it:          from automl import load_best; model = load_best({str(folder)!r})")
-        click.echo(f"Train it again:  {shlex.join(_command_again(study, winner, folder))}")
-
-
-def _command_again(study: Study, winner: Trial, folder: Path) -> list[str]:
-    """The command that trains the winner once more. Where there is a baseline, that comes first."""
-    command = ["automl", "run", str(folder / "study.yaml"), "--study", f"{folder.name}-again", "--trials"]
-    if winner.origin == "baseline":
-        return [*command, "1"]
-    return [*command, "1" if study.spec.baseline is None else "2", "--enqueue", str(folder / "best" / "config.yaml")]
+        click.echo(f"Train it again:  {command_again(study, folder)}")
 
 
 def _print_sentence(sentence: str) -> None:
