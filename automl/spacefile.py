@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from automl import families
-from automl.errors import UsageError, suggestion
+from automl.errors import SpaceError, UsageError, nearest, suggestion
 from automl.events import Value
 from automl.expressions import Expression, ExpressionError
 from automl.folders import home_expanded
@@ -28,7 +28,7 @@ from automl.specrecord import difference, dump, from_dict, sha256, to_dict
 from automl.yamlfile import ListNode, Node, Place, Problems, Scalar, is_empty, parse, read_text, relative_to, shown
 from automl.yamlfile import Mapping as MappingNode
 
-__all__ = ["difference", "dump", "from_dict", "load", "parse_choice", "parse_duration", "sha256", "to_dict"]
+__all__ = ["difference", "dump", "examine", "from_dict", "load", "parse_choice", "parse_duration", "sha256", "to_dict"]
 
 KEYS = ("name", "data", "model", "objective", "epochs", "space", "forbid", "require", "baseline", "study", "extends")
 DATA_KEYS = ("source", "target", "drop", "test", "validation", "positive", "split_seed")
@@ -50,14 +50,31 @@ def load(path: str | Path) -> StudySpec:
     Raises:
         SpaceError: with all mistakes of the file (and of those that it extends) at once, in the order of the file.
     """
-    problems = Problems()
-    text = read_text(Path(path), problems)
-    root = _extended(Path(path), text, (), problems) if text is not None else None
-    spec = _Reader(Path(path), root, problems).spec() if root is not None else None
+    spec, problems = _read(Path(path))
     problems.settle()
     assert spec is not None
-    assert text is not None
-    return replace(spec, source=str(path), text=text)
+    return spec
+
+
+def examine(path: str | Path) -> tuple[StudySpec | None, tuple[str, ...]]:
+    """What ``load`` finds wrong with a file, and its specification as far as the rest can be checked; None where it cannot.
+
+    A misspelt model is taken for the family that was probably meant, and other sections with mistakes for their defaults.
+    """
+    spec, problems = _read(Path(path))
+    try:
+        problems.settle()
+    except SpaceError as error:
+        return spec, error.problems
+    return spec, ()
+
+
+def _read(path: Path) -> tuple[StudySpec | None, Problems]:
+    problems = Problems()
+    text = read_text(path, problems)
+    root = _extended(path, text, (), problems) if text is not None else None
+    spec = _Reader(path, root, problems).spec() if root is not None else None
+    return (replace(spec, source=str(path), text=text or "") if spec is not None else None), problems
 
 
 # -- extends ----------------------------------------------------------------------------------------------------------
@@ -151,23 +168,22 @@ class _Reader:
     problems: Problems
 
     def spec(self) -> StudySpec | None:
-        """The specification; None where problems were noted that leave none."""
+        """The specification; None where its space cannot be known. Where other problems were noted it has defaults in their place."""
         self._check_keys(self.root, "", KEYS)
-        model = self._model()
+        model = self._model() or self._probable_model()
         data = self._data()
         name, epochs, objective = self._name(), self._epochs(), self._objective()
         settings = self._settings()
         section = self._section(model)
+        before = len(self.problems)
         forbid, require = self._rules("forbid", section, model), self._rules("require", section, model)
         baseline = self._baseline(model)
-        if self.problems:
+        if model is None or len(self.problems) > before:
             return None
-        assert model is not None
-        assert data is not None
         space = SearchSpace(section.parameters, section.fixed, forbid, require)
         self._check_baseline(model, space, baseline)
         self._check_not_empty(space)
-        return StudySpec(name, data, model, objective, epochs, space, baseline, settings)
+        return StudySpec(name, data or DataSpec(""), model, objective, epochs, space, baseline, settings)
 
     def _add(self, node: Node | None, text: str) -> None:
         self.problems.add(node.place if node is not None else Place(str(self.path), 0), text)
@@ -206,6 +222,20 @@ class _Reader:
         return None
 
     def _epochs(self) -> int:
+    def _probable_model(self) -> str | None:
+        """The family for which the rest is checked where ``model`` names none: the nearest, else that which knows most names."""
+        node = self.root.get("model")
+        text = node.text if isinstance(node, Scalar) else ""
+        if ":" in text:
+            return None  # a model of their own, with parameters of its own
+        sections = (self.root.get("space"), self.root.get("baseline"))
+        names = [key.text for section in sections if isinstance(section, MappingNode) for key, _ in section.entries]
+
+        def known(model: str) -> int:
+            return sum(families.find_setting(model, name) is not None for name in names)
+
+        return nearest(text, families.FAMILIES) or max(families.FAMILIES, key=known)
+
         return self._whole(self.root.get("epochs"), "epochs", DEFAULT_EPOCHS, least=1)
 
     def _whole(self, node: Node | None, label: str, default: int, *, least: int) -> int:

@@ -85,6 +85,15 @@ def test_check_asks_strategies_and_pruners(capsys: pytest.CaptureFixture[str]) -
     assert err.splitlines()[1].startswith("x.yaml: study: pruner asha: min_epochs must be")
 
 
+def test_check_asks_them_also_where_the_model_is_misspelt(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("x.yaml").write_text(TEXT.replace("model: mlp", "model: mpl").replace("strategy: grid", "pruner: {name: asha, min_epochs: 0}"))
+    code, out, err = automl(capsys, "check", "x.yaml")
+    assert (code, out) == (2, "")
+    model, pruner = err.splitlines()
+    assert model.endswith("Did you mean 'mlp'?")
+    assert pruner.startswith("x.yaml: study: pruner asha: min_epochs must be")
+
+
 def test_check_knows_shipped_spaces(capsys: pytest.CaptureFixture[str]) -> None:
     assert automl(capsys, "check", "digits_mlp") == (0, "digits_mlp: ok\n", "")
 

@@ -428,6 +428,45 @@ def test_all_mistakes_of_a_file_at_once_and_in_its_order() -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "first"),
+    [
+        ("model: mlpp", f"x.yaml:2: model must be a built-in family, but is 'mlpp'. {BUILT_IN} Did you mean 'mlp'?"),
+        ("model: 3", f"x.yaml:2: model must be the name of a family, but is 3. {BUILT_IN}"),
+        ("epochs: 0", f"x.yaml:2: epochs must be a whole number of at least 1, but is 0.\nx.yaml: model is missing. {BUILT_IN}"),
+    ],
+)
+def test_a_mistake_in_the_model_hides_none_of_the_rest(model: str, first: str) -> None:
+    """They are checked for the family that was probably meant."""
+    space = "space:\n  units: {type: int, low: 0, high: 8}\n  unitss: 3\n  dropout: {type: float, low: 0.0, high: 0.5}\n"
+    found = mistakes(f"data: digits\n{model}\n{space}baseline: {{units: 4, dropuot: 0.1}}\n")
+    assert sorted(found) == sorted(
+        [
+            *first.splitlines(),
+            "x.yaml:4: units: low must be a whole number of at least 1 and at most 65536, but low is 0.",
+            "x.yaml:5: 'unitss' is not a parameter of mlp or of its training. Did you mean 'units'?",
+            "x.yaml:7: baseline: 'dropuot' is not a parameter of mlp or of its training. Did you mean 'dropout'?",
+        ]
+    )
+
+
+def test_the_family_that_knows_the_names_is_assumed() -> None:
+    space = "space:\n  channels: {type: int, low: 1, high: 8}\n  unitss: 3\n"
+    assert mistakes(f"data: digits\nmodel: xyz\n{space}") == [
+        f"x.yaml:2: model must be a built-in family, but is 'xyz'. {BUILT_IN}",
+        "x.yaml:5: 'unitss' is not a parameter of cnn or of its training. 'automl space show --family cnn' lists them.",
+    ]
+
+
+def test_rules_and_baseline_are_checked_although_other_sections_have_mistakes() -> None:
+    space = "space:\n  layers: {type: int, low: 1, high: 3}\nforbid: [layers == 2]\nbaseline: {layers: 2}\n"
+    assert mistakes(f"data: digits\nmodel: mlpp\nepochs: 0\n{space}") == [
+        f"x.yaml:2: model must be a built-in family, but is 'mlpp'. {BUILT_IN} Did you mean 'mlp'?",
+        "x.yaml:3: epochs must be a whole number of at least 1, but is 0.",
+        "x.yaml:7: baseline must be allowed, but breaks 'forbid: layers == 2'. Change the baseline or the rule.",
+    ]
+
+
+@pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("spac.yaml", "spac.yaml: must be a search-space file, but there is no such file. Did you mean 'space.yaml'?"),

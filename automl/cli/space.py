@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from automl.errors import SpaceError, UsageError, suggestion
+from automl.errors import UsageError, suggestion
 from automl.folders import home_expanded
 
 if TYPE_CHECKING:
@@ -60,13 +60,14 @@ def check(ctx: click.Context, files: tuple[str, ...], as_json: bool) -> None:
 
 
 def _problems(file: str) -> list[str]:
+    from automl.folders import space_file
+    from automl.spacefile import examine
+
     try:
-        spec = _load(file)
-    except SpaceError as error:
-        return list(error.problems)
+        spec, problems = examine(space_file(file))
     except UsageError as error:
         return [str(error)]
-    return _method_problems(spec)
+    return [*problems, *(_method_problems(spec) if spec is not None else [])]
 
 
 def _method_problems(spec: StudySpec) -> list[str]:
