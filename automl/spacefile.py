@@ -174,8 +174,8 @@ class _Reader:
         data = self._data()
         name, epochs, objective = self._name(), self._epochs(), self._objective()
         settings = self._settings()
-        section = self._section(model)
         before = len(self.problems)
+        section = self._section(model)
         forbid, require = self._rules("forbid", section, model), self._rules("require", section, model)
         baseline = self._baseline(model)
         if model is None or len(self.problems) > before:
@@ -221,7 +221,6 @@ class _Reader:
             self._add(node, f"model must be a built-in family, but is {shown(node)}. Built in: {built_in}.{near}")
         return None
 
-    def _epochs(self) -> int:
     def _probable_model(self) -> str | None:
         """The family for which the rest is checked where ``model`` names none: the nearest, else that which knows most names."""
         node = self.root.get("model")
@@ -236,6 +235,7 @@ class _Reader:
 
         return nearest(text, families.FAMILIES) or max(families.FAMILIES, key=known)
 
+    def _epochs(self) -> int:
         return self._whole(self.root.get("epochs"), "epochs", DEFAULT_EPOCHS, least=1)
 
     def _whole(self, node: Node | None, label: str, default: int, *, least: int) -> int:
