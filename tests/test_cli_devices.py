@@ -18,10 +18,10 @@ GPUS = (Device("cuda:0", "gpu", "NVIDIA H100", 79.6, visible="GPU-a"), Device("c
 HIDDEN = Device("cuda:0", "gpu", "NVIDIA L4", 22.5, visible="GPU-a", unusable="torch 2.9.0+cpu is a build for CPUs only")
 
 
-def said(monkeypatch: pytest.MonkeyPatch, machine: Machine, *options: str) -> str:
-    """What the command prints on this machine."""
+def said(monkeypatch: pytest.MonkeyPatch, machine: Machine, *options: str, columns: int = 200) -> str:
+    """What the command prints on this machine, on a terminal of this width."""
     monkeypatch.setattr(devices_module, "read_machine", lambda: machine)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", str(columns))
     result = CliRunner().invoke(automl, ["devices", *options], catch_exceptions=False)
     assert result.exit_code == 0
     return result.stdout
@@ -76,3 +76,14 @@ def test_json_lists_what_can_be_used_and_how_many_workers_each_would_have(monkey
 def test_a_choice_that_cannot_be_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DeviceError, match=r"^--devices: cuda:3 is not there\. Devices: cpu\.$"):
         said(monkeypatch, Machine((CPU,)), "--devices", "cuda:3")
+
+
+def test_a_narrow_terminal_gets_paragraphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = said(monkeypatch, Machine((*GPUS, CPU)), columns=40).splitlines()
+    assert [line.rstrip() for line in lines[:5]] == [
+        "cuda:0  NVIDIA H100, 79.6 GiB, 1 worker",
+        "cuda:1  NVIDIA L4, 1 worker",
+        "cpu     Some CPU, 31.9 GiB, 0 workers, 8",
+        "        cores",
+        "A run would use 1 worker on cuda:0 and 1 worker on cuda:1 (since GPUs go first; one on each GPU), with 4 CPU threads each.",
+    ]

@@ -55,3 +55,13 @@ def test_parameters_have_their_names_and_epochs_their_number() -> None:
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_every_line_leaves_room_for_the_echo_of_an_interrupt(width: int) -> None:
     assert max(map(len, screen(width))) <= width - 3
+
+
+def test_without_a_terminal_the_first_line_says_at_once_what_is_begun() -> None:
+    study = make_study(SPACE, epochs=3)
+    out = io.StringIO()
+    plan = cast("Plan", SimpleNamespace(folder=Path("studies/first"), continues=False, spec=study.spec))
+    with Display(plan, Console(width=40, file=out)):
+        spec, settings = study.spec, study.spec.settings
+        how = f"{settings.trials} trials, {settings.strategy}, pruner {settings.pruner}"
+        assert out.getvalue() == f"studies/first: {spec.name} ({spec.model}) on {spec.data.source}, {how}; preparing ...\n"

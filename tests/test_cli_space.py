@@ -283,3 +283,24 @@ def test_the_command_loads_nothing_heavy() -> None:
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in answer.stdout.splitlines()}
     assert loaded & {"torch", "optuna", "mlflow", "plotly", "sklearn", "pandas", "scipy", "numpy", "rich", "ruamel"} == set()
+
+
+def test_a_narrow_terminal_gets_paragraphs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    for arguments in (("show", "digits_cnn"), ("show", "--family", "cnn")):
+        code, out, _ = automl(capsys, *arguments)
+        assert code == 0
+        assert max(map(len, out.splitlines())) <= 40
+        assert "learning_rate" in out
+        if arguments == ("show", "digits_cnn"):
+            assert out.splitlines()[3:5] == ["conv_layers    type int; values 1 to 2;", "               grid all; baseline 1"]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_help_has_whole_sentences_that_fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, _ = automl(capsys, "--help")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= columns
+    assert "Check search-space files: every mistake of every file, with its line." in " ".join(out.split())
+    assert "..." not in out.partition("Commands:")[2]

@@ -73,8 +73,10 @@ def main() -> NoReturn:
 
     Exit codes: 0 done, 1 failed, 2 usage or a bad file, 130 interrupted.
     """
+    from automl.cli.wrapping import help_width
+
     try:
-        code = automl.main(prog_name="automl", standalone_mode=False)
+        code = automl.main(prog_name="automl", standalone_mode=False, terminal_width=help_width())
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.UsageError as error:

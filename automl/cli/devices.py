@@ -11,6 +11,8 @@ import click
 if TYPE_CHECKING:
     from automl.engines.devices import Device, Machine
 
+_NARROWEST = 60  # columns that the table needs
+
 
 @click.command()
 @click.option("--devices", "wanted", default="auto", show_default=True, metavar="auto|cpu|cuda:0,cuda:1", help="Preview this choice.")
@@ -30,10 +32,12 @@ def devices(wanted: str, workers: str, as_json: bool) -> None:
         ]
         click.echo(json.dumps(records, indent=2))
         return
+    from automl.cli.wrapping import print_sentence
+
     _print_table(machine, counts)
-    click.echo(_summary(machine, wanted, workers, counts, placements[0].threads))
+    print_sentence(_summary(machine, wanted, workers, counts, placements[0].threads))
     for note in machine.notes:
-        click.echo(note)
+        print_sentence(note)
 
 
 def _print_table(machine: Machine, counts: Counter[str]) -> None:
@@ -50,13 +54,26 @@ def _print_table(machine: Machine, counts: Counter[str]) -> None:
     for device in machine.devices:
         memory = "?" if device.memory_gib is None else f"{device.memory_gib:g} GiB"
         table.add_row(device.name, device.model, memory, str(counts[device.name]), _remark(device))
-    Console(highlight=False, markup=False).print(table)
+    console = Console(highlight=False, markup=False)
+    if console.width >= _NARROWEST:
+        console.print(table)
+        return
+    narrow = Table.grid(padding=(0, 2))
+    for device in machine.devices:
+        number = counts[device.name]
+        words = [device.model, "" if device.memory_gib is None else f"{device.memory_gib:g} GiB", _workers(number), _remark(device)]
+        narrow.add_row(device.name, ", ".join(word for word in words if word))
+    console.print(narrow)
 
 
 def _remark(device: Device) -> str:
     if device.unusable:
         return f"cannot be used: {device.unusable}"
     return f"{device.cores} cores" if device.cores else ""
+
+
+def _workers(number: int) -> str:
+    return f"{number} {'worker' if number == 1 else 'workers'}"
 
 
 def _summary(machine: Machine, wanted: str, workers: str, counts: Counter[str], threads: int) -> str:
@@ -68,6 +85,6 @@ def _summary(machine: Machine, wanted: str, workers: str, counts: Counter[str], 
         why = "since GPUs go first"
     else:
         why = "since there is no GPU that can be used"
-    parts = " and ".join(f"{number} {'worker' if number == 1 else 'workers'} on {name}" for name, number in counts.items())
+    parts = " and ".join(f"{_workers(number)} on {name}" for name, number in counts.items())
     how_many = "as --workers asks" if workers.strip() != "auto" else "one on each GPU" if "cpu" not in counts else "one for each core"
     return f"A run would use {parts} ({why}; {how_many}), with {threads} CPU {'thread' if threads == 1 else 'threads'} each."

@@ -56,6 +56,8 @@ class Display:
                 get_renderable=self._screen, console=self._console, refresh_per_second=_REFRESH, transient=True, redirect_stdout=False
             )
             self._live.start()
+        else:
+            self.say(self._beginning())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -66,6 +68,12 @@ class Display:
     def say(self, line: str) -> None:
         """Print a line; it scrolls above the live screen."""
         self._console.print(Text(line, style="dim"), soft_wrap=not self._console.is_terminal)
+
+    def _beginning(self) -> str:
+        """What is about to be done, for whoever sees no screen: preparing takes seconds in which nothing else is said."""
+        spec, settings = self._plan.spec, self._plan.spec.settings
+        how = f"{settings.strategy}, pruner {settings.pruner}"
+        return f"{self._plan.folder}: {spec.name} ({spec.model}) on {spec.data.source}, {settings.trials} trials, {how}; preparing ..."
 
     def watch(self, study: Study, slots: Sequence[Slot]) -> Follower:
         """Show this study from now on; returns the follower of its events."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl.best import command_again
+from automl.cli.wrapping import print_sentence
 from automl.folders import STUDIES, existing_study
 from automl.summary import best_record, epochs_saved, gain_text, number_text, state_of, status_record, trial_record, value_text
 
@@ -55,11 +54,11 @@ def status(study: str, as_json: bool) -> None:
     settings = loaded.spec.settings
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(loaded.counts.items()) if count)
     saved, whole = epochs_saved(loaded)
-    _print_sentence(f"{folder.name}: {state_of(loaded, driven)}, {loaded.ended} of {loaded.asked} trials ({counts or 'none yet'})")
-    _print_sentence(f"{settings.strategy}, pruner {settings.pruner}, seed {settings.seed}; pruning saved {saved} of {whole} epochs")
+    print_sentence(f"{folder.name}: {state_of(loaded, driven)}, {loaded.ended} of {loaded.asked} trials ({counts or 'none yet'})")
+    print_sentence(f"{settings.strategy}, pruner {settings.pruner}, seed {settings.seed}; pruning saved {saved} of {whole} epochs")
     if loaded.best is not None:
-        _print_sentence(f"best: trial {loaded.best.number}, validation {loaded.objective.metric} {number_text(loaded.best.objective)}")
-        _print_sentence(gain_text(loaded))
+        print_sentence(f"best: trial {loaded.best.number}, validation {loaded.objective.metric} {number_text(loaded.best.objective)}")
+        print_sentence(gain_text(loaded))
 
 
 @click.command()
@@ -143,21 +142,16 @@ def _print_best(study: Study, folder: Path) -> None:
     winner, tested = study.best, study.test
     assert winner is not None
     verb = "won" if study.why_rested == "done" else "leads"
-    _print_sentence(f"Trial {winner.number} {verb} after {study.ended} trial{'s' if study.ended != 1 else ''}. {gain_text(study)}")
+    print_sentence(f"Trial {winner.number} {verb} after {study.ended} trial{'s' if study.ended != 1 else ''}. {gain_text(study)}")
     if tested is not None and tested.trial == winner.number:
         values = ", ".join(f"{name} {number_text(value)}" for name, value in tested.metrics.items())
-        _print_sentence(f"On {_split_text(tested.split)}, measured once: {values}.")
+        print_sentence(f"On {_split_text(tested.split)}, measured once: {values}.")
     width = max((len(name) for name in winner.configuration), default=0)
     for name, value in winner.configuration.items():
         click.echo(f"  {name:<{width}}  {value_text(value)}")
     if (folder / "best").is_dir():
         click.echo(f"Use it:          from automl import load_best; model = load_best({str(folder)!r})")
         click.echo(f"Train it again:  {command_again(study, folder)}")
-
-
-def _print_sentence(sentence: str) -> None:
-    """Wrapped at words on a terminal; one line for whoever pipes it. Commands are never wrapped: they are there to be copied."""
-    click.echo(click.wrap_text(sentence, shutil.get_terminal_size().columns) if sys.stdout.isatty() else sentence)
 
 
 def _split_text(split: str) -> str:
@@ -175,13 +169,13 @@ def print_outcome(outcome: Outcome) -> None:
     study, folder = outcome.study, outcome.folder
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(study.counts.items()) if count)
     saved, whole = epochs_saved(study)
-    _print_sentence(f"{folder.name}: {study.ended} of {study.asked} trials ({counts}); pruning saved {saved} of {whole} epochs.")
+    print_sentence(f"{folder.name}: {study.ended} of {study.asked} trials ({counts}); pruning saved {saved} of {whole} epochs.")
     if outcome.why == "time":
         click.echo("The time is over. A larger --time or --trials continues.")
     if study.best is not None:
         _print_best(study, folder)
     else:
-        _print_sentence(gain_text(study))
+        print_sentence(gain_text(study))
     click.echo(f"All trials:      {shlex.join(['automl', 'trials', folder.name if folder.parent == STUDIES else str(folder)])}")
     if outcome.tracking:
         click.echo(f"MLflow:          {outcome.tracking}")

@@ -46,6 +46,8 @@ def run(ctx: click.Context, /, dry_run: bool, as_json: bool, **options: Any) -> 
     """
     from automl.plan import plan
 
+    if options["data"] and options["space"] is None:
+        click.echo(f"reading {options['data']} to choose a space ...", err=True)
     planned = plan(RunOptions(**options))
     if dry_run:
         if planned.continues:

@@ -24,11 +24,22 @@ if TYPE_CHECKING:
     from automl.spec import StudySpec
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+_UNBOUNDED = 10_000  # columns: to ask how wide a table would like to be
 _MOST_SAMPLES = 10_000
 _TRIES_PER_SAMPLE = 200
 
 
-@click.group()
+class _Group(click.Group):
+    """A group whose list of commands has the whole first sentence of each."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands."""
+        sentences = [(name, (self.commands[name].help or "").partition("\n")[0].partition(". ")[0]) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, f"{sentence.rstrip('.')}.") for name, sentence in sentences])
+
+
+@click.group(cls=_Group)
 def space() -> None:
     """Check, show and make search-space files.
 
@@ -121,7 +132,7 @@ def show(file: str | None, family: str | None, as_json: bool) -> None:
         click.echo(json.dumps({**record, **_size_record(spec.space), "defaults": _left_out(spec)}, indent=2, ensure_ascii=False))
         return
     console = _console()
-    _print(console, f"{_headline(spec)}\n", _parameter_table(spec), "", _facts(_spec_facts(spec)))
+    _print(console, f"{_headline(spec)}\n", _parameter_table(console, spec), "", _facts(_spec_facts(spec)))
 
 
 def _show_family(name: str, as_json: bool) -> None:
@@ -139,11 +150,8 @@ def _show_family(name: str, as_json: bool) -> None:
         click.echo(json.dumps(records, indent=2, ensure_ascii=False))
         return
     console = _console()
-    table = _table("parameter", "default", "takes", "what it is")
-    for key, setting in settings.items():
-        if key == next(iter(TRAINING)):
-            table.add_section()
-        table.add_row(key, _shown(setting.default), _plain(_domain(setting)), _plain(setting.about))
+    rows = [(key, _shown(setting.default), _domain(setting), setting.about) for key, setting in settings.items()]
+    table = _fitting(console, ("parameter", "default", "takes", "meaning"), rows, section=len(family.settings))
     layers = [
         f"{base}_1, {base}_2, ... give each layer a width of its own; {base}_2 exists only where {count} >= 2."
         for base, count in family.per_layer.items()
@@ -170,7 +178,7 @@ def _headline(spec: StudySpec) -> str:
     return f"[bold]{_plain(spec.name)}[/]: {spec.model} on {_plain(spec.data.source)}, {aim}, at most {spec.epochs} epochs"
 
 
-def _parameter_table(spec: StudySpec) -> Table:
+def _parameter_table(console: Console, spec: StudySpec) -> Table:
     parameters = spec.space.parameters
     columns = {
         "parameter": [parameter.name for parameter in parameters],
@@ -181,10 +189,7 @@ def _parameter_table(spec: StudySpec) -> Table:
         "exists where": ["\n".join(map(str, parameter.when)) for parameter in parameters],
     }
     used = {title: cells for title, cells in columns.items() if any(cells)}
-    table = _table(*used)
-    for row in zip(*used.values(), strict=True):
-        table.add_row(*map(_plain, row))
-    return table
+    return _fitting(console, tuple(used), list(zip(*used.values(), strict=True)))
 
 
 def _type_words(parameter: Parameter) -> str:
@@ -439,6 +444,19 @@ def _table(*titles: str, numbers: bool = False) -> Table:
         justify: Any = "right" if numbers and index else "left"
         table.add_column(title, justify=justify, no_wrap=index == 0, style="cyan" if index == 0 else "", overflow="fold")
     return table
+
+
+def _fitting(console: Console, titles: Sequence[str], rows: Sequence[Sequence[str]], section: int | None = None) -> Table:
+    """A table, with a line before row ``section``; where the terminal is narrower than its words, each row as a paragraph."""
+    table = _table(*titles)
+    for index, row in enumerate(rows):
+        if index == section:
+            table.add_section()
+        table.add_row(*map(_plain, row))
+    if console.measure(table, options=console.options.update(width=_UNBOUNDED)).minimum <= console.width:
+        return table
+    paragraphs = ("; ".join(f"{title} {cell}" for title, cell in zip(titles[1:], row[1:], strict=True) if cell) for row in rows)
+    return _facts([(row[0], paragraph) for row, paragraph in zip(rows, paragraphs, strict=True)])
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> Table:
