@@ -33,8 +33,9 @@ __all__ = ["difference", "dump", "examine", "from_dict", "load", "parse_choice",
 KEYS = ("name", "data", "model", "objective", "epochs", "space", "forbid", "require", "baseline", "study", "extends")
 DATA_KEYS = ("source", "target", "drop", "test", "validation", "positive", "split_seed")
 STUDY_KEYS = ("strategy", "pruner", "trials", "time", "seed")
-STRATEGIES = ("grid", "random", "bayesian")  # a test holds these equal to the strategies and pruners that there are
-PRUNERS = ("none", "median", "asha", "hyperband")
+# A test holds these equal to the strategies and pruners that there are.
+STRATEGIES = ("grid", "random", "sobol", "bayesian", "gp", "cmaes", "evolution")
+PRUNERS = ("none", "median", "percentile", "asha", "hyperband", "patient")
 MEASURES = ("parameters",)
 DEFAULT_EPOCHS = 20
 

@@ -306,18 +306,18 @@ WHOLE: list[tuple[str, list[str]]] = [
     (f"{SPACE}{TWO}study: {{sed: 1}}", ["x.yaml:6: study: unknown key 'sed'. Did you mean 'seed'?"]),
     (
         f"{SPACE}{TWO}study: {{strategy: baysian}}",
-        ["x.yaml:6: study: strategy must be one of grid, random, bayesian, but is 'baysian'. Did you mean 'bayesian'?"],
+        ["x.yaml:6: study: strategy must be one of grid, random, sobol, bayesian, gp, cmaes, evolution, but is 'baysian'. Did you mean 'bayesian'?"],
     ),
     (
         f"{SPACE}{TWO}study: {{strategy: 'bayesian:n_startup=3'}}",
         [
-            "x.yaml:6: study: strategy must be one of grid, random, bayesian, but is 'bayesian:n_startup=3'. "
+            "x.yaml:6: study: strategy must be one of grid, random, sobol, bayesian, gp, cmaes, evolution, but is 'bayesian:n_startup=3'. "
             "Write {name: bayesian, OPTION: VALUE} for options."
         ],
     ),
     (
         f"{SPACE}{TWO}study: {{pruner: {{min_epochs: 3}}}}",
-        ["x.yaml:6: study: pruner must be one of none, median, asha, hyperband, but is a mapping without a name."],
+        ["x.yaml:6: study: pruner must be one of none, median, percentile, asha, hyperband, patient, but is a mapping without a name."],
     ),
     (f"{SPACE}{TWO}study: {{pruner: {{name: asha, a: [1]}}}}", ["x.yaml:6: study: pruner: a must be a plain value, but is a list."]),
     (f"{SPACE}{TWO}study: {{trials: 0}}", ["x.yaml:6: study: trials must be a whole number of at least 1, but is 0."]),

@@ -22,6 +22,7 @@ class Pruner(Protocol):
 
 
 _MIN_EPOCHS = Setting("min_epochs", "int", None, "epochs that every trial gets; null: a tenth of all, rounded up", low=1)
+_N_STARTUP = Setting("n_startup", "int", 5, "complete trials before the first decision", low=1)
 _REDUCTION = Setting("reduction_factor", "int", 3, "of so many trials that reach a rung one goes on", low=2)
 
 PRUNERS: Mapping[str, Method] = {
@@ -32,7 +33,17 @@ PRUNERS: Mapping[str, Method] = {
             "median",
             "stops what is worse than the median of the complete trials at the same epoch",
             "automl.pruners.median:Median",
-            (_MIN_EPOCHS, Setting("n_startup", "int", 5, "complete trials before the first decision", low=1)),
+            (_MIN_EPOCHS, _N_STARTUP),
+        ),
+        Method(
+            "percentile",
+            "stops what is not among the best so many per cent of the complete trials at the same epoch",
+            "automl.pruners.median:Percentile",
+            (
+                _MIN_EPOCHS,
+                _N_STARTUP,
+                Setting("keep", "float", 25.0, "per cent that go on", low=0, high=100, low_open=True, high_open=True),
+            ),
         ),
         Method("asha", "successive halving without waiting", "automl.pruners.asha:Asha", (_MIN_EPOCHS, _REDUCTION)),
         Method(
@@ -40,6 +51,17 @@ PRUNERS: Mapping[str, Method] = {
             "several successive halvings, from harsh to lenient, side by side",
             "automl.pruners.hyperband:Hyperband",
             (_MIN_EPOCHS, _REDUCTION),
+        ),
+        Method(
+            "patient",
+            "stops what another pruner would stop, but nothing that still gets better",
+            "automl.pruners.patient:Patient",
+            (
+                _MIN_EPOCHS,
+                Setting("rule", "categorical", "median", "the other pruner", choices=("median", "percentile", "asha", "hyperband")),
+                Setting("patience", "int", 3, "epochs without getting better", low=1),
+                Setting("min_delta", "float", 0.0, "by more than this a value must be better than before", low=0),
+            ),
         ),
     )
 }
@@ -57,9 +79,18 @@ def check_pruner(name: str, options: Mapping[str, Value], epochs: int) -> dict[s
 
 def make_pruner(name: str, options: Mapping[str, Value], epochs: int) -> Pruner:
     """The pruner of this name for trials of at most ``epochs`` epochs. Raises UsageError as ``check_pruner`` does."""
-    completed = check_pruner(name, options, epochs)
-    rule: Pruner = methods.load(PRUNERS[name])(epochs=epochs, **completed)
-    return Considerate(rule, epochs)
+    return Considerate(_rule(name, check_pruner(name, options, epochs), epochs), epochs)
+
+
+def _rule(name: str, options: Mapping[str, Value], epochs: int) -> Pruner:
+    """The rule itself. That of another rule gets its defaults, but for ``min_epochs``."""
+    if name == "patient":
+        inner, own = str(options["rule"]), {key: value for key, value in options.items() if key not in ("rule", "min_epochs")}
+        rule = _rule(inner, check_pruner(inner, {"min_epochs": options["min_epochs"]}, epochs), epochs)
+        patient: Pruner = methods.load(PRUNERS[name])(rule=rule, **own)
+        return patient
+    made: Pruner = methods.load(PRUNERS[name])(epochs=epochs, **options)
+    return made
 
 
 def default_min_epochs(epochs: int) -> int:

@@ -1,4 +1,4 @@
-"""The median rule."""
+"""The median rule, and the same with any other share."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from array import array
 from automl.study import Study, Trial
 
 
-class Median:
-    """Source: Golovin et al., "Google Vizier: A Service for Black-Box Optimization", KDD 2017, section 3.2.2 (automated early stopping).
-
-    Stops a trial at epoch t when its best value so far is strictly worse than the median of the best values up to t of the complete
-    trials (the paper takes their running averages, which early epochs dominate). A trial that stopped early keeps its best value
-    for all later epochs. Decides once ``n_startup`` trials are complete, and from ``min_epochs`` on.
+class Percentile:
+    """The median rule with another share: a trial goes on while its best value so far is among the best ``keep`` per cent of the complete
+    trials' best values up to the same epoch. Source: as ``Median``, whose ``keep`` is 50; as Optuna's PercentilePruner.
     """
 
-    def __init__(self, epochs: int, min_epochs: int, n_startup: int) -> None:
+    def __init__(self, epochs: int, min_epochs: int, n_startup: int, keep: float) -> None:
         self._epochs = epochs
         self._min_epochs = min_epochs
         self._n_startup = n_startup
+        self._keep = keep
         self._study: Study | None = None
         self._ended = 0
         self._begin_again()
@@ -31,7 +29,7 @@ class Median:
         if trial.epochs < self._min_epochs or len(losses) < self._n_startup:
             return False
         best = math.inf if trial.objective is None else study.objective.loss(trial.objective)
-        return best > _median(losses)
+        return best > losses[min(int(len(losses) * self._keep / 100), len(losses) - 1)]  # of the middle two the worse: equals go on
 
     def _follow(self, study: Study) -> None:
         if study is not self._study:
@@ -59,6 +57,13 @@ class Median:
         self._ended = 0
 
 
-def _median(ordered: array[float]) -> float:
-    """Of the middle two the worse, so that equals of the median go on."""
-    return ordered[len(ordered) // 2]
+class Median(Percentile):
+    """Source: Golovin et al., "Google Vizier: A Service for Black-Box Optimization", KDD 2017, section 3.2.2 (automated early stopping).
+
+    Stops a trial at epoch t when its best value so far is strictly worse than the median of the best values up to t of the complete
+    trials (the paper takes their running averages, which early epochs dominate). A trial that stopped early keeps its best value
+    for all later epochs. Decides once ``n_startup`` trials are complete, and from ``min_epochs`` on.
+    """
+
+    def __init__(self, epochs: int, min_epochs: int, n_startup: int) -> None:
+        super().__init__(epochs, min_epochs, n_startup, keep=50.0)

@@ -13,7 +13,7 @@ from automl.pruners import PRUNERS, check_pruner, default_min_epochs, make_prune
 @pytest.mark.parametrize(
     ("name", "given", "sentence"),
     [
-        ("ahsa", {}, "--pruner: 'ahsa' is not a pruner. Pruners: none, median, asha, hyperband. Did you mean 'asha'?"),
+        ("ahsa", {}, "--pruner: 'ahsa' is not a pruner. Pruners: none, median, percentile, asha, hyperband, patient. Did you mean 'asha'?"),
         (
             "asha",
             {"reduction": 4},
@@ -29,6 +29,17 @@ from automl.pruners import PRUNERS, check_pruner, default_min_epochs, make_prune
             "median",
             {"min_epochs": 11},
             "--pruner median: min_epochs must be a whole number of at least 1 and at most 10, but is 11. Leave it out for the default.",
+        ),
+        (
+            "percentile",
+            {"keep": 100},
+            "--pruner percentile: keep must be a number above 0 and below 100, but is 100. Leave it out for the default (25.0).",
+        ),
+        (
+            "patient",
+            {"rule": "none"},
+            "--pruner patient: rule must be one of median, percentile, asha, hyperband, but is 'none'. "
+            "Leave it out for the default (median).",
         ),
         (
             "hyperband",

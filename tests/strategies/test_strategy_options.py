@@ -17,8 +17,28 @@ from contracts.studies import cube, make_study
 @pytest.mark.parametrize(
     ("name", "given", "sentence"),
     [
-        ("bayesain", {}, "--strategy: 'bayesain' is not a strategy. Strategies: grid, random, bayesian. Did you mean 'bayesian'?"),
-        ("xyz", {}, "--strategy: 'xyz' is not a strategy. Strategies: grid, random, bayesian."),
+        (
+            "bayesain",
+            {},
+            "--strategy: 'bayesain' is not a strategy. Strategies: grid, random, sobol, bayesian, gp, cmaes, evolution. "
+            "Did you mean 'bayesian'?",
+        ),
+        ("xyz", {}, "--strategy: 'xyz' is not a strategy. Strategies: grid, random, sobol, bayesian, gp, cmaes, evolution."),
+        (
+            "cmaes",
+            {"sigma": 0},
+            "--strategy cmaes: sigma must be a number above 0 and at most 1, but is 0. Leave it out for the default (0.3).",
+        ),
+        (
+            "cmaes",
+            {"population": 3},
+            "--strategy cmaes: population must be a whole number of at least 4, but is 3. Leave it out for the default.",
+        ),
+        (
+            "evolution",
+            {"tournment": 3},
+            "--strategy evolution: 'tournment' is not an option. Options: population, tournament. Did you mean 'tournament'?",
+        ),
         (
             "bayesian",
             {"n_statrup": 5},
