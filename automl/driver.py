@@ -103,7 +103,7 @@ class Session:
     def next_trials(self, count: int) -> list[TrialSpec]:
         """Up to ``count`` trials for free lanes: those that wait, then new suggestions."""
         keys = self._waiting(count)
-        missing = min(count - len(keys), self.study.asked - len(self.study.trials))
+        missing = min(math.ceil((count - len(keys)) / self.study.replicates), self.study.asked - len(self.study.trials))
         if missing > 0 and not self.used_up:
             began = time.perf_counter()
             suggestions = self.strategy.suggest(self.study, missing)
@@ -131,23 +131,32 @@ class Session:
         """What a worker must know to train this trial."""
         study, trial = self.study, self.study.trials[key.trial]
         configuration = {**study.space.fixed, **trial.configuration}
-        return TrialSpec(key, self.job, configuration, study.trial_seed(key), study.spec.epochs, self._bar(key.trial))
+        return TrialSpec(key, self.job, configuration, study.trial_seed(key), study.spec.epochs, self._bar(key))
 
-    def _bar(self, number: int) -> float | None:
-        """What this trial must beat to be among the leaders. Equals stand by their numbers, so a lower number need not beat the last."""
-        if len(self.study.leaders) < LEADERS:
+    def _bar(self, key: TrialKey) -> float | None:
+        """What this training must beat for its weights to be kept: the last of the leaders.
+
+        Equals stand by their numbers, so a lower number need not beat the last. Of several replicates the first one keeps its weights,
+        since what their mean will be is not known yet, and the others do not.
+        """
+        worst = -math.inf if self.study.objective.maximize else math.inf
+        if key.replicate > 0:
+            return -worst
+        if len(self.study.leaders) < LEADERS or self.study.replicates > 1:
             return None
         last = self.study.trials[self.study.leaders[-1]]
         assert last.objective is not None
-        worse = -math.inf if self.study.objective.maximize else math.inf
-        return last.objective if last.number < number else math.nextafter(last.objective, worse)
+        return last.objective if last.number < key.trial else math.nextafter(last.objective, worst)
 
     def take(self, events: Sequence[WorkerEvent | Lost]) -> None:
         """Record what a worker answered, and what the pruner says of it."""
-        ended = {event.key for event in events if isinstance(event, ENDING)}  # too late to prune these
+        last = {event.key.trial: event for event in events}  # of each trial: when it is known whether the answer ended it
+        reported: set[int] = set()
         for event in events:
-            if self._apply(event) and event.key not in ended and self._is_pruned(event):
-                self._apply(Pruned(event.key, time.time(), self.study.trials[event.key.trial].epochs))
+            if self._apply(event) and isinstance(event, Reported):
+                reported.add(event.key.trial)
+            if event is last[event.key.trial] and event.key.trial in reported and self._is_pruned(event.key.trial):
+                self._apply(Pruned(self.study.key(event.key.trial), time.time(), self.study.trials[event.key.trial].epochs))
         self._commit()
         if any(isinstance(event, Lost) for event in events):
             self.used_up = False  # a grid asks once more for the point of a trial that was lost for good
@@ -161,10 +170,11 @@ class Session:
         trials = {event.key.trial for event in events}
         return [key for key in self.on_slots if key.trial in trials and self.study.is_over(key)]
 
-    def _is_pruned(self, event: WorkerEvent | Lost) -> bool:
-        if not isinstance(event, Reported) or event.epoch >= self.study.spec.epochs:
+    def _is_pruned(self, number: int) -> bool:
+        trial = self.study.trials[number]
+        if trial.has_ended or trial.epochs_trained >= self.study.spec.epochs * self.study.replicates:
             return False
-        return self.pruner.prune(self.study, self.study.trials[event.key.trial])
+        return self.pruner.prune(self.study, trial)
 
     def _note_trouble(self) -> None:
         if self.study.counts.get("failed", 0) == self.study.ended >= _HOPELESS:

@@ -65,6 +65,7 @@ class StudySpec:
     """A search-space file, read and checked. ``objective`` is None until the task is known from the data.
 
     ``source`` is the path of the file and ``text`` its content, both as they were read. ``baseline`` may lie outside the space.
+    ``replicates``: so many trainings, each with draws of its own, are one trial; its objective is their mean.
     """
 
     name: str
@@ -77,3 +78,4 @@ class StudySpec:
     settings: StudySettings = field(default_factory=StudySettings)
     source: str = ""
     text: str = ""
+    replicates: int = 1

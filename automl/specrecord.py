@@ -32,6 +32,7 @@ def to_dict(spec: StudySpec) -> dict[str, Any]:
         "settings": asdict(spec.settings),
         "source": spec.source,
         "text": spec.text,
+        **({"replicates": spec.replicates} if spec.replicates != 1 else {}),
     }
 
 
@@ -54,6 +55,7 @@ def from_dict(record: Mapping[str, Any]) -> StudySpec:
         settings=StudySettings(**record["settings"]),
         source=record["source"],
         text=record["text"],
+        replicates=record.get("replicates", 1),
     )
 
 
@@ -101,7 +103,7 @@ def sha256(spec: StudySpec) -> str:
     Two specifications that differ in their name, strategy, pruner, budget or seed have the same one, so that strategies can be compared.
     """
     record = to_dict(spec)
-    kept = {key: record[key] for key in ("data", "model", "objective", "epochs", "space", "baseline")}
+    kept = {key: record[key] for key in ("data", "model", "objective", "epochs", "space", "baseline", "replicates") if key in record}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, ensure_ascii=False, allow_nan=True).encode()).hexdigest()
 
 
@@ -125,8 +127,9 @@ def difference(a: StudySpec, b: StudySpec) -> list[str]:
 
 def _flat(spec: StudySpec) -> Iterator[tuple[str, str]]:
     record = to_dict(spec)
-    for key in ("model", "epochs"):
-        yield key, str(record[key])
+    for key in ("model", "epochs", "replicates"):
+        if key in record:
+            yield key, str(record[key])
     if spec.objective is not None:
         yield "objective", f"{'maximize' if spec.objective.maximize else 'minimize'} {spec.objective.metric}"
     yield from _entries("data.", record["data"])

@@ -1,12 +1,13 @@
 """What has happened in a study: its trials in memory, changed by events alone.
 
-``Study.apply`` is the only door. Replaying the events gives the same study; every prefix of the events is a valid study.
+``Study.apply`` is the only door. Replaying the events gives the same study; every prefix of the events is a valid study. What an event
+makes of one trial is the plain function ``after``, for whoever follows trials without a study.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -97,12 +98,16 @@ class Rested:
     seconds: float
 
 
+TrialEvent = Started | Reported | Finished | Pruned | Diverged | Failed | Lost
 Event = WorkerEvent | Created | Suggested | Pruned | Lost | Resumed | Rested
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One point of a learning curve: the objective's raw value at the end of an epoch, and the device seconds of that epoch."""
+    """One point of a learning curve: the objective's raw value at the end of an epoch, and the device seconds of that epoch.
+
+    Of several replicates: the mean of those that have got there so far, and all their seconds.
+    """
 
     epoch: int
     value: float
@@ -124,6 +129,10 @@ class Trial:
     | out_of_memory   | the device's memory did not suffice                          | that the region is bad       |
     | timeout         | it took longer than allowed                                  | that the region is bad       |
     | lost            | its worker died with it, twice                               | nothing                      |
+
+    A trial of several ``replicates`` (folds, or fresh seeds) holds each of them as a trial of its own, and is what they are together:
+    complete when all are, and at its end as soon as one of them ends otherwise. Its objective is the mean over those that have got as
+    far as the furthest one, so in the end over all; ``epoch`` and the weights are those of replicate 0.
     """
 
     number: int
@@ -146,20 +155,138 @@ class Trial:
     stopped_early: bool = False
     ask_seconds: float = 0.0
     extra_seconds: float = 0.0
+    replicates: tuple[Trial, ...] = ()  # empty for a trial of one training
 
     @property
     def has_ended(self) -> bool:
         return self.state in ENDED
 
     @property
+    def trainings(self) -> tuple[Trial, ...]:
+        """The replicates; of a trial without any the trial itself."""
+        return self.replicates or (self,)
+
+    @property
     def epochs(self) -> int:
-        """Epochs that were trained and reported."""
+        """Epochs that were trained and reported, by the replicate that is furthest."""
         return self.reports[-1].epoch if self.reports else 0
+
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs that were trained and reported, by all replicates."""
+        return sum(training.epochs for training in self.trainings)
 
     @property
     def seconds(self) -> float:
         """Device seconds used so far."""
         return sum(report.seconds for report in self.reports) + self.extra_seconds
+
+
+# -- what an event makes of a trial -----------------------------------------------------------------------------------
+
+
+def begun(event: Suggested, in_space: bool, replicates: int = 1) -> Trial:
+    """The trial as it begins."""
+    trial = Trial(event.key.trial, event.configuration, event.origin, in_space, suggested=event.at, ask_seconds=event.ask_seconds)
+    return replace(trial, replicates=(trial,) * replicates) if replicates > 1 else trial
+
+
+def after(trial: Trial, event: TrialEvent, objective: Objective) -> Trial:
+    """The trial once this event has happened to it, or to one of its replicates."""
+    if not trial.replicates or isinstance(event, Pruned):
+        return _after_alone(trial, event, objective)
+    replicates = list(trial.replicates)
+    replicates[event.key.replicate] = _after_alone(replicates[event.key.replicate], event, objective)
+    return _together(trial, tuple(replicates), event.at)
+
+
+def put_back(trial: Trial) -> Trial:
+    """The trial when its driver is gone: what was running waits again."""
+    if trial.state != "running":
+        return trial
+    return replace(trial, state="waiting", replicates=tuple(put_back(replicate) for replicate in trial.replicates))
+
+
+def _after_alone(trial: Trial, event: TrialEvent, objective: Objective) -> Trial:
+    match event:
+        case Started(at=at, device=device, worker=worker):
+            return replace(trial, state="running", started=at if trial.started is None else trial.started, device=device, worker=worker)
+        case Reported():
+            return _after_report(trial, event, objective)
+        case Finished(at=at, saved=saved, stopped_early=early):
+            return replace(trial, state="complete", ended=at, saved=saved, stopped_early=early)
+        case Pruned(at=at, epoch=epoch):
+            return replace(trial, state="pruned", ended=at, reason=f"pruned after epoch {epoch}")
+        case Diverged(at=at, epoch=epoch, seconds=seconds):
+            reason = f"the loss became NaN or infinite in epoch {epoch}"
+            return replace(trial, state="diverged", ended=at, reason=reason, extra_seconds=seconds)
+        case Failed(at=at, reason=why, detail=detail, seconds=seconds):
+            return replace(trial, state="failed" if why == "error" else why, ended=at, reason=detail, extra_seconds=seconds)
+        case Lost(at=at, why=why, detail=detail):
+            losses = trial.losses + 1
+            if losses < MOST_LOSSES:
+                return replace(trial, state="waiting", losses=losses)
+            return replace(trial, state="lost", ended=at, reason=f"{why}\n{detail}".strip(), losses=losses)
+
+
+def _after_report(trial: Trial, event: Reported, objective: Objective) -> Trial:
+    value = float(event.metrics.get(objective.metric, math.nan))
+    reports = (*trial.reports, Report(event.epoch, value, event.seconds))
+    if math.isfinite(value) and (trial.objective is None or objective.better(value, trial.objective)):
+        return replace(trial, reports=reports, objective=value, epoch=event.epoch, metrics=event.metrics)
+    return replace(trial, reports=reports)
+
+
+def _together(trial: Trial, replicates: tuple[Trial, ...], at: float) -> Trial:
+    """The trial that these replicates are, by what happened at this time."""
+    ended_otherwise = next((one for one in replicates if one.has_ended and one.state != "complete"), None)
+    state = ended_otherwise.state if ended_otherwise else _state_together({one.state for one in replicates})
+    furthest = max(one.epochs for one in replicates)
+    counted = [one for one in replicates if one.has_ended or one.epochs == furthest]
+    objectives = [one.objective for one in counted if one.objective is not None]
+    shown = next((one for one in replicates if one.state == "running"), replicates[0])
+    return replace(
+        trial,
+        replicates=replicates,
+        state=state,
+        reports=_curve_together(replicates),
+        objective=_mean(objectives) if len(objectives) == len(counted) else None,
+        epoch=replicates[0].epoch,
+        metrics={name: _mean([one.metrics[name] for one in counted if name in one.metrics]) for one in counted for name in one.metrics},
+        device=shown.device,
+        worker=shown.worker,
+        started=min((one.started for one in replicates if one.started is not None), default=None),
+        ended=at if state in ENDED else None,
+        reason=ended_otherwise.reason if ended_otherwise else "",
+        losses=sum(one.losses for one in replicates),
+        saved=replicates[0].saved,
+        stopped_early=any(one.stopped_early for one in replicates),
+        extra_seconds=sum(one.extra_seconds for one in replicates),
+    )
+
+
+def _state_together(states: set[State]) -> State:
+    if states == {"complete"}:
+        return "complete"
+    return "running" if "running" in states else "waiting"
+
+
+def _curve_together(replicates: tuple[Trial, ...]) -> tuple[Report, ...]:
+    by_epoch: dict[int, list[Report]] = {}
+    for one in replicates:
+        for report in one.reports:
+            by_epoch.setdefault(report.epoch, []).append(report)
+    return tuple(
+        Report(epoch, _mean([report.value for report in reports]), sum(report.seconds for report in reports))
+        for epoch, reports in sorted(by_epoch.items())
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+# -- the study --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +317,8 @@ class Study:
         self.worst: float | None = None
         self.ended_order: list[int] = []
         self.unended: set[int] = set()
+        self.epochs_trained = 0  # by ended trials
+        self.epochs_pruned = 0  # that pruning saved
         self.at_work_since: float | None = None
         self.why_rested: str | None = None
         self._keys: dict[ConfigurationKey, int] = {}
@@ -199,6 +328,11 @@ class Study:
     @property
     def seed(self) -> int:
         return self.spec.settings.seed
+
+    @property
+    def replicates(self) -> int:
+        """How many trainings a trial consists of."""
+        return self.spec.replicates
 
     @property
     def ended(self) -> int:
@@ -230,13 +364,20 @@ class Study:
         """Whether a trial with this configuration exists, whatever became of it."""
         return self.space.key(configuration) in self._keys
 
+    def training(self, key: TrialKey) -> Trial:
+        """The replicate that is meant; of a trial of one training the trial."""
+        return self.trials[key.trial].trainings[key.replicate]
+
     def is_over(self, key: TrialKey) -> bool:
         """Whether nobody wants to hear of this training any more."""
-        return self.trials[key.trial].has_ended
+        return self.trials[key.trial].has_ended or self.training(key).has_ended
 
     def waiting(self) -> Iterator[TrialKey]:
         """What is to be trained and no worker has, lowest number first."""
-        return (self.key(number) for number in sorted(self.unended) if self.trials[number].state == "waiting")
+        for number in sorted(self.unended):
+            for replicate, training in enumerate(self.trials[number].trainings):
+                if training.state == "waiting":
+                    yield self.key(number, replicate)
 
     def running(self) -> Iterator[Trial]:
         """The trials that workers have, lowest number first."""
@@ -261,10 +402,15 @@ class Study:
                 return key.trial == len(self.trials)
             case Tested(key=key):
                 return key.trial < len(self.trials)
+            case Pruned(key=key):
+                return key.trial < len(self.trials) and not self.trials[key.trial].has_ended
             case Reported(key=key, epoch=epoch):
-                return key.trial < len(self.trials) and not self.trials[key.trial].has_ended and epoch > self.trials[key.trial].epochs
+                return self._is_wanted(key) and epoch > self.training(key).epochs
             case _:
-                return event.key.trial < len(self.trials) and not self.trials[event.key.trial].has_ended
+                return self._is_wanted(event.key)
+
+    def _is_wanted(self, key: TrialKey) -> bool:
+        return key.trial < len(self.trials) and key.replicate < self.replicates and not self.is_over(key)
 
     def apply(self, event: Event) -> None:
         """Take in one event. Events that ``accepts`` refuses change nothing."""
@@ -283,64 +429,38 @@ class Study:
             case Suggested(key=key, configuration=configuration, origin=origin):
                 in_space = origin == "strategy" or self.space.contains(configuration)
                 self._keys.setdefault(self.space.key(configuration), key.trial)
-                self.trials.append(Trial(key.trial, configuration, origin, in_space, suggested=event.at, ask_seconds=event.ask_seconds))
+                self.trials.append(begun(event, in_space, self.replicates))
                 self._count("waiting", 1)
                 self.unended.add(key.trial)
             case Tested(key=key, metrics=metrics, split=split):
                 self.test = Test(key.trial, metrics, split)
-            case Started(key=key, at=at, device=device, worker=worker):
-                trial = self.trials[key.trial]
-                first = trial.started if trial.started is not None else at
-                self._set(trial, state="running", started=first, device=device, worker=worker)
-            case Reported(key=key):
-                self._report(self.trials[key.trial], event)
-            case Finished(key=key):
-                self._end(self.trials[key.trial], "complete", event.at, saved=event.saved, stopped_early=event.stopped_early)
-            case Pruned(key=key, epoch=epoch):
-                self._end(self.trials[key.trial], "pruned", event.at, reason=f"pruned after epoch {epoch}")
-            case Diverged(key=key, epoch=epoch):
-                reason = f"the loss became NaN or infinite in epoch {epoch}"
-                self._end(self.trials[key.trial], "diverged", event.at, reason=reason, extra_seconds=event.seconds)
-            case Failed(key=key, reason=why, detail=detail):
-                state: State = "failed" if why == "error" else why
-                self._end(self.trials[key.trial], state, event.at, reason=detail, extra_seconds=event.seconds)
-            case Lost(key=key, why=why, detail=detail):
-                trial = self.trials[key.trial]
-                reason = f"{why}\n{detail}".strip()
-                if trial.losses + 1 >= MOST_LOSSES:
-                    self._end(trial, "lost", event.at, reason=reason, losses=trial.losses + 1)
-                else:
-                    self._set(trial, state="waiting", losses=trial.losses + 1)
+            case Created():
+                pass
+            case _:
+                trial = after(self.trials[event.key.trial], event, self.objective)
+                self._set(trial)
+                if trial.has_ended:
+                    self._end(trial)
 
     def _seconds_before_kill(self, last_event_at: float) -> float:
         """How long a driver had been at work that left no ``Rested`` behind, as far as its events tell."""
         return max(0.0, last_event_at - self.at_work_since) if self.at_work_since is not None else 0.0
 
     def _put_back(self) -> None:
-        """Whatever was running waits again."""
         for number in self.unended:
-            trial = self.trials[number]
-            if trial.state == "running":
-                self._set(trial, state="waiting")
+            self._set(put_back(self.trials[number]))
 
-    def _report(self, trial: Trial, event: Reported) -> None:
-        value = float(event.metrics.get(self.objective.metric, math.nan))
-        reports = (*trial.reports, Report(event.epoch, value, event.seconds))
-        if math.isfinite(value) and (trial.objective is None or self.objective.better(value, trial.objective)):
-            self._set(trial, reports=reports, objective=value, epoch=event.epoch, metrics=event.metrics)
-        else:
-            self._set(trial, reports=reports)
-
-    def _end(self, trial: Trial, state: State, at: float, **changes: object) -> None:
-        self._set(trial, state=state, ended=at, **changes)
-        trial = self.trials[trial.number]
+    def _end(self, trial: Trial) -> None:
         self.ended_order.append(trial.number)
         self.unended.discard(trial.number)
+        self.epochs_trained += trial.epochs_trained
+        if trial.state == "pruned":
+            self.epochs_pruned += self.spec.epochs * self.replicates - trial.epochs_trained
         if trial.objective is None:
             return
         if self.worst is None or self.objective.better(self.worst, trial.objective):
             self.worst = trial.objective
-        if state == "complete":
+        if trial.state == "complete":
             contenders = sorted((*self.leaders, trial.number), key=self._rank)
             self.leaders = tuple(contenders[:LEADERS])
             self.best = self.trials[self.leaders[0]]
@@ -349,12 +469,11 @@ class Study:
         objective = self.trials[number].objective
         return (math.inf if objective is None else self.objective.loss(objective), number)
 
-    def _set(self, trial: Trial, **changes: object) -> None:
-        changed = replace(trial, **changes)  # type: ignore[arg-type]
-        self.trials[trial.number] = changed
-        if changed.state != trial.state:
-            self._count(trial.state, -1)
-            self._count(changed.state, 1)
+    def _set(self, trial: Trial) -> None:
+        before, self.trials[trial.number] = self.trials[trial.number], trial
+        if trial.state != before.state:
+            self._count(before.state, -1)
+            self._count(trial.state, 1)
 
     def _count(self, state: State, by: int) -> None:
         self.counts[state] = self.counts.get(state, 0) + by

@@ -39,12 +39,12 @@ def best_record(study: Study) -> dict[str, Any] | None:
         "test": dict(tested.metrics) if tested else None,
         "gain": study.gain,
         "interval": None,
-        "replicates": 1,
+        "replicates": study.replicates,
     }
 
 
 def status_record(study: Study, is_being_driven: bool) -> dict[str, Any]:
-    """``status --json``. ``state`` is ``running``, ``done`` or ``interrupted``."""
+    """``status --json``. ``state`` is one of ``state_of``."""
     settings = study.spec.settings
     baseline = study.baseline
     return {
@@ -61,17 +61,16 @@ def status_record(study: Study, is_being_driven: bool) -> dict[str, Any]:
 
 
 def state_of(study: Study, is_being_driven: bool) -> str:
-    """Whether a driver is at work, the study has what it asked for, or it waits to be continued."""
+    """``running`` while a driver is at work; ``done`` with all that was asked for; ``out_of_time`` after the end of ``--time``;
+    ``interrupted`` where it waits to be continued."""
     if is_being_driven:
         return "running"
-    return "done" if study.why_rested == "done" else "interrupted"
+    return {"done": "done", "time": "out_of_time"}.get(study.why_rested or "", "interrupted")
 
 
 def epochs_saved(study: Study) -> tuple[int, int]:
     """Epochs that pruning saved, and the epochs that all ended trials would have taken without it."""
-    whole = study.spec.epochs
-    saved = sum(whole - trial.epochs for trial in study.trials if trial.state == "pruned")
-    return saved, saved + sum(trial.epochs for trial in study.trials if trial.has_ended)
+    return study.epochs_pruned, study.epochs_pruned + study.epochs_trained
 
 
 def number_text(value: float | None, digits: int = 4) -> str:
@@ -96,6 +95,10 @@ def value_text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _seeds_text(replicates: int) -> str:
+    return "on one seed each" if replicates == 1 else f"on the mean of {replicates} seeds each"
+
+
 def gain_text(study: Study) -> str:
     """By how much the winner beats the baseline on the validation split, in a sentence."""
     best, baseline, metric = study.best, study.baseline, study.objective.metric
@@ -110,5 +113,5 @@ def gain_text(study: Study) -> str:
     direction = "more" if study.objective.maximize else "less"
     return (
         f"Validation {metric} {number_text(best.objective)} against {number_text(baseline.objective)} of the baseline: "
-        f"{number_text(abs(study.gain))} {direction}, on one seed each."
+        f"{number_text(abs(study.gain))} {direction}, {_seeds_text(study.replicates)}."
     )

@@ -13,8 +13,8 @@ from automl.engines.inline import InlineEngine
 from automl.errors import AutomlError
 from automl.events import Finished, Orders, Reported, Slot, Started, TrialKey
 from automl.study import Rested, Study, Trial
-from automl.training.simulated import Fault, Rehearsal
-from contracts.driving import Rehearsed, numbers
+from automl.training.simulated import Fault, FaultKind, Rehearsal
+from contracts.driving import Rehearsed, curve, numbers
 
 
 def keys(study: Study) -> list[object]:
@@ -55,11 +55,13 @@ def test_a_larger_total_continues_and_the_same_total_does_nothing(tmp_path: Path
 
 
 @pytest.mark.parametrize("strategy", ["random", "grid", "bayesian"])
-@pytest.mark.parametrize("pruner", ["asha", "median"])
-def test_a_study_cut_anywhere_continues_to_the_numbers_of_the_uninterrupted_one(tmp_path: Path, strategy: str, pruner: str) -> None:
-    whole, _ = Rehearsed(tmp_path / "whole", strategy=strategy, pruner=pruner).drive()
+@pytest.mark.parametrize(("pruner", "replicates"), [("asha", 1), ("median", 1), ("asha", 3), ("median", 3)])
+def test_a_study_cut_anywhere_continues_to_the_numbers_of_the_uninterrupted_one(
+    tmp_path: Path, strategy: str, pruner: str, replicates: int
+) -> None:
+    whole, _ = Rehearsed(tmp_path / "whole", strategy=strategy, pruner=pruner, replicates=replicates).drive()
     for cut in (1, 2, 3, 8, 13, 20):
-        rehearsed = Rehearsed(tmp_path / f"cut{cut}", strategy=strategy, pruner=pruner)
+        rehearsed = Rehearsed(tmp_path / f"cut{cut}", strategy=strategy, pruner=pruner, replicates=replicates)
         _, why = rehearsed.drive(stop_after=cut)
         assert why == "interrupted"
         rehearsed.drive(stop_after=cut)
@@ -68,10 +70,11 @@ def test_a_study_cut_anywhere_continues_to_the_numbers_of_the_uninterrupted_one(
         assert numbers(study) == numbers(whole)
 
 
-def test_many_lanes_and_slots_meet_the_total_exactly(tmp_path: Path) -> None:
+@pytest.mark.parametrize("replicates", [1, 2, 5])
+def test_many_lanes_and_slots_meet_the_total_exactly(tmp_path: Path, replicates: int) -> None:
     """Whatever the number of lanes, no trial too many is started."""
     for lanes in (1, 3, 16):
-        rehearsed = Rehearsed(tmp_path / f"lanes{lanes}", trials=10, pruner="asha")
+        rehearsed = Rehearsed(tmp_path / f"lanes{lanes}", trials=10, pruner="asha", replicates=replicates)
         study, _ = rehearsed.drive(InlineEngine(Slot(0, "cpu", lanes, "cpu"), Rehearsal()))
         assert study.ended == len(study.trials) == 10
 
@@ -283,3 +286,66 @@ def test_lanes_are_shared_out_between_studies_at_once(tmp_path: Path) -> None:
     assert sorted(sent[0]) == sorted(["id-0", "id-1", "id-2"] * 4)
     for store in stores:
         store.close()
+
+
+# -- several replicates -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 8])
+def test_replicates_have_the_same_numbers_on_any_number_of_lanes(tmp_path: Path, lanes: int) -> None:
+    alone, _ = Rehearsed(tmp_path / "alone", replicates=3).drive()
+    many, _ = Rehearsed(tmp_path / "many", replicates=3).drive(InlineEngine(Slot(0, "cpu", lanes, "cpu"), Rehearsal()))
+    assert numbers(many) == numbers(alone)
+    seeds = {many.trial_seed(many.key(trial.number, replicate)) for trial in many.trials for replicate in range(3)}
+    assert len(seeds) == 36
+    assert all(len({one.objective for one in trial.replicates}) == 3 for trial in many.trials)
+
+
+def test_the_first_replicate_has_the_numbers_of_the_trial_without_others(tmp_path: Path) -> None:
+    alone, _ = Rehearsed(tmp_path / "alone").drive()
+    three, _ = Rehearsed(tmp_path / "three", replicates=3).drive()
+    assert [curve(trial.replicates[0]) for trial in three.trials] == [curve(trial) for trial in alone.trials]
+
+
+@pytest.mark.parametrize(("kind", "state"), [("raise", "failed"), ("diverge", "diverged")])
+def test_a_replicate_that_fails_frees_the_lanes_of_the_others(tmp_path: Path, kind: FaultKind, state: str) -> None:
+    faults = {2: Fault(kind, 2, times=1)}
+    rehearsed = Rehearsed(tmp_path / "s", replicates=3, rehearsal=Rehearsal(faults))
+    study, why = rehearsed.drive(InlineEngine(Slot(0, "cpu", 6, "cpu"), rehearsed.rehearsal))
+    assert (why, study.counts[state], study.counts["complete"]) == ("done", 1, 11)  # type: ignore[index]
+    assert study.trials[2].state == state
+    assert study.trials[2].epochs_trained < 3 * 6
+
+
+def test_lost_replicates_are_tried_again_alone(tmp_path: Path) -> None:
+    calm, _ = Rehearsed(tmp_path / "calm", replicates=2).drive()
+    shaken, _ = Rehearsed(tmp_path / "shaken", replicates=2, rehearsal=Rehearsal({3: Fault("crash", 4, times=1)})).drive()
+    assert numbers(shaken) == numbers(calm)
+    assert [one.losses for one in shaken.trials[3].replicates] == [1, 0]
+
+
+def test_replicates_are_pruned_by_their_mean_and_save_epochs(tmp_path: Path) -> None:
+    """Side by side they are judged by the mean of all that have got there; one after another by those that have."""
+    for lanes in (1, 3):
+        rehearsed = Rehearsed(tmp_path / f"lanes{lanes}", trials=20, pruner="asha", replicates=3)
+        study, _ = rehearsed.drive(InlineEngine(Slot(0, "cpu", lanes, "cpu"), Rehearsal()))
+        pruned = [trial for trial in study.trials if trial.state == "pruned"]
+        assert pruned
+        assert {tuple(one.epochs for one in trial.replicates) for trial in pruned} <= {
+            (e,) * lanes + (0,) * (3 - lanes) for e in range(1, 6)
+        }
+
+
+def test_a_study_of_replicates_asks_for_no_more_trials_than_the_lanes_can_take(tmp_path: Path) -> None:
+    rehearsed = Rehearsed(tmp_path / "s", replicates=3, baseline=None)
+    with rehearsed.open() as store:
+        session = rehearsed.session(store)
+        assert [(spec.key.trial, spec.key.replicate) for spec in session.next_trials(4)] == [(0, 0), (0, 1), (0, 2), (1, 0)]
+        assert len(session.study.trials) == 2
+
+
+def test_of_several_replicates_the_first_keeps_its_weights(tmp_path: Path) -> None:
+    for maximize in (True, False):
+        study, _ = Rehearsed(tmp_path / str(maximize), replicates=2, maximize=maximize).drive()
+        assert all([one.saved for one in trial.replicates] == [True, False] for trial in study.trials)
+        assert all(trial.saved for trial in study.trials)

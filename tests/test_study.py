@@ -9,16 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automl.events import Diverged, Finished, Reported, Started
+from automl.engines.inline import InlineEngine
+from automl.events import Diverged, Finished, Reported, Slot, Started
 from automl.store import Store
-from automl.study import Lost, Pruned, Resumed, Study, Suggested
-from contracts.driving import Rehearsed, numbers
+from automl.study import Event, Lost, Pruned, Resumed, Study, Suggested, Trial
+from automl.training.simulated import Fault, Rehearsal
+from contracts.driving import Rehearsed, curve, numbers
 
 
-@pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[1, 3], ids=["alone", "replicated"])
+def played(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A study with everything that happens to trials, on a worker with two lanes."""
     folder = tmp_path_factory.mktemp("played") / "s"
-    Rehearsed(folder, trials=15, pruner="asha").drive()
+    faults = {3: Fault("diverge", 2), 5: Fault("raise", 3), 7: Fault("crash", 2, times=1)}
+    rehearsed = Rehearsed(folder, trials=15, pruner="asha", replicates=request.param, rehearsal=Rehearsal(faults))
+    rehearsed.drive(InlineEngine(Slot(0, "cpu", 2, "cpu"), rehearsed.rehearsal), stop_after=10)
+    rehearsed.drive(InlineEngine(Slot(0, "cpu", 2, "cpu"), rehearsed.rehearsal))
     return folder
 
 
@@ -41,6 +47,29 @@ def test_every_prefix_of_the_events_is_a_study(played: Path) -> None:
         assert study.ended == sum(trial.has_ended for trial in study.trials)
         assert [t.number for t in study.ranked()[:3]] == list(study.leaders)
         assert study.best == (study.ranked()[0] if study.ranked() else None)
+        ended = [trial for trial in study.trials if trial.has_ended]
+        assert study.epochs_trained == sum(trial.epochs_trained for trial in ended)
+        whole = study.spec.epochs * study.replicates
+        assert study.epochs_pruned == sum(whole - trial.epochs_trained for trial in ended if trial.state == "pruned")
+        for trial in study.trials:
+            follow_by_hand(study, trial)
+
+
+def follow_by_hand(study: Study, trial: Trial) -> None:
+    """A trial of several replicates is what they are together."""
+    if not trial.replicates:
+        assert study.replicates == 1
+        return
+    states = [one.state for one in trial.replicates]
+    assert len(states) == study.replicates
+    assert (trial.state == "complete") == (set(states) == {"complete"})
+    assert trial.has_ended or set(states) <= {"waiting", "running", "complete"}
+    assert trial.seconds == pytest.approx(sum(one.seconds for one in trial.replicates))
+    for report in trial.reports:
+        values = [other.value for one in trial.replicates for other in one.reports if other.epoch == report.epoch]
+        assert report.value == pytest.approx(sum(values) / len(values))
+    if trial.state == "complete":
+        assert trial.objective == pytest.approx(sum(one.objective or 0.0 for one in trial.replicates) / study.replicates)
 
 
 @settings(max_examples=30, deadline=None)
@@ -59,8 +88,9 @@ def test_events_told_twice_or_late_change_nothing(played: Path, data: st.DataObj
     assert study.ended_order == whole.ended_order
 
 
-def fresh(maximize: bool = True) -> Study:
-    return Study("x", Rehearsed(Path("nowhere")).spec, Rehearsed(Path("nowhere"), maximize=maximize).objective)
+def fresh(maximize: bool = True, replicates: int = 1) -> Study:
+    rehearsed = Rehearsed(Path("nowhere"), maximize=maximize, replicates=replicates)
+    return Study("x", rehearsed.spec, rehearsed.objective)
 
 
 def test_the_objective_is_the_best_epoch_and_not_the_last() -> None:
@@ -118,3 +148,85 @@ def test_the_database_is_one_table_of_events(played: Path) -> None:
         tables = [name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")]
     connection.close()
     assert tables == ["events"]
+
+
+# -- several replicates -----------------------------------------------------------------------------------------------
+
+
+def replicated(*events: tuple[int, float | str]) -> Study:
+    """A study of one trial with two replicates to which these things happen: (replicate, value reported or what else)."""
+    study = fresh(replicates=2)
+    study.apply(Suggested(study.key(0), 1.0, {"layers": 1}, "strategy"))
+    for replicate, what in events:
+        key = study.key(0, replicate)
+        kinds: dict[object, Event] = {
+            "start": Started(key, 2.0, "cpu", f"worker-{replicate}"),
+            "finish": Finished(key, 3.0, saved=replicate == 0),
+            "diverge": Diverged(key, 3.0, 1, 0.5),
+            "lose": Lost(key, 3.0, "killed"),
+            "prune": Pruned(study.key(0), 3.0, 1),
+        }
+        epoch = study.training(key).epochs + 1
+        study.apply(kinds[what] if isinstance(what, str) else Reported(key, 2.0, epoch, {"accuracy": what, "loss": 1 - what}, 0.25))
+    return study
+
+
+def test_the_objective_of_replicates_is_the_mean_of_their_best_epochs() -> None:
+    study = replicated((0, 0.5), (0, 0.9), (0, 0.7), (0, "finish"), (1, 0.6), (1, 0.5), (1, 0.4), (1, "finish"))
+    trial = study.trials[0]
+    assert (trial.state, trial.objective, trial.epoch, trial.saved) == ("complete", 0.75, 2, True)
+    assert trial.metrics == pytest.approx({"accuracy": 0.75, "loss": 0.25})
+    assert curve(trial) == [(1, pytest.approx(0.55)), (2, pytest.approx(0.7)), (3, pytest.approx(0.55))]
+    assert (trial.epochs, trial.epochs_trained, trial.seconds) == (3, 6, 1.5)
+
+
+def test_a_replicate_that_has_just_begun_does_not_pull_down_what_the_others_have_reached() -> None:
+    assert replicated((0, 0.8), (0, 0.9), (0, "finish"), (1, 0.1)).trials[0].objective == 0.9
+    assert replicated((0, 0.8), (0, 0.9), (1, 0.1)).trials[0].objective == 0.9
+    assert replicated((0, 0.8), (0, 0.9), (1, 0.1), (1, 0.5)).trials[0].objective == pytest.approx(0.7)
+
+
+def test_a_trial_ends_when_all_its_replicates_have_ended() -> None:
+    study = replicated((0, "start"), (0, 0.5), (0, "finish"))
+    assert (study.trials[0].state, list(study.waiting()), study.ended) == ("waiting", [study.key(0, 1)], 0)
+    assert (study.is_over(study.key(0, 0)), study.is_over(study.key(0, 1))) == (True, False)
+    study.apply(Started(study.key(0, 1), 4.0, "cpu", "worker-9"))
+    assert (study.trials[0].state, study.trials[0].worker, list(study.waiting())) == ("running", "worker-9", [])
+    study.apply(Finished(study.key(0, 1), 5.0))
+    assert (study.trials[0].state, study.trials[0].ended, study.trials[0].started, study.ended) == ("complete", 5.0, 2.0, 1)
+
+
+def test_a_replicate_that_diverges_ends_the_trial() -> None:
+    study = replicated((0, "start"), (1, "start"), (0, 0.5), (1, "diverge"), (0, 0.6), (0, "finish"))
+    trial = study.trials[0]
+    assert (trial.state, trial.epochs, trial.reason) == ("diverged", 1, "the loss became NaN or infinite in epoch 1")
+    assert (list(study.waiting()), study.is_over(study.key(0)), study.best) == ([], True, None)
+    assert trial.seconds == 0.75
+
+
+def test_a_lost_replicate_is_tried_once_more_and_then_the_trial_is_lost() -> None:
+    study = replicated((0, "lose"), (1, "lose"))
+    assert (study.trials[0].state, study.trials[0].losses, len(list(study.waiting()))) == ("waiting", 2, 2)
+    study.apply(Lost(study.key(0, 1), 4.0, "killed again"))
+    assert (study.trials[0].state, study.trials[0].reason) == ("lost", "killed again")
+
+
+def test_a_trial_can_be_pruned_between_two_replicates() -> None:
+    study = replicated((0, 0.5), (0, "finish"), (0, "prune"), (1, 0.9))
+    trial = study.trials[0]
+    assert (trial.state, trial.objective, trial.epochs_trained) == ("pruned", 0.5, 1)
+    assert (study.epochs_pruned, study.epochs_trained) == (2 * 6 - 1, 1)
+
+
+def test_a_killed_driver_leaves_the_replicates_that_had_not_ended_waiting() -> None:
+    study = replicated((0, "start"), (0, 0.5), (0, "finish"), (1, "start"), (1, 0.4))
+    study.apply(Resumed(9.0, 5))
+    assert list(study.waiting()) == [study.key(0, 1)]
+    assert [one.epochs for one in study.trials[0].replicates] == [1, 1]
+
+
+def test_what_is_said_of_replicates_that_there_are_not_is_no_news() -> None:
+    study = replicated((0, 0.5))
+    for replicate in (2, 7):
+        assert not study.accepts(Reported(study.key(0, replicate), 2.0, 1, {"accuracy": 0.9}, 0.1))
+    assert not fresh().accepts(Reported(study.key(0, 0), 2.0, 1, {}, 0.1))

@@ -47,6 +47,7 @@ class Display:
         self._slots: Sequence[Slot] = ()
         self._began = time.monotonic()
         self._ended_before = 0
+        self._ends_seen = 0
         self._last_ends: deque[int] = deque(maxlen=_LAST_ENDS)
         self._best: int | None = None
 
@@ -78,7 +79,7 @@ class Display:
     def watch(self, study: Study, slots: Sequence[Slot]) -> Follower:
         """Show this study from now on; returns the follower of its events."""
         self._study, self._slots = study, slots
-        self._began, self._ended_before = time.monotonic(), study.ended
+        self._began, self._ended_before, self._ends_seen = time.monotonic(), study.ended, study.ended
         self._best = study.best.number if study.best else None
         verb, asked = "continuing" if self._plan.continues else "starting", self._plan.spec.settings.trials
         workers = f"{len(slots)} worker{'s' if len(slots) != 1 else ''} on {', '.join(sorted({slot.device for slot in slots}))}"
@@ -88,13 +89,11 @@ class Display:
     def _follow(self, events: Sequence[tuple[int, Event]]) -> None:
         study = self._study
         assert study is not None
-        numbers = {event.key.trial for _, event in events if hasattr(event, "key")}
-        for number in sorted(numbers):
-            trial = study.trials[number]
-            if trial.has_ended and number not in self._last_ends and any(position_ends(event, number) for _, event in events):
-                self._last_ends.append(number)
-                if self._live is None:
-                    self._console.print(self._line(trial), soft_wrap=True)
+        new_ends, self._ends_seen = study.ended_order[self._ends_seen :], study.ended
+        for number in new_ends:
+            self._last_ends.append(number)
+            if self._live is None:
+                self._console.print(self._line(study.trials[number]), soft_wrap=True)
         if study.best is not None:
             self._best = study.best.number
 
@@ -195,11 +194,6 @@ class Display:
             reason = trial.reason.strip().splitlines()[-1] if trial.reason.strip() and trial.state != "pruned" else ""
             table.add_row(str(number), state, number_text(trial.objective), reason or f"{_epochs(trial.epochs)}, {trial.seconds:.1f} s")
         return table
-
-
-def position_ends(event: Event, number: int) -> bool:
-    """Whether this event is one that can end trial ``number``."""
-    return type(event).__name__ in ("Finished", "Pruned", "Diverged", "Failed", "Lost") and event.key.trial == number  # type: ignore[union-attr]
 
 
 def _words(configuration: Configuration) -> str:

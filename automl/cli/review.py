@@ -54,7 +54,9 @@ def status(study: str, as_json: bool) -> None:
     settings = loaded.spec.settings
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(loaded.counts.items()) if count)
     saved, whole = epochs_saved(loaded)
-    print_sentence(f"{folder.name}: {state_of(loaded, driven)}, {loaded.ended} of {loaded.asked} trials ({counts or 'none yet'})")
+    print_sentence(
+        f"{folder.name}: {state_of(loaded, driven).replace('_', ' ')}, {loaded.ended} of {loaded.asked} trials ({counts or 'none yet'})"
+    )
     print_sentence(f"{settings.strategy}, pruner {settings.pruner}, seed {settings.seed}; pruning saved {saved} of {whole} epochs")
     if loaded.best is not None:
         print_sentence(f"best: trial {loaded.best.number}, validation {loaded.objective.metric} {number_text(loaded.best.objective)}")

@@ -80,13 +80,18 @@ class Rungs:
         self._ended = len(study.ended_order)
 
     def _take(self, study: Study, trial: Trial) -> None:
-        rung = self._arrived.get(trial.number, 0)
-        while rung < len(self._epochs) and trial.epochs >= self._epochs[rung]:
-            bisect.insort(self._losses[rung], best_loss(study.objective, trial.reports, self._epochs[rung]))
-            rung += 1
-        self._arrived[trial.number] = rung
+        losses = self._arrived.setdefault(trial.number, [])
+        if trial.replicates:  # its curve is a mean that changes as more of them get there
+            for rung, loss in enumerate(losses):
+                self._losses[rung].pop(bisect.bisect_left(self._losses[rung], loss))
+            losses.clear()
+        for rung in range(len(losses), len(self._epochs)):
+            if trial.epochs < self._epochs[rung]:
+                break
+            losses.append(best_loss(study.objective, trial.reports, self._epochs[rung]))
+            bisect.insort(self._losses[rung], losses[-1])
 
     def _begin_again(self) -> None:
         self._losses = [array("d") for _ in self._epochs]
-        self._arrived: dict[int, int] = {}  # of the trials that have not ended: how many rungs
+        self._arrived: dict[int, list[float]] = {}  # of the trials that have not ended: their losses at the rungs
         self._ended = 0

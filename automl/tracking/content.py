@@ -53,6 +53,7 @@ class StudyHeader:
     space_sha256: str
     folder: str
     created: float
+    replicates: int = 1
     data_name: str = ""
     data_sizes: Mapping[str, int] = field(default_factory=dict)
     data_fingerprint: str = ""
@@ -76,6 +77,7 @@ class StudyHeader:
             space_sha256=sha256(spec),
             folder=folder,
             created=created,
+            replicates=study.replicates,
             **more,
         )
 

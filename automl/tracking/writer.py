@@ -23,8 +23,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from automl.errors import TrackingError
-from automl.events import Configuration, Diverged, Failed, Finished, Reported, Started, Tested
-from automl.study import ENDED, MOST_LOSSES, Created, Event, Lost, Pruned, Rested, Resumed, Suggested
+from automl.events import Diverged, Failed, Finished, Reported, Started, Tested
+from automl.spec import Objective
+from automl.study import ENDED, Created, Event, Lost, Pruned, Rested, Resumed, Suggested, Trial, TrialEvent, after, begun, put_back
 from automl.tracking import content
 from automl.tracking.address import redacted, sqlite_path
 from automl.tracking.content import StudyHeader, Summary
@@ -43,31 +44,17 @@ Point = tuple[str, float, int, int]  # name, value, milliseconds, step
 
 
 @dataclass(slots=True)
-class _Trial:
-    """What MLflow is to hold of a trial, and what it holds already."""
+class _Mirrored:
+    """A trial as its events tell it, and what MLflow holds of it already."""
 
-    number: int
-    origin: str
-    configuration: Configuration
-    suggested: float
-    state: str = "waiting"
-    started: float | None = None
+    trial: Trial
     left: float | None = None  # when it ended, or was put back
-    device: str = ""
-    reason: str = ""
-    losses: int = 0
-    objective: float | None = None
-    best_epoch: int = 0
     points: list[Point] = field(default_factory=list)  # not written yet
     skip: bool = False  # its run is complete in MLflow
     run: str = ""
     has_params: bool = False
     tags: dict[str, str] = field(default_factory=dict)  # as written
     status: str = ""  # as written
-
-    @property
-    def has_ended(self) -> bool:
-        return self.state in ENDED
 
 
 def _is_complete(run: Run) -> bool:
@@ -82,8 +69,9 @@ class Writer:
         self._client = client
         self._uri = uri
         self._header = header
+        self._objective = Objective(header.metric, header.maximize)
         self._should_stop = should_stop
-        self._trials: dict[int, _Trial] = {}  # that are not complete in MLflow
+        self._trials: dict[int, _Mirrored] = {}  # that are not complete in MLflow
         self._dirty: dict[int, None] = {}  # of these, what there is to write for, in the order of events
         self._known: dict[int, Run] = {}  # runs found in MLflow that are not complete
         self._runs: dict[int, str] = {}  # the runs of all trials
@@ -191,78 +179,69 @@ class Writer:
         self._last_at = event.at
         match event:
             case Created():
-                return
+                pass
             case Resumed() | Rested():
                 self._at_work = isinstance(event, Resumed)
-                for trial in [trial for trial in self._trials.values() if trial.state == "running"]:
-                    self._put_back(trial, event.at)
-                return
+                self._put_back(event.at)
             case Tested(key=key, metrics=metrics, split=split) if key.replicate == 0:
                 prefix = "test" if split == "test" else "training"  # the only data of xor are its training data
                 self._point(*((f"{prefix}_{name}", value, _milliseconds(event.at), 0) for name, value in metrics.items()))
-                return
-        if event.key.replicate != 0:
-            return  # confirmations are no trials
-        number = event.key.trial
-        if isinstance(event, Suggested):
-            self._trials[number] = self._suggested(event)
-        elif number in self._trials:
-            self._change(self._trials[number], event)
+            case Suggested(key=key):
+                self._trials[key.trial] = self._begun(event)
+            case Started() | Reported() | Finished() | Pruned() | Diverged() | Failed() | Lost():
+                mirrored = self._trials.get(event.key.trial)
+                if mirrored is not None and not mirrored.trial.has_ended and event.key.replicate < self._header.replicates:
+                    self._change(mirrored, event)
 
-    def _suggested(self, event: Suggested) -> _Trial:
+    def _begun(self, event: Suggested) -> _Mirrored:
         number = event.key.trial
-        trial = _Trial(number, event.origin, event.configuration, event.at, skip=number in self._finished)
+        mirrored = _Mirrored(begun(event, True, self._header.replicates), skip=number in self._finished)
         run = self._known.pop(number, None)
         if run is not None:
-            trial.run, trial.status, trial.tags = run.info.run_id, run.info.status, dict(run.data.tags)
-            trial.has_params = content.params_of(event.configuration).items() <= run.data.params.items()
-        return trial
+            mirrored.run, mirrored.status, mirrored.tags = run.info.run_id, run.info.status, dict(run.data.tags)
+            mirrored.has_params = content.params_of(event.configuration).items() <= run.data.params.items()
+        return mirrored
 
-    def _change(self, trial: _Trial, event: Event) -> None:
-        match event:
-            case Started(at=at, device=device):
-                trial.started = at if trial.started is None else trial.started
-                trial.state, trial.device, trial.left = "running", device, None
-            case Reported():
-                self._report(trial, event)
-            case Finished():
-                self._end(trial, "complete", event.at)
-            case Pruned(epoch=epoch):
-                self._end(trial, "pruned", event.at, f"pruned after epoch {epoch}")
-            case Diverged(epoch=epoch):
-                self._end(trial, "diverged", event.at, f"the loss became NaN or infinite in epoch {epoch}")
-            case Failed(reason=why, detail=detail):
-                self._end(trial, "failed" if why == "error" else why, event.at, detail)
-            case Lost(why=why, detail=detail):
-                trial.losses += 1
-                if trial.losses >= MOST_LOSSES:
-                    self._end(trial, "lost", event.at, f"{why}\n{detail}".strip())
-                else:
-                    self._put_back(trial, event.at)
-        if trial.skip:
-            trial.points.clear()
+    def _change(self, mirrored: _Mirrored, event: TrialEvent) -> None:
+        before, trial = mirrored.trial, after(mirrored.trial, event, self._objective)
+        mirrored.trial = trial
+        if isinstance(event, Reported):
+            mirrored.points += self._report_points(trial, event)
+        if trial.has_ended:
+            self._end(mirrored, event.at)
+        elif before.state == "running" and trial.state == "waiting":
+            mirrored.left = event.at
+        elif isinstance(event, Started):
+            mirrored.left = None
+        if mirrored.skip:
+            mirrored.points.clear()
             if trial.has_ended:
                 del self._trials[trial.number]
         else:
             self._dirty[trial.number] = None
 
-    def _put_back(self, trial: _Trial, at: float) -> None:
-        trial.state, trial.left = "waiting", at
-        if trial.started is not None and not trial.skip:
-            self._dirty[trial.number] = None
+    def _put_back(self, at: float) -> None:
+        """The driver is gone: what was running waits."""
+        for mirrored in self._trials.values():
+            if mirrored.trial.state == "running":
+                mirrored.trial, mirrored.left = put_back(mirrored.trial), at
+                if not mirrored.skip:
+                    self._dirty[mirrored.trial.number] = None
 
-    def _report(self, trial: _Trial, event: Reported) -> None:
-        now = _milliseconds(event.at)
-        trial.points += [(name, value, now, event.epoch) for name, value in event.metrics.items() if math.isfinite(value)]
-        value = float(event.metrics.get(self._header.metric, math.nan))
-        if math.isfinite(value) and (trial.objective is None or self._is_better(value, trial.objective)):
-            trial.objective, trial.best_epoch = value, event.epoch
+    def _report_points(self, trial: Trial, event: Reported) -> list[Point]:
+        """A replicate's own curves stand under its name; the trial's is their mean, once all of them have got there."""
+        now, metric = _milliseconds(event.at), self._objective.metric
+        prefix = f"replicate_{event.key.replicate}/" if trial.replicates else ""
+        points = [(f"{prefix}{name}", value, now, event.epoch) for name, value in event.metrics.items()]
+        if trial.replicates and all(one.epochs >= event.epoch for one in trial.replicates):
+            points += [(metric, report.value, now, report.epoch) for report in trial.reports if report.epoch == event.epoch]
+        return [point for point in points if math.isfinite(point[1])]
 
-    def _end(self, trial: _Trial, state: str, at: float, reason: str = "") -> None:
-        trial.state, trial.left, trial.reason = state, at, reason
-        if state == "complete" and trial.objective is not None:
-            trial.points.append(("objective", trial.objective, _milliseconds(at), trial.best_epoch))
-            if self._best is None or self._is_better(trial.objective, self._best):
+    def _end(self, mirrored: _Mirrored, at: float) -> None:
+        trial, mirrored.left = mirrored.trial, at
+        if trial.state == "complete" and trial.objective is not None:
+            mirrored.points.append(("objective", trial.objective, _milliseconds(at), trial.epoch or 0))
+            if self._best is None or self._objective.better(trial.objective, self._best):
                 self._best = trial.objective
         # Trials end out of order. Counted by their ends, the curve never falls back and its last value is the best.
         step, self._ended = self._ended, self._ended + 1
@@ -271,9 +250,6 @@ class Writer:
 
     def _point(self, *points: Point) -> None:
         self._points += [point for point in points if math.isfinite(point[1])]
-
-    def _is_better(self, a: float, b: float) -> bool:
-        return a > b if self._header.maximize else a < b
 
     # -- writing --------------------------------------------------------------------------------------------------------
 
@@ -286,19 +262,19 @@ class Writer:
         for number in list(self._dirty):
             if self._should_stop():
                 return
-            trial = self._trials[number]
+            mirrored = self._trials[number]
             try:
-                is_level = self._write(trial, final)
+                is_level = self._write(mirrored, final)
             except Exception as error:
                 if getattr(error, "error_code", None) not in _REFUSED:
                     raise
                 self._refuse(f"trial {number}", error)
                 self.refused += 1
-                trial.skip, is_level = True, True
+                mirrored.skip, is_level = True, True
             if is_level:
                 del self._dirty[number]
-                trial.points.clear()
-                if trial.has_ended:
+                mirrored.points.clear()
+                if mirrored.trial.has_ended:
                     del self._trials[number]
         self._write_points(now, final)
 
@@ -311,64 +287,60 @@ class Writer:
         if len(self.problems) < _MOST_PROBLEMS:
             self.problems.append(f"MLflow refuses {what}: {first_line(error)}")
 
-    def _write(self, trial: _Trial, final: bool) -> bool:
+    def _write(self, mirrored: _Mirrored, final: bool) -> bool:
         """Write a trial; False when the rest is put off to the next flush."""
-        if not trial.run:
+        trial = mirrored.trial
+        if not mirrored.run:
             if trial.started is None and not trial.has_ended:
                 return True  # it waits for its first start
-            self._create(trial)
+            self._create(mirrored)
             if not trial.has_ended and not final:
                 return False
-        if trial.state != "waiting" and trial.status != "RUNNING":  # it waited, and goes on, or went on and ended
-            self._client.update_run(trial.run, status="RUNNING")
-            trial.status = "RUNNING"
-        self._write_batch(trial)
+        if trial.state != "waiting" and mirrored.status != "RUNNING":  # it waited, and goes on, or went on and ended
+            self._client.update_run(mirrored.run, status="RUNNING")
+            mirrored.status = "RUNNING"
+        self._write_batch(mirrored)
         status = content.STATUS[trial.state]
-        if trial.status != status and trial.left is not None:
-            self._client.set_terminated(trial.run, status, _milliseconds(trial.left))
-            trial.status = status
+        if mirrored.status != status and mirrored.left is not None:
+            self._client.set_terminated(mirrored.run, status, _milliseconds(mirrored.left))
+            mirrored.status = status
         return True
 
-    def _create(self, trial: _Trial) -> None:
-        header = self._header
+    def _create(self, mirrored: _Mirrored) -> None:
+        header, trial = self._header, mirrored.trial
         run = self._find_trial(trial.number) if trial.number in self._unanswered else None
         if run is None:
             is_first = trial.number not in self._unanswered
             self._unanswered.add(trial.number)
-            tags = {**content.trial_tags(header, self.parent, trial.number), **self._who, **self._tags_now(trial)}
+            tags = {**content.trial_tags(header, self.parent, trial.number), **self._who, **_tags_now(trial)}
             name = content.trial_name(trial.number, trial.origin, trial.configuration, header.searched)
             start = _milliseconds(trial.suggested if trial.started is None else trial.started)
             run = self._client.create_run(self.experiment, start_time=start, tags=tags, run_name=name)
             if is_first:
                 self._unanswered.discard(trial.number)
-        trial.run, trial.status, trial.tags = run.info.run_id, run.info.status, dict(run.data.tags)
-        self._runs[trial.number] = trial.run
+        mirrored.run, mirrored.status, mirrored.tags = run.info.run_id, run.info.status, dict(run.data.tags)
+        self._runs[trial.number] = mirrored.run
 
-    def _tags_now(self, trial: _Trial) -> dict[str, str]:
-        tags = {"automl.state": trial.state, "automl.device": trial.device}
-        if trial.reason:
-            tags["automl.reason"] = content.last_part(trial.reason, content.LONGEST_TAG)
-        return {key: value for key, value in tags.items() if value}
-
-    def _write_batch(self, trial: _Trial) -> None:
+    def _write_batch(self, mirrored: _Mirrored) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        tags = {key: value for key, value in self._tags_now(trial).items() if trial.tags.get(key) != value}
-        params = {} if trial.has_params else content.params_of(trial.configuration)
-        if not params and not trial.points and len(tags) <= 2:
+        configuration = mirrored.trial.configuration
+        tags = {key: value for key, value in _tags_now(mirrored.trial).items() if mirrored.tags.get(key) != value}
+        params = {} if mirrored.has_params else content.params_of(configuration)
+        if not params and not mirrored.points and len(tags) <= 2:
             for key, value in tags.items():  # cheaper than a batch
-                self._client.set_tag(trial.run, key, value)
+                self._client.set_tag(mirrored.run, key, value)
         else:
             self._client.log_batch(
-                trial.run,
-                [Metric(*point) for point in trial.points],
+                mirrored.run,
+                [Metric(*point) for point in mirrored.points],
                 [Param(*param) for param in params.items()],
                 [RunTag(*tag) for tag in tags.items()],
             )
-        if not trial.has_params and content.is_shortened(trial.configuration):
-            self._client.log_dict(trial.run, dict(trial.configuration), "configuration.json")
-        trial.points, trial.has_params = [], True
-        trial.tags.update(tags)
+        if not mirrored.has_params and content.is_shortened(configuration):
+            self._client.log_dict(mirrored.run, dict(configuration), "configuration.json")
+        mirrored.points, mirrored.has_params = [], True
+        mirrored.tags.update(tags)
 
     def _show_at_work(self) -> None:
         if self._at_work and self._parent_status != "RUNNING":
@@ -391,8 +363,7 @@ class Writer:
 
     def close(self, summary: Summary, artifacts: Mapping[str, Path]) -> None:
         """Write everything outstanding, the note, the ranks and the artifacts, and end the runs. Can be repeated after an error."""
-        for trial in [trial for trial in self._trials.values() if trial.state == "running"]:
-            self._put_back(trial, self._last_at)
+        self._put_back(self._last_at)
         self.flush(0.0, final=True)
         if self._should_stop():
             return
@@ -465,11 +436,18 @@ def first_line(error: BaseException) -> str:
     return content.shortened(redacted(words[0]), 300)
 
 
+def _tags_now(trial: Trial) -> dict[str, str]:
+    tags = {"automl.state": trial.state, "automl.device": trial.device}
+    if trial.reason:
+        tags["automl.reason"] = content.last_part(trial.reason, content.LONGEST_TAG)
+    return {key: value for key, value in tags.items() if value}
+
+
 def _plain(summary: Summary) -> dict[str, Any]:
     plain = asdict(summary)
     for trial in (plain["baseline"], *plain["top"]):
         if trial:
-            trial.pop("reports")
+            del trial["reports"], trial["replicates"]
     return plain
 
 

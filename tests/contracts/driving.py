@@ -16,7 +16,7 @@ from automl.spacefile import to_dict
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.store import Store
 from automl.strategies import make_strategy
-from automl.study import Created, Rested, Resumed, Study
+from automl.study import Created, Rested, Resumed, Study, Trial
 from automl.training.simulated import Rehearsal
 
 SPACE = SearchSpace(
@@ -43,12 +43,21 @@ class Rehearsed:
     maximize: bool = True
     baseline: Configuration | None = field(default_factory=lambda: dict(BASELINE))
     rehearsal: Rehearsal = field(default_factory=Rehearsal)
+    replicates: int = 1
 
     @property
     def spec(self) -> StudySpec:
         settings = StudySettings(strategy=self.strategy, pruner=self.pruner, trials=self.trials, seed=self.seed)
         return StudySpec(
-            "rehearsed", DataSpec("digits"), "mlp", self.objective, self.epochs, SPACE, baseline=self.baseline, settings=settings
+            "rehearsed",
+            DataSpec("digits"),
+            "mlp",
+            self.objective,
+            self.epochs,
+            SPACE,
+            baseline=self.baseline,
+            settings=settings,
+            replicates=self.replicates,
         )
 
     @property
@@ -100,6 +109,11 @@ class Rehearsed:
 def numbers(study: Study) -> list[object]:
     """Everything of a study that is not a time, a name or a place."""
     return [
-        (trial.number, dict(trial.configuration), trial.origin, trial.state, [(r.epoch, r.value) for r in trial.reports], trial.objective)
+        (trial.number, dict(trial.configuration), trial.origin, trial.state, curve(trial), trial.objective, [*map(curve, trial.replicates)])
         for trial in study.trials
     ]
+
+
+def curve(trial: Trial) -> list[tuple[int, float]]:
+    """Its learning curve."""
+    return [(report.epoch, report.value) for report in trial.reports]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automl.draws import unit_at
-from automl.events import Value
+from automl.events import Finished, Value
 from automl.pruners import Pruner, default_min_epochs, make_pruner
 from automl.study import Event, State, Study
 from contracts.studies import Play, continuous, make_study, replayed
@@ -110,6 +110,33 @@ class PrunerContract:
             assert self.make().prune(again, again.trials[number]) == pruner.prune(played.study, played.study.trials[number])
 
         train_all(self.make(), [curve(level, noise=0.1, seed=3) for level in levels(30)], parallel=5, before_each_decision=compare)
+
+    @pytest.mark.parametrize("side_by_side", [True, False])
+    def test_replicates_are_judged_by_their_mean_and_a_restart_changes_no_decision(self, side_by_side: bool) -> None:
+        """Twice five trials with three replicates each, side by side or one after another; the best of the trials stays."""
+        pruner, replicates, asked = self.make(), 3, 0
+        study = make_study(continuous(1), maximize=False, epochs=EPOCHS, replicates=replicates)
+        played = Play(study)
+        every = [(epoch, replicate) for epoch in range(EPOCHS) for replicate in range(replicates)]
+        steps = every if side_by_side else sorted(every, key=lambda step: step[::-1])
+        for first in (0, 5):
+            error = {played.suggest({"x0": unit_at("x", number)}): 0.2 + unit_at("level", number) for number in range(first, first + 5)}
+            error.update({7: 0.0} if 7 in error else {})
+            for epoch, replicate in steps:
+                for number, level in error.items():
+                    if study.trials[number].has_ended:
+                        continue
+                    played.report(number, curve(level, noise=0.05, seed=number + 100 * replicate)[epoch], replicate)
+                    stops, asked = pruner.prune(study, study.trials[number]), asked + 1
+                    if stops or asked % 50 == 0:
+                        again = replayed(study, played.events)
+                        assert stops == self.make().prune(again, again.trials[number])
+                    if stops:
+                        played.end(number, "pruned")
+                    elif epoch + 1 == EPOCHS:
+                        played.apply(Finished(study.key(number, replicate), 0.0))
+        assert study.trials[7].state == "complete"
+        assert ("pruned" in states(study)) == self.prunes
 
     def test_one_pruner_can_judge_two_studies(self) -> None:
         """What it remembers of one says nothing about the other, also where they are judged in turn."""

@@ -19,9 +19,9 @@ from automl.study import Event, Lost, Origin, Pruned, State, Study, Suggested
 METRIC = "score"
 
 
-def make_study(space: SearchSpace, *, seed: int = 0, maximize: bool = True, epochs: int = 1) -> Study:
-    objective = Objective(METRIC, maximize)
-    spec = StudySpec("simulated", DataSpec("nothing"), "mlp", objective, epochs, space, settings=StudySettings(seed=seed))
+def make_study(space: SearchSpace, *, seed: int = 0, maximize: bool = True, epochs: int = 1, replicates: int = 1) -> Study:
+    objective, settings = Objective(METRIC, maximize), StudySettings(seed=seed)
+    spec = StudySpec("simulated", DataSpec("nothing"), "mlp", objective, epochs, space, settings=settings, replicates=replicates)
     return Study("simulated", spec, objective)
 
 
@@ -50,15 +50,15 @@ class Play:
         self.apply(Suggested(self.study.key(number), 0.0, configuration, origin))
         return number
 
-    def start(self, number: int) -> None:
-        self.apply(Started(self.study.key(number), 0.0, "cpu", "simulated"))
+    def start(self, number: int, replicate: int = 0) -> None:
+        self.apply(Started(self.study.key(number, replicate), 0.0, "cpu", "simulated"))
 
-    def report(self, number: int, value: float) -> None:
-        epoch = self.study.trials[number].epochs + 1
-        self.apply(Reported(self.study.key(number), 0.0, epoch, {METRIC: value}, 1.0))
+    def report(self, number: int, value: float, replicate: int = 0) -> None:
+        key = self.study.key(number, replicate)
+        self.apply(Reported(key, 0.0, self.study.training(key).epochs + 1, {METRIC: value}, 1.0))
 
-    def end(self, number: int, state: State = "complete") -> None:
-        key = self.study.key(number)
+    def end(self, number: int, state: State = "complete", replicate: int = 0) -> None:
+        key = self.study.key(number, replicate)
         epochs = self.study.trials[number].epochs
         match state:
             case "complete":

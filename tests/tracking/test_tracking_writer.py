@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tracking.stories import T0, configuration, counted, end, header, key, report, start, story, study, suggestion, summary, trial
 
 from automl.errors import TrackingError
-from automl.events import Reported
+from automl.events import Finished, Reported, Started, TrialKey
 from automl.study import Event, Lost, Rested, Resumed, Suggested
 from automl.tracking.client import connect
 from automl.tracking.writer import Writer
@@ -449,3 +450,30 @@ def test_the_end_leaves_ranks_a_note_and_artifacts(uri: str, tmp_path: Path) -> 
     assert Path(client.download_artifacts(writer.parent, "space.yaml", str(tmp_path))).read_text() == "name: digits"
     assert (tmp_path / "mlartifacts").is_dir()
     assert [problem.split(":")[0] for problem in writer.problems] == ["missing.txt could not be copied to MLflow"] * 2
+
+
+def test_replicates_have_curves_of_their_own_and_the_trial_their_mean(uri: str) -> None:
+    """One has got further than the other: the mean stands where both have been, and the objective when both have ended."""
+
+    def says(replicate: int, epoch: int, value: float) -> Reported:
+        return Reported(TrialKey("both", 0, replicate), T0 + 10 * replicate + epoch, epoch, {"accuracy": value, "loss": 1 - value}, 1.0)
+
+    begin = [Resumed(T0, 2), suggestion("both", 0), *(Started(TrialKey("both", 0, r), T0 + 1, "cpu", f"worker-{r}") for r in (0, 1))]
+    first = [says(0, 1, 0.5), says(0, 2, 0.75), Finished(TrialKey("both", 0, 0), T0 + 3, saved=True)]
+    second = [says(1, 1, 0.25), Finished(TrialKey("both", 0, 1), T0 + 13, stopped_early=True)]
+    for events in ([*begin, *first], [*begin, *first, *second]):  # the second time a new writer finds what the first has left
+        writer = Writer(connect(uri), uri, replace(header("both"), replicates=2))
+        writer.open()
+        take(writer, events)
+        writer.close(summary(), {})
+    run = runs(uri, "both")["0"]
+    shown = {name: [(step, value) for step, value, _ in points] for name, points in history(uri, run).items()}
+    assert shown == {
+        "accuracy": [(1, 0.375)],
+        "objective": [(2, 0.5)],
+        "replicate_0/accuracy": [(1, 0.5), (2, 0.75)],
+        "replicate_0/loss": [(1, 0.5), (2, 0.25)],
+        "replicate_1/accuracy": [(1, 0.25)],
+        "replicate_1/loss": [(1, 0.75)],
+    }
+    assert (run.info.status, run.data.tags["automl.state"]) == ("FINISHED", "complete")
