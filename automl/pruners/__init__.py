@@ -18,7 +18,10 @@ class Pruner(Protocol):
     """Decides after each report. A plain function of what has happened: caches that are functions of the events are fine."""
 
     def prune(self, study: Study, trial: Trial) -> bool:
-        """Whether to stop this running trial now. Asked once for each new report of it, which the study already holds."""
+        """Whether to stop this running trial now. Asked once for each new report of it, which the study already holds.
+
+        Where a trial has several replicates, its curve is their mean so far (``Trial.reports``): points change until all are there.
+        """
 
 
 _MIN_EPOCHS = Setting("min_epochs", "int", None, "epochs that every trial gets; null: a tenth of all, rounded up", low=1)
@@ -106,6 +109,6 @@ class Considerate:
         self._epochs = epochs
 
     def prune(self, study: Study, trial: Trial) -> bool:
-        if trial.origin == "baseline" or trial.epochs >= self._epochs:
+        if trial.origin == "baseline" or trial.epochs_trained >= self._epochs * len(trial.trainings):
             return False
         return self._rule.prune(study, trial)

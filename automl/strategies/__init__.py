@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -32,32 +33,61 @@ class Strategy(Protocol):
         """
 
 
+_N_STARTUP = Setting("n_startup", "int", 10, "trials with a value before the model is used; random draws until then", low=1)
+
 STRATEGIES: Mapping[str, Method] = {
     method.name: method
     for method in (
         Method("grid", "every combination of the grid's points, in an order that spreads", "automl.strategies.grid:Grid"),
         Method("random", "uniform draws from the space, without repeats", "automl.strategies.uniform:Random"),
+        Method("sobol", "quasi-random points, which fill the space more evenly than random ones", "automl.strategies.sobol:Sobol"),
         Method(
             "bayesian",
             "a model of good and bad regions (TPE, multivariate and grouped)",
             "automl.strategies.bayesian:Bayesian",
             (
-                Setting("n_startup", "int", 10, "trials with a value before the model is used; random draws until then", low=1),
+                _N_STARTUP,
                 Setting("n_candidates", "int", 24, "draws from the model, of which the most promising is taken", low=1),
+            ),
+        ),
+        Method(
+            "gp",
+            "a Gaussian process, for a few parameters that are mostly numbers",
+            "automl.strategies.gp:GaussianProcess",
+            (_N_STARTUP,),
+        ),
+        Method(
+            "cmaes",
+            "a normal distribution that moves and turns towards what is better (CMA-ES)",
+            "automl.strategies.cmaes:CmaEs",
+            (
+                Setting("population", "int", None, "trials of a generation; null: 4 + 3 ln(parameters), rounded down", low=4),
+                Setting(
+                    "sigma", "float", 0.3, "the first standard deviation, of the range of each parameter", low=0, high=1, low_open=True
+                ),
+            ),
+        ),
+        Method(
+            "evolution",
+            "changes of the best of recent trials, one parameter at a time (regularised evolution)",
+            "automl.strategies.evolution:Evolution",
+            (
+                Setting("population", "int", 20, "trials that are remembered, the latest; random draws until there are so many", low=2),
+                Setting("tournament", "int", 5, "of the population, drawn for each suggestion; the best of them is changed", low=1),
             ),
         ),
     )
 }
+
+_CHECKED = ("grid", "sobol", "gp")  # their modules have ``check``: not every space will do
 
 
 def check_strategy(name: str, options: Mapping[str, Value], space: SearchSpace) -> dict[str, Value]:
     """The options with their defaults. Raises UsageError for what cannot work with this space; loads nothing heavy."""
     method = methods.find("--strategy", "Strategies", name, STRATEGIES)
     completed = methods.complete("--strategy", method, options)
-    if name == "grid":
-        from automl.strategies.grid import check
-
-        check(space)
+    if name in _CHECKED:
+        importlib.import_module(STRATEGIES[name].path.partition(":")[0]).check(space)
     return completed
 
 
