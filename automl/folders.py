@@ -97,5 +97,7 @@ def space_file(name: str) -> Path:
         return shipped
     if path.suffix in (".yaml", ".yml"):
         return path
+    if path.is_dir():
+        raise UsageError(f"{name}: must be a search-space file, but is a folder. Give a file in it.")
     known = shipped_spaces()
     raise UsageError(f"{name}: there is no such file and no such shipped space. Shipped: {', '.join(known)}.{suggestion(name, known)}")

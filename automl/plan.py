@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +13,7 @@ from automl import data, families, metrics, spacefile
 from automl.data import DataInfo
 from automl.errors import SpaceError, UsageError, suggestion
 from automl.events import Configuration, Value
-from automl.folders import check_new_study, space_file, study_folder
+from automl.folders import check_new_study, home_expanded, space_file, study_folder
 from automl.pruners import check_pruner
 from automl.space import Parameter
 from automl.spec import DataSpec, Objective, StudySpec
@@ -84,7 +85,9 @@ def plan(options: RunOptions) -> Plan:
 
 def specify(options: RunOptions) -> StudySpec:
     """The specification that the space file and the flags give together. Flags win."""
-    name = options.space or _space_for(options)
+    if options.data == "":
+        raise UsageError("--data: must be a built-in name or a file, but is empty. Give one, such as --data iris.")
+    name = _space_named(options.space) if options.space else _space_for(options)
     spec = spacefile.load(space_file(name))
     settings = spec.settings
     if options.strategy is not None:
@@ -96,13 +99,31 @@ def specify(options: RunOptions) -> StudySpec:
     if options.trials is not None:
         settings = replace(settings, trials=_at_least_one("--trials", options.trials))
     if options.time is not None:
-        settings = replace(settings, time_seconds=spacefile.parse_duration(options.time))
+        settings = replace(settings, time_seconds=_duration(options.time))
     if options.seed is not None:
         if options.seed < 0:
             raise UsageError(f"--seed: must be a whole number of at least 0, but is {options.seed}.")
         settings = replace(settings, seed=options.seed)
     epochs = spec.epochs if options.epochs is None else _at_least_one("--epochs", options.epochs)
     return replace(spec, data=_data_spec(spec, options), settings=settings, epochs=epochs)
+
+
+def _space_named(name: str) -> str:
+    """The name as it is, unless data were given in the place of a space."""
+    from automl.data.sources import SUFFIXES
+
+    if name.lower().endswith(SUFFIXES) and home_expanded(name).exists():
+        raise UsageError(f"{name}: must be a search space, but is a table. Use --data {shlex.quote(name)} --target COLUMN.")
+    if data.is_built_in(name) and not home_expanded(name).exists():
+        raise UsageError(f"{name}: must be a search space, but is a data set. Use --data {name}.")
+    return name
+
+
+def _duration(text: str) -> float:
+    try:
+        return spacefile.parse_duration(text)
+    except UsageError as error:
+        raise UsageError(f"--{error}") from None
 
 
 def _at_least_one(flag: str, number: int) -> int:

@@ -242,17 +242,21 @@ MISTAKES = [
         "--mlflow: must be a place for runs, but 'databricks-uc' is Unity Catalog, where MLflow keeps only models. "
         "Use databricks, or sqlite:///mlflow.db.",
     ),
+    (("run", "small.yaml", "--dry-run", "--devices", "cuda:99"), "--devices: cuda:99 is not there. Devices: {devices}."),
+    (("run", "small.yaml", "--dry-run", "--data", "gone.csv"), "gone.csv: must be a file, but is not there. Check the path."),
     (("runn",), "automl: 'runn' is not a command. Commands: run, status, trials, best, sync, space, devices. Did you mean 'run'?"),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[" ".join(arguments) for arguments, _ in MISTAKES])
 def test_mistakes_are_answered_with_a_sentence_and_start_nothing(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
+    from automl.engines.devices import read_machine
     from automl.folders import shipped_spaces
 
     out, err = shell.run(*arguments, code=2)
     assert out == ""
-    assert err.splitlines()[-1] == message.format(shipped=", ".join(shipped_spaces()))
+    known = ", ".join(device.name for device in read_machine().devices)
+    assert err.splitlines()[-1] == message.format(shipped=", ".join(shipped_spaces()), devices=known)
     assert not (shell.folder / "studies").exists()
 
 

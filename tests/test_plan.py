@@ -175,6 +175,25 @@ def test_requirements_that_the_data_make_impossible_are_refused(folder: Path) ->
     )
 
 
+def test_data_in_the_place_of_a_space_are_answered_with_the_flag(folder: Path) -> None:
+    (folder / "my rows.csv").write_text("a,b\n1,2\n")
+    for name, expected in (
+        ("my rows.csv", "my rows.csv: must be a search space, but is a table. Use --data 'my rows.csv' --target COLUMN."),
+        ("iris", "iris: must be a search space, but is a data set. Use --data iris."),
+        (".", ".: must be a search-space file, but is a folder. Give a file in it."),
+    ):
+        with pytest.raises(UsageError) as error:
+            specify(RunOptions(space=name))
+        assert str(error.value) == expected
+    assert message(data="") == "--data: must be a built-in name or a file, but is empty. Give one, such as --data iris."
+
+
+def test_a_time_that_is_none_names_the_flag() -> None:
+    assert message(time="0s") == (
+        "--time: must be a duration above 0, but is '0s'. Give one such as 90s, 30m, 2h, 1h30m, or a number of seconds."
+    )
+
+
 def test_a_new_study_takes_no_folder_with_other_files(folder: Path) -> None:
     (folder / "work").mkdir()
     for name in ("best", "letter.txt", ".git", "workers"):

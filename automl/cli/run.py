@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -35,7 +36,7 @@ from automl.plan import Plan, RunOptions
     "--mlflow", metavar="URI", help="Tracking store or server, or off.  [default: $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db]"
 )
 @click.option("--experiment", metavar="NAME", help="MLflow experiment.  [default: the space's name]")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.pass_context
 def run(ctx: click.Context, /, dry_run: bool, as_json: bool, **options: Any) -> None:
@@ -50,12 +51,7 @@ def run(ctx: click.Context, /, dry_run: bool, as_json: bool, **options: Any) -> 
         click.echo(f"reading {options['data']} to choose a space ...", err=True)
     planned = plan(RunOptions(**options))
     if dry_run:
-        if planned.continues:
-            from automl.data import fingerprint
-            from automl.launch import refuse_another
-
-            refuse_another(planned, fingerprint(planned.spec.data))
-        _print_plan(planned, as_json)
+        _print_plan(_rehearsed(planned), as_json)
         return
     from automl.cli.display import Display
     from automl.launch import run as launch
@@ -75,6 +71,22 @@ def run(ctx: click.Context, /, dry_run: bool, as_json: bool, **options: Any) -> 
         ctx.exit(130)
     if outcome.study.best is None:
         ctx.exit(1)
+
+
+def _rehearsed(planned: Plan) -> Plan:
+    """The plan after what a run finds out before it trains: whether the devices are there, and the data fit."""
+    from automl import data
+    from automl.engines.devices import place, read_machine
+    from automl.plan import settle
+
+    place(read_machine(), planned.options.devices, planned.options.workers)
+    if planned.continues:
+        from automl.launch import refuse_another
+
+        refuse_another(planned, data.fingerprint(planned.spec.data))
+    elif not data.is_built_in(planned.spec.data.source):  # those fit, and may have to be fetched
+        return replace(planned, spec=settle(planned.spec, data.inspect(planned.spec.data)))
+    return planned
 
 
 def _command() -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from automl.data.builtin import is_built_in
     from automl.data.prediction import decode, encode
     from automl.data.preparation import fingerprint, inspect, load, prepare, prepare_apart, read_info
 
-__all__ = ["DataInfo", "Task", "decode", "encode", "fingerprint", "inspect", "load", "prepare", "prepare_apart", "read_info"]
+__all__ = ["DataInfo", "Task", "decode", "encode", "fingerprint", "inspect", "is_built_in", "load", "prepare", "prepare_apart", "read_info"]
 
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -19,6 +20,7 @@ _LATER = {
     "encode": "automl.data.prediction",
     "fingerprint": "automl.data.preparation",
     "inspect": "automl.data.preparation",
+    "is_built_in": "automl.data.builtin",
     "load": "automl.data.preparation",
     "prepare": "automl.data.preparation",
     "prepare_apart": "automl.data.preparation",

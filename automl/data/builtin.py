@@ -60,6 +60,11 @@ def canonical(source: str) -> str | None:
     return name if name in NAMES else None
 
 
+def is_built_in(source: str) -> bool:
+    """Whether this is the name of a built-in data set."""
+    return canonical(source) is not None
+
+
 def read_builtin(name: str) -> Arrays | Frame:
     """The data set of this (canonical) name."""
     if name == "xor":

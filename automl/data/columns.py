@@ -19,6 +19,7 @@ from automl.data.values import (
     Texts,
     date_style,
     dates_of,
+    has_parts,
     number_style,
     numbers_of,
     texts_of,
@@ -30,6 +31,7 @@ Kind = Literal["number", "boolean", "category", "date"]
 NUMERIC_SHARE = 0.9  # so many of the different texts must be numbers for a column of numbers
 DISTINCT_SHARE = 0.5  # texts of which more are different than this are keys or prose, not categories
 SAME_VALUE = "it has the same value in every training row"
+SEVERAL_PARTS = "it holds lists or other values of several parts"
 NOTHING_FINITE = "it has no finite number in any training row"
 NUMBERS_THE_ROWS = "it numbers the rows"
 LONG_WORDS, LONG_CHARACTERS = 4.0, 40.0  # mean length from which a text is prose
@@ -83,6 +85,8 @@ def _recognise(column: pd.Series[Any], name: str, positions: Rows) -> Column | L
         return _date(column, name, "")
     if pd.api.types.is_bool_dtype(column.dtype):
         return Left(name, SAME_VALUE) if _constant(column) else Column(name, "boolean")
+    if has_parts(column):
+        return Left(name, SEVERAL_PARTS)
     texts = texts_of(column)
     present = np.array([text for text in texts if text is not None], object)
     if not len(present):
@@ -261,6 +265,7 @@ def _names(names: Sequence[str], most: int = 10) -> str:
 def _plural(why: str) -> str:
     return (
         why.replace("it is", "they are")
+        .replace("it holds", "they hold")
         .replace("it has", "they have")
         .replace("it numbers", "they number")
         .replace("they are an id", "they are ids")

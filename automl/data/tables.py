@@ -19,6 +19,11 @@ from automl.data.values import MISSING, is_number
 from automl.errors import DataError, MissingExtraError, suggestion
 
 DELIMITERS = (",", ";", "\t", "|")
+_DOCUMENTS = {
+    ("<!doctype", "<html", "<?xml"): "a web page",
+    ("{", "[{", "[["): "JSON",
+    ("version https://git-lfs",): "a pointer of Git LFS",
+}
 WHITESPACE = r"\s+"
 SAMPLE_ROWS = 200
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
@@ -41,7 +46,8 @@ def read_table(where: str, content: bytes, names: Iterable[str] = (), like: Tabl
     """
     if content[:4] == b"PAR1" or where.lower().endswith(".parquet"):
         return Table(where, _read_parquet(where, content))
-    text = _decode(where, _unzip(where, content))
+    text = re.sub(r"\Asep=.(?=\r?\n)", "", _decode(where, _unzip(where, content)))  # a line for spreadsheets
+    _refuse_documents(where, text)
     delimiter, sample = _sniff(text)
     if not sample:
         raise DataError(f"{where}: must have a header and rows, but is empty. Give a file with data.")
@@ -155,10 +161,23 @@ def _parse(where: str, text: str, delimiter: str, names: list[str] | None) -> pd
     return pd.DataFrame(stripped).reset_index(drop=True)
 
 
+def _refuse_documents(where: str, text: str) -> None:
+    """What is often saved under a table's name: an error page, records in JSON, what git leaves where a large file was not fetched."""
+    head = text[:200].lstrip().lower()
+    for beginnings, kind in _DOCUMENTS.items():
+        if head.startswith(beginnings):
+            raise DataError(f"{where}: must be a table, but begins like {kind}. Get the file again, or save it as CSV.")
+
+
 def _ragged(where: str, error: str) -> str:
     found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", error)
     if found:
         expected, line, saw = found.groups()
+        if expected == "1":
+            return (
+                f"{where}: the first line must have the names of the columns, but has one value where line {line} has {saw}. "
+                "Remove what is above the header."
+            )
         return (
             f"{where}:{line}: a row must have {expected} values, but this has {saw}. Put values with separators in them into double quotes."
         )

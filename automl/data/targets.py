@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from automl.data.classes import Label, group_classes
-from automl.data.values import TARGET_MISSING, NumberStyle, Texts, is_number, number_style, number_text, parse_number, texts_of
+from automl.data.values import TARGET_MISSING, NumberStyle, Texts, has_parts, is_number, number_style, number_text, parse_number, texts_of
 from automl.errors import DataError
 
 MOST_NUMBER_CLASSES = 20  # whole numbers of more different values are quantities
@@ -42,6 +42,10 @@ def read_target(where: str, name: str, column: pd.Series[Any], positive: Sequenc
 
     Raises ``DataError`` where there is nothing to learn: no values, one class, a class with one row, an infinite number.
     """
+    if has_parts(column):
+        raise DataError(
+            f"{where}: target {name!r} must be numbers or classes, but holds lists or other values of several parts. Choose another target."
+        )
     texts = texts_of(column, TARGET_MISSING)
     kept = np.flatnonzero([text is not None for text in texts])
     if not len(kept):

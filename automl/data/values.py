@@ -57,8 +57,19 @@ def is_number(text: str) -> bool:
     return NUMBER_STYLES["plain"].fullmatch(text) is not None
 
 
+def has_parts(column: pd.Series[Any]) -> bool:
+    """Whether cells are lists, mappings, bytes or the like, as nested Parquet files have them, and not single values."""
+    cells = column.to_numpy(object) if column.dtype == object else np.array([], object)
+    return any(isinstance(cell, list | tuple | dict | set | bytes | np.ndarray) for cell in cells)
+
+
 def texts_of(column: pd.Series[Any], missing: frozenset[str] = MISSING) -> Texts:
-    """The cells as texts, None where they are missing. Equal numbers have equal texts: 1, 1.0 and True as they are written shortest."""
+    """The cells as texts, None where they are missing. Equal numbers have equal texts: 1, 1.0 and True as they are written shortest.
+
+    Durations are numbers of seconds.
+    """
+    if pd.api.types.is_timedelta64_dtype(column.dtype):
+        column = column.dt.total_seconds()
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
         return np.array([number_text(value) for value in _floats(column)], object)
     if pd.api.types.infer_dtype(column, skipna=True) == "string":
@@ -81,6 +92,8 @@ def number_text(value: float) -> str | None:
 
 def numbers_of(column: pd.Series[Any], style: NumberStyle) -> Floats:
     """The cells as numbers, NaN for those that are missing or not numbers; infinite ones stay infinite."""
+    if pd.api.types.is_timedelta64_dtype(column.dtype):
+        column = column.dt.total_seconds()
     if pd.api.types.is_numeric_dtype(column.dtype):
         return _floats(column)
     texts = pd.Series(texts_of(column), dtype=object)

@@ -137,6 +137,20 @@ def test_columns_without_information_are_left_out() -> None:
     assert column([float("inf"), float("-inf"), None]) == Left("c", "it has no finite number in any training row")
 
 
+@pytest.mark.parametrize("cells", [[[1], [1, 2]], [{"x": 1}, {"x": 2}], [None, b"a"], [np.array([1]), None]])
+def test_nested_values_are_left_out(cells: list[Any]) -> None:
+    assert recognise(pd.Series(cells, dtype=object), "c", np.arange(2)) == Left("c", "it holds lists or other values of several parts")
+
+
+def test_durations_are_numbers_of_seconds() -> None:
+    cells = pd.Series(pd.to_timedelta([1.5, 3600, None, 7], unit="s"))
+    item = recognise(cells, "c", np.arange(4))
+    assert item == Column("c", "number", "plain")
+    made = features(pd.DataFrame({"c": cells}), [item])["0:c"].tolist()
+    assert made[:2] == [1.5, 3600.0]
+    assert np.isnan(made[2])
+
+
 CELLS = st.one_of(
     st.floats(),
     st.sampled_from([1e308, 1.7976931348623157e308, -1e308, 5e-324, 1e-300, 0.0, 1.0, 9007199254740993.0]),

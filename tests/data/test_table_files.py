@@ -222,3 +222,31 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     source = str(tmp_path / "prices.csv")
     with pytest.raises(DataError, match=f"^{re.escape(str(tmp_path / 'price.csv'))}: {re.escape(expected['price.csv'])}$"):
         inspect(DataSpec(source, target="b", test=str(tmp_path / "price.csv")))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ("<!DOCTYPE html>\n<html><body>not found</body></html>", "a web page"),
+        ('\n[{"a": 1, "y": 2}, {"a": 3, "y": 4}]', "JSON"),
+        ('{"a": [1, 2]}', "JSON"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n", "a pointer of Git LFS"),
+    ],
+)
+def test_what_is_often_saved_under_a_table_s_name_is_recognised(content: str, kind: str) -> None:
+    message = f"rows.csv: must be a table, but begins like {kind}. Get the file again, or save it as CSV."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        read_table("rows.csv", content.encode())
+
+
+def test_the_line_that_tells_spreadsheets_the_separator_is_no_row() -> None:
+    assert read_table("rows.csv", b"sep=;\r\na;b\r\n1;2\r\n").frame.to_dict("list") == {"a": ["1"], "b": ["2"]}
+
+
+def test_a_line_above_the_header_is_named() -> None:
+    message = (
+        "rows.csv: the first line must have the names of the columns, but has one value where line 2 has 3. "
+        "Remove what is above the header."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        read_table("rows.csv", b"# my data\na,b,y\n1,2,3\n4,5,6\n")

@@ -157,3 +157,9 @@ def test_test_targets_of_a_regression() -> None:
 def test_test_targets_that_do_not_fit(training: list[Any], cells: list[str], message: str) -> None:
     with pytest.raises(DataError, match=f"^{re.escape(f'test.csv: {message}')}$"):
         read_test_target("test.csv", target(training), pd.Series(cells))
+
+
+def test_a_target_of_lists_is_refused() -> None:
+    message = "x: target 'y' must be numbers or classes, but holds lists or other values of several parts. Choose another target."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        read_target("x", "y", pd.Series([[1], [2], [1]]))
