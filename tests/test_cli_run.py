@@ -229,7 +229,8 @@ MISTAKES = [
     (("run", "small.yaml", "--epochs", "-3"), "--epochs: must be a whole number of at least 1, but is -3."),
     (
         ("run", "small.yaml", "--strategy", "bayesain"),
-        "--strategy: 'bayesain' is not a strategy. Strategies: grid, random, sobol, bayesian, gp, cmaes, evolution. Did you mean 'bayesian'?",
+        "--strategy: 'bayesain' is not a strategy. Strategies: grid, random, sobol, bayesian, gp, cmaes, evolution. "
+        "Did you mean 'bayesian'?",
     ),
     (
         ("run", "small.yaml", "--enqueue", "none.yaml"),
