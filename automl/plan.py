@@ -69,7 +69,7 @@ def plan(options: RunOptions) -> Plan:
     spec = specify(options)
     folder = study_folder(default_name(spec, options) if options.study is None else options.study)
     check_strategy(spec.settings.strategy, spec.settings.strategy_options, spec.space)
-    check_pruner(spec.settings.pruner, spec.settings.pruner_options, spec.epochs)
+    check_pruner(spec.settings.pruner, spec.settings.pruner_options, spec.epochs, spec.replicates)
     enqueued = read_configurations(Path(options.enqueue), spec) if options.enqueue is not None else ()
     uri = resolve_uri(options.mlflow, os.environ)
     continues = (folder / "study.db").is_file()

@@ -35,7 +35,7 @@ DATA_KEYS = ("source", "target", "drop", "test", "validation", "positive", "spli
 STUDY_KEYS = ("strategy", "pruner", "trials", "time", "seed")
 # A test holds these equal to the strategies and pruners that there are.
 STRATEGIES = ("grid", "random", "sobol", "bayesian", "gp", "cmaes", "evolution")
-PRUNERS = ("none", "median", "percentile", "asha", "hyperband", "patient")
+PRUNERS = ("none", "median", "percentile", "asha", "hyperband", "patient", "wilcoxon")
 MEASURES = ("parameters",)
 DEFAULT_EPOCHS = 20
 

@@ -317,7 +317,10 @@ WHOLE: list[tuple[str, list[str]]] = [
     ),
     (
         f"{SPACE}{TWO}study: {{pruner: {{min_epochs: 3}}}}",
-        ["x.yaml:6: study: pruner must be one of none, median, percentile, asha, hyperband, patient, but is a mapping without a name."],
+        [
+            "x.yaml:6: study: pruner must be one of none, median, percentile, asha, hyperband, patient, wilcoxon, "
+            "but is a mapping without a name."
+        ],
     ),
     (f"{SPACE}{TWO}study: {{pruner: {{name: asha, a: [1]}}}}", ["x.yaml:6: study: pruner: a must be a plain value, but is a list."]),
     (f"{SPACE}{TWO}study: {{trials: 0}}", ["x.yaml:6: study: trials must be a whole number of at least 1, but is 0."]),

@@ -21,7 +21,7 @@ from automl.plan import Plan, RunOptions
 @click.option("--test", metavar="FILE", help="A file with the test split.")
 @click.option("--study", metavar="NAME", help="Name under studies/, or a folder.  [default: SPACE-STRATEGY]")
 @click.option("--strategy", metavar="S", help="grid, random, sobol, bayesian, gp, cmaes or evolution; options as bayesian:n_startup=10.")
-@click.option("--pruner", metavar="P", help="none, median, percentile, asha, hyperband or patient; options as asha:min_epochs=2.")
+@click.option("--pruner", metavar="P", help="none, median, percentile, asha, hyperband, patient or wilcoxon; options as asha:min_epochs=2.")
 @click.option("--trials", type=int, help="Total of trials for the study, the baseline included.")
 @click.option("--time", metavar="30m", help="Total of time for the study: 90s, 30m, 2h.")
 @click.option("--epochs", type=int, help="The most epochs that a trial trains.")

@@ -66,23 +66,37 @@ PRUNERS: Mapping[str, Method] = {
                 Setting("min_delta", "float", 0.0, "by more than this a value must be better than before", low=0),
             ),
         ),
+        Method(
+            "wilcoxon",
+            "stops a trial of several folds or replicates once they are significantly worse than the best trial's",
+            "automl.pruners.wilcoxon:Wilcoxon",
+            (
+                _MIN_EPOCHS,
+                Setting("threshold", "float", 0.1, "the probability of chance up to which it is stopped", low=0, high=0.5, low_open=True),
+            ),
+        ),
     )
 }
 
 
-def check_pruner(name: str, options: Mapping[str, Value], epochs: int) -> dict[str, Value]:
-    """The options with their defaults. Raises UsageError for names, options and values that cannot be."""
+def check_pruner(name: str, options: Mapping[str, Value], epochs: int, replicates: int = 1) -> dict[str, Value]:
+    """The options with their defaults. Raises UsageError for names, options and values that cannot be with so many epochs of a training
+    and replicates of a trial."""
     method = methods.find("--pruner", "Pruners", name, PRUNERS)
     settings = tuple(replace(setting, high=epochs) if setting is _MIN_EPOCHS else setting for setting in method.settings)
     completed = methods.complete("--pruner", replace(method, settings=settings), options)
     if "min_epochs" in completed and completed["min_epochs"] is None:
         completed["min_epochs"] = default_min_epochs(epochs)
+    if name == "wilcoxon":
+        from automl.pruners.wilcoxon import check
+
+        check(replicates, float(str(completed["threshold"])))
     return completed
 
 
-def make_pruner(name: str, options: Mapping[str, Value], epochs: int) -> Pruner:
+def make_pruner(name: str, options: Mapping[str, Value], epochs: int, replicates: int = 1) -> Pruner:
     """The pruner of this name for trials of at most ``epochs`` epochs. Raises UsageError as ``check_pruner`` does."""
-    return Considerate(_rule(name, check_pruner(name, options, epochs), epochs), epochs)
+    return Considerate(_rule(name, check_pruner(name, options, epochs, replicates), epochs), epochs)
 
 
 def _rule(name: str, options: Mapping[str, Value], epochs: int) -> Pruner:

@@ -210,7 +210,7 @@ class _Fitted:
                 mean, deviation = model.predict(points, return_std=True)
             noise = model.kernel_.k2.noise_level  # which scikit-learn counts in: it would draw all to the best point
             deviation = np.sqrt(np.maximum(deviation**2 - noise, 1e-12))
-            return np.log(deviation) + _log_improvement((self._least - mean) / deviation)
+            return np.asarray(np.log(deviation) + _log_improvement((self._least - mean) / deviation))
 
         return logarithm
 

@@ -75,9 +75,10 @@ class PrunerContract:
     name: ClassVar[str]
     options: ClassVar[Mapping[str, Value]] = {}
     prunes: ClassVar[bool] = True
+    replicates: ClassVar[int] = 1  # that it is told a trial has
 
     def make(self) -> Pruner:
-        return make_pruner(self.name, self.options, EPOCHS)
+        return make_pruner(self.name, self.options, EPOCHS, self.replicates)
 
     @QUICK
     @given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.integers(1, 9), st.integers(0, 5))
@@ -191,7 +192,8 @@ class PrunerContract:
     @pytest.mark.parametrize("epochs", [1, 2, 3])
     def test_trials_of_very_few_epochs_can_be_judged(self, epochs: int) -> None:
         options = {name: value for name, value in self.options.items() if name != "min_epochs"}
-        played, decisions = train_all(make_pruner(self.name, options, epochs), [curve(level, epochs=epochs) for level in levels(20)])
+        pruner = make_pruner(self.name, options, epochs, self.replicates)
+        played, decisions = train_all(pruner, [curve(level, epochs=epochs) for level in levels(20)])
         assert played.study.ended == 20
         assert all(epoch < epochs for _, epoch, stops in decisions if stops)
 

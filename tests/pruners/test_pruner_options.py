@@ -13,7 +13,11 @@ from automl.pruners import PRUNERS, check_pruner, default_min_epochs, make_prune
 @pytest.mark.parametrize(
     ("name", "given", "sentence"),
     [
-        ("ahsa", {}, "--pruner: 'ahsa' is not a pruner. Pruners: none, median, percentile, asha, hyperband, patient. Did you mean 'asha'?"),
+        (
+            "ahsa",
+            {},
+            "--pruner: 'ahsa' is not a pruner. Pruners: none, median, percentile, asha, hyperband, patient, wilcoxon. Did you mean 'asha'?",
+        ),
         (
             "asha",
             {"reduction": 4},
@@ -42,6 +46,11 @@ from automl.pruners import PRUNERS, check_pruner, default_min_epochs, make_prune
             "Leave it out for the default (median).",
         ),
         (
+            "wilcoxon",
+            {},
+            "--pruner wilcoxon: with a threshold of 0.1 a trial must have at least 4 folds or replicates, but has 1. Take --pruner asha.",
+        ),
+        (
             "hyperband",
             {"min_epochs": 2.5},
             "--pruner hyperband: min_epochs must be a whole number of at least 1 and at most 10, but is 2.5. Leave it out for the default.",
@@ -56,7 +65,7 @@ def test_what_cannot_be_is_answered_with_what_can(name: str, given: Mapping[str,
 
 @pytest.mark.parametrize("name", PRUNERS)
 def test_every_pruner_can_be_made_with_its_defaults_written_out(name: str) -> None:
-    make_pruner(name, check_pruner(name, {}, 25), 25)
+    make_pruner(name, check_pruner(name, {}, 25, replicates=5), 25, replicates=5)
 
 
 @pytest.mark.parametrize(("epochs", "first"), [(1, 1), (10, 1), (11, 2), (25, 3), (1000, 100)])
