@@ -205,7 +205,7 @@ def parameter_count(model: str, configuration: Configuration, inputs: Sequence[i
         outputs: number of outputs (1 for regression and binary classification, else the number of classes).
     """
     settings = complete(model, configuration)
-    normalized = 2 if settings["normalization"] != "none" else 0
+    own = {"none": 1, "batch": 2, "layer": 3}[str(settings["normalization"])]  # of a unit, beside its inputs: biases and scales
     total = 0
     if model == "cnn":
         channels, height, width = inputs if len(inputs) == 3 else (1, *inputs)
@@ -214,7 +214,7 @@ def parameter_count(model: str, configuration: Configuration, inputs: Sequence[i
         layers = settings["conv_layers"]
         assert isinstance(layers, int)
         for out in layer_values(settings, "channels", layers):
-            total += channels * out * kernel * kernel + out + normalized * out
+            total += channels * out * kernel * kernel + own * out
             channels = out
             if pooling != "none" and min(height, width) >= 2:
                 height, width = height // 2, width // 2
@@ -230,6 +230,6 @@ def parameter_count(model: str, configuration: Configuration, inputs: Sequence[i
         assert isinstance(layers, int)
         widths = layer_values(settings, "units", layers)
     for units in widths:
-        total += features * units + units + normalized * units
+        total += features * units + own * units
         features = units
     return total + features * outputs + outputs

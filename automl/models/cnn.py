@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from automl.events import Value
 from automl.families import layer_values
-from automl.models.layers import ACTIVATIONS, Drop, keep_all, normalization
+from automl.models.layers import ACTIVATIONS, Drop, has_bias, keep_all, normalization
 
 
 class CNN(nn.Module):
@@ -32,13 +32,13 @@ class CNN(nn.Module):
         self.activation = ACTIVATIONS[str(settings["activation"])]
         self.pool = {"max": F.max_pool2d, "average": F.avg_pool2d, "none": None}[str(settings["pooling"])]
         same = before if before == after else 0
-        self.conv = nn.ModuleList(nn.Conv2d(a, b, kernel, padding=same) for a, b in pairwise(widths))
+        self.conv = nn.ModuleList(nn.Conv2d(a, b, kernel, padding=same, bias=has_bias(kind)) for a, b in pairwise(widths))
         self.norm = nn.ModuleList(normalization(kind, b, pictures=True) for b in widths[1:])
         for _ in range(layers):
             if self.pool and min(height, width) >= 2:
                 height, width = height // 2, width // 2
         features, dense = widths[-1] * height * width, int(settings["dense_units"] or 0)
-        self.hidden = nn.Linear(features, dense) if dense else None
+        self.hidden = nn.Linear(features, dense, bias=has_bias(kind)) if dense else None
         self.hidden_norm = normalization(kind, dense, pictures=False) if dense else None
         self.output = nn.Linear(dense or features, outputs)
 

@@ -27,6 +27,15 @@ def keep_all(hidden: Tensor, layer: int) -> Tensor:
     return hidden
 
 
+def has_bias(normalization: str) -> bool:
+    """Whether a layer before this normalisation has a bias.
+
+    Batch normalisation takes away any bias before it. Its gradient would be zero but for rounding errors, which adaptive optimisers
+    blow up to full steps: two devices would soon disagree about the running mean.
+    """
+    return normalization != "batch"
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation over all axes but the second, for vectors and pictures alike.
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from automl.events import Value
 from automl.families import layer_values
-from automl.models.layers import ACTIVATIONS, Drop, keep_all, normalization
+from automl.models.layers import ACTIVATIONS, Drop, has_bias, keep_all, normalization
 
 
 class MLP(nn.Module):
@@ -21,8 +21,9 @@ class MLP(nn.Module):
         units = layer_values(settings, "units", int(settings["layers"] or 0))
         widths = [math.prod(inputs), *units]
         self.activation = ACTIVATIONS[str(settings["activation"])]
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-        self.norm = nn.ModuleList(normalization(str(settings["normalization"]), b, pictures=False) for b in units)
+        kind = str(settings["normalization"])
+        self.hidden = nn.ModuleList(nn.Linear(a, b, bias=has_bias(kind)) for a, b in pairwise(widths))
+        self.norm = nn.ModuleList(normalization(kind, b, pictures=False) for b in units)
         self.output = nn.Linear(widths[-1], outputs)
 
     def forward(self, x: Tensor, drop: Drop = keep_all) -> Tensor:

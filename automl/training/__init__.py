@@ -36,6 +36,6 @@ class Trainer(Protocol):
 
 def make_trainer(device: str, worker: str, lanes: int = 1) -> Trainer:
     """The trainer of a worker on this device. Imports torch, which takes about a second."""
-    from automl.training.solo import SoloTrainer
+    from automl.training.lanes.trainer import LaneTrainer
 
-    return SoloTrainer(device, worker, lanes)
+    return LaneTrainer(device, worker, lanes)

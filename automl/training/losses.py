@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
@@ -20,3 +21,27 @@ def loss_of(task: str, outputs: Tensor, targets: Tensor, smoothing: float = 0.0)
     if smoothing:
         targets = targets * (1 - smoothing) + smoothing / 2
     return F.binary_cross_entropy_with_logits(predicted, targets)
+
+
+def smoothed(task: str, targets: Tensor, smoothing: Tensor, outputs: int) -> Tensor:
+    """What outputs are compared with, as ``rows_loss`` takes it: ``[..., lanes, samples, outputs]``, ``smoothing`` ``[lanes, 1, 1]``."""
+    if task == "multiclass":
+        target = torch.zeros(*targets.shape, outputs, device=targets.device, dtype=smoothing.dtype)
+        return target.scatter_(-1, targets[..., None], 1.0).mul_(1 - smoothing).add_(smoothing / outputs)
+    target = targets[..., None]
+    return target if task == "regression" else target * (1 - smoothing) + smoothing / 2
+
+
+def rows_loss(task: str, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss of every sample, ``[lanes, samples]``, and what it changes by with its outputs, ``[lanes, samples, outputs]``.
+
+    ``targets`` are ``smoothed``. ``loss_of`` is the mean of such losses of one lane.
+    """
+    if task == "multiclass":
+        logarithms = outputs.log_softmax(2)
+        return (logarithms * targets).sum(2).neg_(), logarithms.exp_().sub_(targets)
+    if task == "regression":
+        difference = outputs - targets
+        return difference.square().squeeze(2), difference.mul_(2)
+    loss = F.binary_cross_entropy_with_logits(outputs, targets, reduction="none")
+    return loss.squeeze(2), outputs.sigmoid().sub_(targets)

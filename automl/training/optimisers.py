@@ -22,7 +22,7 @@ class Optimiser:
     """Moves ``weights`` in place, one ``step`` a gradient. ``state`` is all that a continuation needs."""
 
     def __init__(self, settings: Mapping[str, Value], weights: Tensor) -> None:
-        self._weights = weights
+        self.weights = weights
         self._rule = str(settings["optimizer"])
         self._momentum = float(settings["momentum"] or 0)
         self._nesterov = bool(settings["nesterov"]) and self._momentum > 0
@@ -51,16 +51,35 @@ class Optimiser:
 
     def _adam(self, gradient: Tensor, learning_rate: float) -> None:
         """Source: Kingma and Ba (arXiv 1412.6980), algorithm 1; Loshchilov and Hutter (arXiv 1711.05101), algorithm 2."""
+        if self._fused:
+            # What torch's functional rule calls in the end: it takes 4 microseconds instead of 22 on a small network.
+            fused = torch._fused_adam_ if self._rule == "adam" else torch._fused_adamw_
+            self.state["steps"].add_(1)
+            fused(
+                [self.weights],
+                [gradient],
+                [self.state["first"]],
+                [self.state["second"]],
+                [],
+                [self.state["steps"]],
+                amsgrad=False,
+                lr=learning_rate,
+                beta1=self._betas[0],
+                beta2=self._betas[1],
+                weight_decay=self._decay,
+                eps=_EPSILON,
+                maximize=False,
+            )
+            return
         rule = adam if self._rule == "adam" else adamw
         rule(
-            [self._weights],
+            [self.weights],
             [gradient],
             [self.state["first"]],
             [self.state["second"]],
             [],
             [self.state["steps"]],
             foreach=False,
-            fused=self._fused,
             amsgrad=False,
             beta1=self._betas[0],
             beta2=self._betas[1],
@@ -73,7 +92,7 @@ class Optimiser:
     def _sgd(self, gradient: Tensor, learning_rate: float) -> None:
         """Source: Sutskever et al. (ICML 2013), with the momentum outside of the learning rate as torch has it."""
         sgd(
-            [self._weights],
+            [self.weights],
             [gradient],
             [self.state.get("velocity")],
             has_sparse_grad=False,
@@ -90,7 +109,7 @@ class Optimiser:
     def _rmsprop(self, gradient: Tensor, learning_rate: float) -> None:
         """Source: Tieleman and Hinton, lecture 6.5 (2012). torch has no fused kernel for it."""
         rmsprop(
-            [self._weights],
+            [self.weights],
             [gradient],
             [self.state["second"]],
             [],

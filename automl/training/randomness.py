@@ -4,7 +4,7 @@ Nobody keeps a random state: every number is a hash of a key (made of the trial'
 number is used (step, row, unit). So a draw does not depend on what was drawn before, on the device, on a trial's neighbours, or on
 padding: a wider tensor has the same numbers at the same rows and units.
 
-All arithmetic is on 64-bit integers that wrap around, which every device does alike. Keys may be numbers or int64 tensors that
+All arithmetic is on integers that wrap around, which every device does alike. Keys may be numbers or int64 tensors that
 broadcast (one key a lane).
 """
 
@@ -60,29 +60,38 @@ def permutation(key: int | Tensor, count: int, device: torch.device | str = "cpu
     return torch.argsort(hashed(torch.arange(count, device=device), key), stable=True)
 
 
-def keep_masks(key: int | Tensor, first_step: int | Tensor, steps: int, rows: int, units: int, share: float, like: Tensor) -> Tensor:
-    """What dropout multiplies with: ``[steps, rows, units]`` of 0 with probability ``share``, else 1 / (1 - share).
+def places(step: Tensor, rows: Tensor) -> Tensor:
+    """Where a row of a step stands among all rows of the training: one int64 number for each pair that broadcasts."""
+    return step * _ROWS_A_STEP + rows
 
-    Two hashes are added and squared: (row, which includes the step) + (unit), one even and one odd. An odd number squared modulo 2**64 has
+
+def keep_masks(places: Tensor, key: int | Tensor, units: int, threshold: int | Tensor, scale: float | Tensor, like: Tensor) -> Tensor:
+    """What dropout multiplies with: ``[..., rows, units]``, 0 with the probability that ``threshold`` stands for, else ``scale``.
+
+    Two hashes are added and squared: (place of the row) + (unit), one even and one odd. An odd number squared modulo 2**32 has
     uniform upper bits, and the square undoes what the sum would leave in common between rows and units. Three passes over the
-    mask instead of the twelve of a full hash.
+    mask, in 32 bits, instead of the twelve of a full hash in 64.
 
-    Keys and first steps of many lanes, ``[lanes, 1, 1, 1]``, give ``[lanes, steps, rows, units]``.
+    Args:
+        places: ``[..., rows]``, from ``places``.
+        key, threshold, scale: one for all, or of many lanes ``[lanes, 1, 1]`` where ``places`` are ``[..., lanes, rows]``.
     """
-    device = like.device
-    step = (torch.arange(steps, device=device)[:, None, None] + first_step) * _ROWS_A_STEP
-    row = hashed(step + torch.arange(rows, device=device)[:, None], key) & -2
-    unit = hashed(torch.arange(units, device=device), key ^ _COLUMNS) | 1
+    row = _upper_half(hashed(places[..., None], key)) & -2
+    unit = _upper_half(hashed(torch.arange(units, device=places.device), key ^ _COLUMNS)) | 1
     bits = row + unit
     bits *= bits
-    masks = torch.empty(bits.shape, dtype=like.dtype, device=device)
-    torch.ge(bits, _threshold(share), out=masks)
-    return masks.mul_(1 / (1 - share))
+    masks = torch.empty(bits.shape, dtype=like.dtype, device=places.device)
+    torch.ge(bits, threshold, out=masks)
+    return masks.mul_(scale)
 
 
-def _threshold(share: float) -> int:
-    """The int64 below which this share of all int64 lies."""
-    return min(round(share * 2**64) - 2**63, 2**63 - 1)
+def _upper_half(bits: Tensor) -> Tensor:
+    return (bits >> 32).to(torch.int32)
+
+
+def threshold(share: float) -> int:
+    """The int32 below which this share of all int32 lies."""
+    return min(round(share * 2**32) - 2**31, 2**31 - 1)
 
 
 class Dropout:
@@ -107,7 +116,9 @@ class Dropout:
         return hidden * (mask if len(hidden) == self._rows else mask[: len(hidden)])
 
     def _draw(self, hidden: Tensor, layer: int) -> Tensor:
-        units = hidden.shape[1]
-        most = 2**16 if hidden.device.type == "cpu" else 2**22
-        steps = max(1, min(256, most // (self._rows * units)))
-        return keep_masks(key_at(self._seed, "dropout", layer), self.step, steps, self._rows, units, self._share, hidden.detach())
+        units, device = hidden.shape[1], hidden.device
+        most = 2**16 if device.type == "cpu" else 2**22
+        steps = torch.arange(self.step, self.step + max(1, min(256, most // (self._rows * units))), device=device)
+        where = places(steps[:, None], torch.arange(self._rows, device=device))
+        key = key_at(self._seed, "dropout", layer)
+        return keep_masks(where, key, units, threshold(self._share), 1 / (1 - self._share), hidden.detach())

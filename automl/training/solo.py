@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import math
 import time
-import traceback
 from collections import deque
-from collections.abc import Mapping
+from functools import partial
 
 import torch
 
-from automl.errors import AutomlError
-from automl.events import Diverged, Failed, FailureReason, Finished, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
+from automl.events import Diverged, Failed, Finished, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
 from automl.families import complete
 from automl.metrics import metrics_of
 from automl.models import build
 from automl.training import files
-from automl.training.fit import Fit, NotFiniteError, predict
+from automl.training.fit import Fit, predict
 from automl.training.metrics import measure
+from automl.training.outcomes import NotFiniteError, failed, free_memory, report
 from automl.training.samples import Samples, read_samples
 from automl.training.weights import flattened
 
 CHECKPOINT_SECONDS = 5.0  # a checkpoint is written when losing what came after the last one would cost more than this
-_DETAIL_LINES = 12
 _MOST_DATA = 3  # so many prepared data sets are kept on the device
 _SHARED_SPLIT = "training data (there is no other)"
 
@@ -65,6 +62,11 @@ class SoloTrainer:
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a trial trains here or waits."""
+        return bool(self._fit or self._waiting)
+
     def start(self, trial: TrialSpec) -> None:
         """Take this trial; it waits until those before it have ended."""
         self._waiting.append(trial)
@@ -81,7 +83,7 @@ class SoloTrainer:
         """Start the next trial that waits, or train one epoch of the trial in training."""
         if not self._fit:
             return self._start_next() if self._waiting else []
-        fit, epoch, began = self._fit, self._fit.epoch + 1, time.perf_counter()
+        fit, epoch, began = self._fit, self._fit.course.epoch + 1, time.perf_counter()
         try:
             if self._unsaved_seconds >= self._checkpoint_seconds:
                 # Only now, since the driver has the report of this epoch once it asks for the next.
@@ -92,12 +94,12 @@ class SoloTrainer:
         except NotFiniteError:
             events = [Diverged(fit.trial.key, time.time(), epoch, time.perf_counter() - began)]
         except Exception as error:
-            events = [self._failed(fit.trial, error, time.perf_counter() - began)]
+            events = [failed(fit.trial, error, time.perf_counter() - began)]
         if not isinstance(events[-1], Reported):
             self._end(fit.trial)
         if isinstance(events[-1], Failed):
             del fit
-            _free_memory(self._device)
+            free_memory(self._device)
         return events
 
     def _start_next(self) -> list[WorkerEvent]:
@@ -108,16 +110,16 @@ class SoloTrainer:
             self._fit = self._begin(trial)
         except Exception as error:
             self._end(trial)
-            failed = self._failed(trial, error, time.perf_counter() - began)
+            failure = failed(trial, error, time.perf_counter() - began)
             del error
-            _free_memory(self._device)
-            return [started, failed]
+            free_memory(self._device)
+            return [started, failure]
         self._uncharged_seconds = time.perf_counter() - began
         return [started]
 
     def _begin(self, trial: TrialSpec) -> Fit:
         """The trial ready to train its first epoch, or the one after its checkpoint."""
-        fit = Fit(trial, self._samples_of(trial), self._device, self._dtype)
+        fit = Fit(trial, self.samples_of(trial), self._device, self._dtype)
         if fit.recipe.bfloat16 and not fit.autocast and not self._warned:
             _log.warning("precision: bfloat16 is for GPUs, so trials train in float32 on %s.", self._device)
             self._warned = True
@@ -129,26 +131,26 @@ class SoloTrainer:
 
     def _train_epoch(self, fit: Fit, began: float) -> list[WorkerEvent]:
         trial = fit.trial
-        metrics = _report(fit, fit.train_epoch())
-        fit.note_objective(metrics[trial.job.objective])
+        metrics, objective = report(trial.job, fit.train_epoch(), partial(fit.measure, fit.samples.validation))
+        fit.note_objective(objective)
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         seconds = time.perf_counter() - began + self._uncharged_seconds
         self._uncharged_seconds = 0.0
         self._unsaved_seconds += seconds
-        events: list[WorkerEvent] = [Reported(trial.key, time.time(), fit.epoch, metrics, seconds)]
-        if fit.is_at_its_end:
-            saved = fit.beats(trial.save_if_beats)
+        events: list[WorkerEvent] = [Reported(trial.key, time.time(), fit.course.epoch, metrics, seconds)]
+        if fit.course.is_at_its_end:
+            saved = fit.course.may_be_saved
             if saved:
                 files.save(files.named_copies(fit.best_module()), files.weights_file(trial))
-            events.append(Finished(trial.key, time.time(), stopped_early=fit.epoch < trial.epochs, saved=saved))
+            events.append(Finished(trial.key, time.time(), stopped_early=fit.course.epoch < trial.epochs, saved=saved))
         return events
 
     def test(self, trial: TrialSpec) -> WorkerEvent:
         """Measure all metrics of the task on the test split, with the weights of the trial's best epoch."""
         began = time.perf_counter()
         try:
-            samples = self._samples_of(trial)
+            samples = self.samples_of(trial)
             info = samples.info
             module = build(trial.job.model, complete(trial.job.model, trial.configuration), info.input_shape, info.outputs)
             flattened(module, self._device, self._dtype)
@@ -158,9 +160,10 @@ class SoloTrainer:
             metrics = {name: value for name, value in measured.items() if math.isfinite(value)}
             return Tested(trial.key, time.time(), metrics, _SHARED_SPLIT if info.shared_splits else "test")
         except Exception as error:
-            return self._failed(trial, error, time.perf_counter() - began)
+            return failed(trial, error, time.perf_counter() - began)
 
-    def _samples_of(self, trial: TrialSpec) -> Samples:
+    def samples_of(self, trial: TrialSpec) -> Samples:
+        """The data of the trial's study on the device, read once."""
         folder = trial.job.data
         if folder not in self._samples:
             while len(self._samples) >= _MOST_DATA:
@@ -168,39 +171,7 @@ class SoloTrainer:
             self._samples[folder] = read_samples(folder, self._device, self._dtype)
         return self._samples[folder]
 
-    def _failed(self, trial: TrialSpec, error: Exception, seconds: float) -> Failed:
-        text = "".join(traceback.format_exception(error))
-        files.append_log(trial, text)
-        detail = str(error) if isinstance(error, AutomlError) else "\n".join(text.splitlines()[-_DETAIL_LINES:])
-        return Failed(trial.key, time.time(), _reason(error), detail, seconds)
-
     def _end(self, trial: TrialSpec) -> None:
         """Leave nothing of the trial in memory, and no checkpoint."""
         self._fit = None
         files.discard(files.checkpoint_file(trial))
-
-
-def _report(fit: Fit, train_loss: float) -> Mapping[str, float]:
-    """What is finite of the job's metrics. Raises NotFiniteError when the loss is not, and AutomlError when there is no objective."""
-    job = fit.trial.job
-    names = dict.fromkeys(("loss", *(name for name in job.metrics if name != "train_loss"), job.objective))
-    measured = {**fit.measure(fit.samples.validation, list(names)), "train_loss": train_loss}
-    if not math.isfinite(measured["loss"]):
-        raise NotFiniteError
-    if not math.isfinite(measured[job.objective]):
-        raise AutomlError(
-            f"{job.objective}: must be a finite number on the validation split, but is {measured[job.objective]}. Choose another objective."
-        )
-    return {name: measured[name] for name in job.metrics if math.isfinite(measured[name])}
-
-
-def _reason(error: Exception) -> FailureReason:
-    is_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-    return "out_of_memory" if is_memory else "error"
-
-
-def _free_memory(device: torch.device) -> None:
-    """Hand back to the device what nothing refers to any more."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -40,22 +41,37 @@ def initialised(
 
 def flattened(module: nn.Module, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Put the weights of a model, and their gradients, into one zeroed vector each, and its buffers beside them."""
-    parameters = list(module.parameters())
-    starts = [0]
-    for parameter in parameters:
-        starts.append(starts[-1] + math.ceil(parameter.numel() / _ALIGNED) * _ALIGNED)
-    values = torch.zeros(starts[-1], device=device, dtype=dtype)
+    shapes = {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
+    values = torch.zeros(length(shapes), device=device, dtype=dtype)
     gradients = torch.zeros_like(values)
-    places = {id(parameter): slice(start, start + parameter.numel()) for parameter, start in zip(parameters, starts, strict=False)}
+    places = dict(zip(module.parameters(), slices(shapes).values(), strict=True))
     for part in module.modules():
         for name, parameter in part.named_parameters(recurse=False):
-            place = places[id(parameter)]
+            place = places[parameter]
             view = nn.Parameter(values[place].view(parameter.shape))
             view.grad = gradients[place].view(parameter.shape)
             setattr(part, name, view)
         for name, buffer in part.named_buffers(recurse=False):
             setattr(part, name, torch.zeros(buffer.shape, device=device, dtype=dtype))
     return values, gradients
+
+
+def slices(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, slice]:
+    """Where each weight tensor stands in the flat vector."""
+    places, start = {}, 0
+    for name, shape in shapes.items():
+        places[name] = slice(start, start + math.prod(shape))
+        start += _aligned(shape)
+    return places
+
+
+def length(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """How long the flat vector is."""
+    return sum(_aligned(shape) for shape in shapes.values())
+
+
+def _aligned(shape: tuple[int, ...]) -> int:
+    return math.ceil(math.prod(shape) / _ALIGNED) * _ALIGNED
 
 
 def _draw(part: nn.Linear | nn.Conv2d, seed: int, name: str) -> None:

@@ -82,7 +82,7 @@ def test_names_of_the_weights_are_stable() -> None:
     """They are in every ``weights.pt``."""
     mlp = build("mlp", {"layers": 2, "normalization": "batch"}, (4,), 3)
     assert list(mlp.state_dict()) == [
-        *("hidden.0.weight", "hidden.0.bias", "hidden.1.weight", "hidden.1.bias"),
+        *("hidden.0.weight", "hidden.1.weight"),
         *("norm.0.weight", "norm.0.bias", "norm.0.running_mean", "norm.0.running_var"),
         *("norm.1.weight", "norm.1.bias", "norm.1.running_mean", "norm.1.running_var"),
         *("output.weight", "output.bias"),

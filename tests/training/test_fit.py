@@ -13,8 +13,9 @@ from torch import nn
 from automl.data import Task
 from automl.events import Configuration, TrialSpec
 from automl.models import build
-from automl.training.fit import Fit, NotFiniteError
+from automl.training.fit import Fit
 from automl.training.losses import loss_of
+from automl.training.outcomes import NotFiniteError
 from automl.training.randomness import Dropout, key_at, permutation
 from automl.training.samples import Samples, read_samples
 from automl.training.weights import initialised
@@ -129,4 +130,4 @@ def test_a_continuation_in_float32_ends_with_the_same_bits(tmp_path: Path) -> No
     assert second.restore(first.checkpoint())
     assert [second.train_epoch() for _ in range(2)] == losses[2:]
     assert torch.equal(whole.weights, second.weights)
-    assert (second.best, second.best_epoch) == (0.5, 2)
+    assert (second.course.best, second.course.best_epoch) == (0.5, 2)

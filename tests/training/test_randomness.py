@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from automl.training.randomness import Dropout, hashed, keep_masks, key_at, permutation, uniform
+from automl.training.randomness import Dropout, hashed, keep_masks, key_at, permutation, places, threshold, uniform
 
 KEYS = st.integers(0, 2**63 - 1)
 SHARES = st.one_of(st.just(0.0), st.floats(0.02, 0.95))
@@ -20,11 +20,12 @@ GOLDEN_UNIFORM = [
     [0.05996893899970246, 0.13732856773827207, 0.4584725173484431],
     [0.9155382683878205, 0.8029291293419168, 0.9415555952824081],
 ]
-GOLDEN_MASK = [0, 1, 0, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1, 1]
+GOLDEN_MASK = [1, 0, 1, 0, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 0]
 
 
 def masks(key: int, first: int = 0, steps: int = 1, rows: int = 64, units: int = 64, share: float = 0.5) -> torch.Tensor:
-    return keep_masks(key, first, steps, rows, units, share, torch.empty(0, dtype=torch.float64))
+    where = places(torch.arange(first, first + steps)[:, None], torch.arange(rows))
+    return keep_masks(where, key, units, threshold(share), 1 / (1 - share), torch.empty(0, dtype=torch.float64))
 
 
 def unlikely(p_value: float) -> bool:
@@ -77,10 +78,13 @@ def test_keys_can_differ_along_an_axis() -> None:
 
 def test_lanes_have_masks_by_their_own_keys_and_steps() -> None:
     keys, steps = [key_at(seed, "dropout", 0) for seed in range(3)], [7, 0, 1000]
-    wide = [torch.tensor(values)[:, None, None, None] for values in (keys, steps)]
-    together = keep_masks(wide[0], wide[1], 4, 5, 6, 0.3, torch.empty(0))
-    alone = [keep_masks(key, step, 4, 5, 6, 0.3, torch.empty(0)) for key, step in zip(keys, steps, strict=True)]
-    assert torch.equal(together, torch.stack(alone))
+    shares = [0.3, 0.0, 0.9]
+    where = torch.stack([places(torch.arange(step, step + 4)[:, None], torch.arange(5)) for step in steps], dim=1)
+    key, threshold_of = (torch.tensor(values)[:, None, None] for values in (keys, [threshold(share) for share in shares]))
+    scale = torch.tensor([1 / (1 - share) for share in shares], dtype=torch.float64)[:, None, None]
+    together = keep_masks(where, key, 6, threshold_of, scale, torch.empty(0, dtype=torch.float64))
+    alone = [masks(key, step, 4, 5, 6, share) for key, step, share in zip(keys, steps, shares, strict=True)]
+    assert torch.equal(together, torch.stack(alone, dim=1))
 
 
 @given(st.permutations(range(12)))
@@ -92,7 +96,7 @@ def test_dropout_does_not_depend_on_the_order_of_the_steps(order: list[int]) -> 
         dropout.step = step
         drawn[step] = dropout(hidden, 1)
     for step, mask in drawn.items():
-        assert torch.equal(mask, keep_masks(key_at(7, "dropout", 1), step, 1, 4, 6, 0.3, hidden)[0])
+        assert torch.equal(mask, masks(key_at(7, "dropout", 1), step, 1, 4, 6, 0.3)[0].float())
 
 
 def test_dropout_of_a_short_batch_is_that_of_its_rows() -> None:

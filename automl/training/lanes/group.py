@@ -1,0 +1,335 @@
+"""Trials whose networks are alike, trained side by side as one set of batched tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from automl.events import TrialKey, TrialSpec
+from automl.models import build
+from automl.training.course import Course
+from automl.training.files import named_copies
+from automl.training.lanes.layout import Layout, Rows, Shapes, shapes_of, weights_of
+from automl.training.lanes.networks import network
+from automl.training.lanes.stages import Dropout
+from automl.training.lanes.timetable import timetable
+from automl.training.losses import rows_loss, smoothed
+from automl.training.optimisers import Optimiser
+from automl.training.randomness import hashed, keep_masks, key_at, places, threshold
+from automl.training.samples import Samples, Split
+from automl.training.weights import flattened, initialised, length, slices
+
+_NUMBERS_AT_ONCE = 2**18  # of inputs and dropout masks that are gathered for several pieces at once
+_NUMBERS_AT_ONCE_CUDA = 2**26
+_ROWS_PREDICTED = 1024
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One trial in a group. ``best`` are its weights and statistics at its best epoch, while they may be wanted."""
+
+    course: Course
+    optimiser: Optimiser
+    shapes: Shapes
+    buffer_shapes: Shapes
+    best: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def trial(self) -> TrialSpec:
+        return self.course.trial
+
+    @property
+    def key(self) -> TrialKey:
+        return self.course.trial.key
+
+
+class Group:
+    """Lanes of one kind of network, no wider than ``widest`` (a configuration of the kind).
+
+    The lanes are the rows 0, 1, ... of the tensors: a lane that leaves is replaced by the last one, so nothing is spent on empty ones.
+    All lanes begin and end their epochs together, each with its own batches, order and learning rate.
+
+    Args:
+        widest: a completed configuration; the weights of all lanes are padded to its widths.
+        rows: samples of each lane that go through the network at once; larger batches take several turns.
+    """
+
+    def __init__(
+        self, model: str, widest: dict[str, Any], rows: int, samples: Samples, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.model, self.widest, self.rows, self.samples = model, widest, rows, samples
+        self.lanes: list[Lane] = []
+        self._device, self._dtype = device, dtype
+        info = samples.info
+        module = build(model, widest, info.input_shape, info.outputs)
+        self._layout, self._statistics_layout = Layout.of(module.named_parameters()), Layout.of(module.named_buffers())
+        self._network = network(model, widest, info.input_shape)
+        self._train, self._validation = (self._as_taken(split) for split in (samples.train, samples.validation))
+        self._weights = torch.zeros(0, self._layout.width, device=device, dtype=dtype)
+        self._gradients = torch.zeros_like(self._weights)
+        self._statistics = torch.zeros(0, self._statistics_layout.width, device=device, dtype=dtype)
+
+    def _as_taken(self, split: Split) -> Tensor:
+        return split.inputs if self._network.takes_pictures else split.inputs.flatten(1)
+
+    # lanes come and go
+
+    def admit(self, trial: TrialSpec, checkpoint: dict[str, Any] | None = None) -> Lane:
+        """Give a trial a lane, at its beginning or where its checkpoint was written."""
+        info, row = self.samples.info, len(self.lanes)
+        module = build(trial.job.model, trial.configuration, info.input_shape, info.outputs)
+        shapes, buffer_shapes = shapes_of(module)
+        flat, _ = initialised(module, trial.seed, self._device, self._dtype)
+        buffers = list(module.named_buffers())
+        course = Course(trial, info)
+        if row == len(self._weights):
+            self._grow(max(4, 2 * row))
+        lane = Lane(course, Optimiser(course.settings, self._weights[row]), shapes, buffer_shapes)
+        if checkpoint is not None and course.resume(checkpoint, self._dtype):
+            flat.copy_(checkpoint["state"][0])
+            buffers = [(name, saved) for (name, _), saved in zip(buffers, checkpoint["state"][1:], strict=True)]
+            for name, tensor in lane.optimiser.state.items():
+                self._restore(lane, tensor, checkpoint["optimiser"][name])
+            if checkpoint["best_state"] is not None:
+                lane.best = self._padded(lane, checkpoint["best_state"])
+        self._layout.put(_named(flat, shapes), self._weights[row])
+        self._statistics_layout.put(buffers, self._statistics[row])
+        self.lanes.append(lane)
+        self._bind()
+        return lane
+
+    def drop(self, key: TrialKey) -> None:
+        """Free the lane of this trial for the next one; the last lane takes its row."""
+        row = next(row for row, lane in enumerate(self.lanes) if lane.key == key)
+        last = self.lanes.pop()
+        if row < len(self.lanes):
+            self._weights[row] = self._weights[len(self.lanes)]
+            self._statistics[row] = self._statistics[len(self.lanes)]
+            self.lanes[row] = last
+            last.optimiser.weights = self._weights[row]
+        if self.lanes:
+            self._bind()
+
+    def _grow(self, count: int) -> None:
+        """Room for so many lanes."""
+        for name in ("_weights", "_gradients", "_statistics"):
+            old: Tensor = getattr(self, name)
+            new = old.new_zeros(count, old.shape[1])
+            new[: len(old)] = old
+            setattr(self, name, new)
+        for row, lane in enumerate(self.lanes):
+            lane.optimiser.weights = self._weights[row]
+
+    def _bind(self) -> None:
+        """Let the stages have the rows of the lanes that are there."""
+        count, shapes = len(self.lanes), tuple(lane.shapes for lane in self.lanes)
+        rows = Rows(self._weights[:count], self._gradients[:count], self._statistics[:count], shapes, self._layout, self._statistics_layout)
+        for stage in self._network.stages:
+            stage.bind(rows)
+        self._draws = _Draws(self.lanes, [stage.layer for stage in self._network.dropouts], self._device, self._dtype)
+        self._smoothing = self._weights.new_tensor([lane.course.recipe.label_smoothing for lane in self.lanes])[:, None, None]
+
+    # training
+
+    @torch.no_grad()
+    def train_epoch(self) -> list[float]:
+        """Train one epoch of every lane; returns their mean training losses, NaN or infinite where a lane has diverged."""
+        epoch = _Epoch(self.lanes, self.rows, len(self.samples.train), self._device, self._dtype)
+        adds = any(lane.course.batch_size > self.rows for lane in self.lanes)
+        if adds:
+            self._gradients[: len(self.lanes)].zero_()
+        losses = torch.zeros(len(epoch), len(self.lanes), self.rows, device=self._device, dtype=self._dtype)
+        at_once = self._pieces_at_once()
+        for first in range(0, len(epoch), at_once):
+            last = min(first + at_once, len(epoch))
+            inputs, targets, *masks = (tensor.unbind() for tensor in self._gather(epoch, first, last))
+            for piece, x, target, *mask in zip(range(first, last), inputs, targets, *masks, strict=True):
+                self._piece(x, target, mask, epoch.weight[piece], epoch.rows[piece], losses[piece], adds)
+                for row in epoch.steps[piece]:
+                    self._step(row, epoch.step_number(row, piece), adds)
+        for lane in self.lanes:
+            lane.course.epoch += 1
+        means: list[float] = (losses.double() * epoch.is_sample).sum((0, 2)).div(len(self.samples.train)).tolist()
+        return means
+
+    def _pieces_at_once(self) -> int:
+        units = sum(dropout.units for dropout in self._network.dropouts) if self._draws.are_needed else 0
+        numbers = len(self.lanes) * self.rows * (self._train[0].numel() + units)
+        return max(1, (_NUMBERS_AT_ONCE_CUDA if self._device.type == "cuda" else _NUMBERS_AT_ONCE) // numbers)
+
+    def _gather(self, epoch: _Epoch, first: int, last: int) -> list[Tensor]:
+        """For some pieces: inputs ``[pieces, lanes, rows, features]``, pictures ``[pieces, rows, lanes * channels, ...]``; targets
+        ``[pieces, lanes, rows, outputs]``; and where there is dropout the masks of each layer ``[pieces, lanes, rows, units]``."""
+        train, info = self.samples.train, self.samples.info
+        chosen = order = epoch.order[first:last]
+        if self._network.takes_pictures:
+            order = order.transpose(1, 2)
+        inputs = train.prepared(self._train.index_select(0, order.flatten())).view(*order.shape, *self._train.shape[1:])
+        targets = smoothed(info.task, train.targets.index_select(0, chosen.flatten()).view(chosen.shape), self._smoothing, info.outputs)
+        if self._network.takes_pictures:
+            inputs = inputs.flatten(2, 3)
+        return [inputs, targets, *self._draws.masks(epoch.places[first:last], self._network.dropouts)]
+
+    def _piece(self, x: Tensor, targets: Tensor, masks: Sequence[Tensor], weight: Tensor, rows: int, losses: Tensor, adds: bool) -> None:
+        """Forward and backward for one piece of a batch of every lane, of which the first ``rows`` may count; writes ``losses``."""
+        if rows < self.rows:
+            x = x[:rows] if self._network.takes_pictures else x[:, :rows]
+            targets, masks, weight, losses = targets[:, :rows], [mask[:, :rows] for mask in masks], weight[:, :rows], losses[:, :rows]
+        stages = self._network.stages
+        for dropout, mask in zip(self._network.dropouts, masks or repeat(None), strict=False):
+            dropout.masks = mask
+        for stage in stages:
+            x = stage.forward(x, training=True)
+        loss, d = rows_loss(self.samples.info.task, x, targets)
+        losses.copy_(loss)
+        d.mul_(weight)
+        for stage in reversed(stages):
+            d = stage.backward(d, adds)
+
+    def _step(self, row: int, number: int, adds: bool) -> None:
+        """One step of a lane's optimiser, by its own gradient alone."""
+        lane, gradient = self.lanes[row], self._gradients[row]
+        recipe = lane.course.recipe
+        if recipe.l1:
+            gradient.add_(self._weights[row].sign(), alpha=recipe.l1)
+        if recipe.clip_norm:
+            gradient.mul_((recipe.clip_norm / (gradient.norm() + 1e-6)).clamp(max=1))
+        lane.optimiser.step(gradient, lane.course.learning_rate(number))
+        if adds:
+            gradient.zero_()
+
+    # measuring
+
+    @torch.no_grad()
+    def predict(self) -> Tensor:
+        """The outputs of all lanes for the validation split, ``[lanes, samples, outputs]``."""
+        at_once = max(1, _ROWS_PREDICTED // len(self.lanes)) if self._device.type == "cpu" else 2**16
+        outputs = []
+        for inputs in torch.split(self._validation, at_once):
+            x = self.samples.validation.prepared(inputs)
+            for stage in self._network.stages:
+                x = stage.forward(x, training=False)
+            outputs.append(x)
+        return torch.cat(outputs, dim=1)
+
+    def keep_best(self, lane: Lane) -> None:
+        """Remember the lane's weights as they are now, or that none are wanted yet."""
+        row = self.lanes.index(lane)
+        lane.best = (self._weights[row].clone(), self._statistics[row].clone()) if lane.course.may_be_saved else None
+
+    def best_weights(self, lane: Lane) -> dict[str, Tensor]:
+        """The state dict of the lane's network at its best epoch, on the CPU."""
+        info, trial = self.samples.info, lane.trial
+        module = build(trial.job.model, trial.configuration, info.input_shape, info.outputs)
+        flattened(module, self._device, self._dtype)
+        assert lane.best is not None
+        _fill(module, self._layout.take(lane.best[0], lane.shapes) | self._statistics_layout.take(lane.best[1], lane.buffer_shapes))
+        return named_copies(module)
+
+    # checkpoints, as ``automl.training.fit.Fit`` writes them: a trial can go on in another group or alone
+
+    def checkpoint(self, lane: Lane) -> dict[str, Any]:
+        """All that is needed to go on with the trial elsewhere."""
+        row = self.lanes.index(lane)
+        return {
+            **lane.course.record(self._dtype),
+            "state": self._true_state(lane, self._weights[row], self._statistics[row]),
+            "best_state": None if lane.best is None else self._true_state(lane, *lane.best),
+            "optimiser": {
+                name: tensor.clone() if tensor.dim() == 0 else self._flat(lane, tensor) for name, tensor in lane.optimiser.state.items()
+            },
+        }
+
+    def _true_state(self, lane: Lane, weights: Tensor, statistics: Tensor) -> list[Tensor]:
+        buffers = self._statistics_layout.take(statistics, lane.buffer_shapes)
+        return [self._flat(lane, weights), *(buffer.clone() for buffer in buffers.values())]
+
+    def _flat(self, lane: Lane, row: Tensor) -> Tensor:
+        """A lane's row without its padding, as one flat vector."""
+        flat = row.new_zeros(length(lane.shapes))
+        for name, view in _named(flat, lane.shapes):
+            view.copy_(self._layout.take(row, {name: lane.shapes[name]})[name])
+        return flat
+
+    def _restore(self, lane: Lane, tensor: Tensor, saved: Tensor) -> None:
+        if tensor.dim() == 0:
+            tensor.copy_(saved)
+        else:
+            self._layout.put(_named(saved, lane.shapes), tensor)
+
+    def _padded(self, lane: Lane, state: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        weights, statistics = self._weights.new_zeros(self._layout.width), self._statistics.new_zeros(self._statistics_layout.width)
+        self._layout.put(_named(state[0], lane.shapes), weights)
+        self._statistics_layout.put(list(zip(lane.buffer_shapes, state[1:], strict=True)), statistics)
+        return weights, statistics
+
+
+class _Epoch:
+    """What all lanes do in one epoch, piece by piece: tensors ``[pieces, lanes, rows]``."""
+
+    def __init__(self, lanes: Sequence[Lane], rows: int, samples: int, device: torch.device, dtype: torch.dtype) -> None:
+        self._courses = [lane.course for lane in lanes]
+        self._tables = [timetable(samples, course.batch_size, rows, device) for course in self._courses]
+        self._length = max(len(table.rows) for table in self._tables)
+        keys = [key_at(course.trial.seed, "shuffle", course.epoch) for course in self._courses]
+        orders = torch.argsort(hashed(torch.arange(samples, device=device), torch.tensor(keys, device=device)[:, None]), dim=1, stable=True)
+        steps = [course.epoch * course.steps_per_epoch for course in self._courses]
+        self.order = self._stacked([order[table.order] for order, table in zip(orders, self._tables, strict=True)])
+        self.is_sample = self._stacked([table.is_sample for table in self._tables])
+        self.weight = self._stacked([table.weight for table in self._tables]).to(dtype)[..., None]
+        self.places = self._stacked([places(table.batch + step, table.row) for table, step in zip(self._tables, steps, strict=True)])
+        self.rows = [max(table.rows[piece] for table in self._tables if piece < len(table.rows)) for piece in range(self._length)]
+        self.steps = [
+            [row for row, table in enumerate(self._tables) if piece < len(table.rows) and table.ends_batch[piece]]
+            for piece in range(self._length)
+        ]
+        self._batches = [table.batch.flatten().tolist() for table in self._tables]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def step_number(self, row: int, piece: int) -> int:
+        """Which step of its training the lane in this row makes after this piece."""
+        course = self._courses[row]
+        return course.epoch * course.steps_per_epoch + int(self._batches[row][piece])
+
+    def _stacked(self, tables: Sequence[Tensor]) -> Tensor:
+        """``[pieces, lanes, rows]``, with zeros after the end of a lane that has fewer pieces."""
+        return nn.utils.rnn.pad_sequence(list(tables))
+
+
+class _Draws:
+    """The dropout of all lanes: keys, thresholds and scales, ``[lanes, 1, 1]``."""
+
+    def __init__(self, lanes: Sequence[Lane], layers: Sequence[int], device: torch.device, dtype: torch.dtype) -> None:
+        shares = [lane.course.recipe.dropout for lane in lanes]
+        self.are_needed = any(shares)
+        self._like = torch.empty(0, device=device, dtype=dtype)
+        self._thresholds = torch.tensor([threshold(share) for share in shares], device=device)[:, None, None]
+        self._scales = torch.tensor([1 / (1 - share) for share in shares], device=device, dtype=dtype)[:, None, None]
+        self._keys = {
+            layer: torch.tensor([key_at(lane.trial.seed, "dropout", layer) for lane in lanes], device=device)[:, None, None]
+            for layer in layers
+        }
+
+    def masks(self, where: Tensor, dropouts: Sequence[Dropout]) -> list[Tensor]:
+        """For each of the dropouts ``[pieces, lanes, rows, units]``; nothing where no lane drops anything."""
+        if not self.are_needed:
+            return []
+        return [keep_masks(where, self._keys[d.layer], d.units, self._thresholds, self._scales, self._like) for d in dropouts]
+
+
+def _named(flat: Tensor, shapes: Shapes) -> list[tuple[str, Tensor]]:
+    """The tensors of a network in its flat vector."""
+    return [(name, flat[place].view(shapes[name])) for name, place in slices(shapes).items()]
+
+
+def _fill(module: nn.Module, values: dict[str, Tensor]) -> None:
+    """Give the weights and buffers of a module these values."""
+    for name, tensor in [*weights_of(module), *module.named_buffers()]:
+        tensor.copy_(values[name])

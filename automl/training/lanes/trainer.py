@@ -1,0 +1,257 @@
+"""A trainer that trains many trials side by side, in groups of networks that are alike."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from automl.events import Diverged, Finished, Reported, Started, TrialKey, TrialSpec, WorkerEvent
+from automl.families import complete
+from automl.training import files
+from automl.training.lanes.group import Group, Lane
+from automl.training.lanes.placement import Pace, Place, best_place, need_of, pace_of, place_for
+from automl.training.metrics import measure
+from automl.training.outcomes import NotFiniteError, failed, free_memory, reason, report
+from automl.training.solo import CHECKPOINT_SECONDS, SoloTrainer
+
+_FAMILIES_THAT_RIDE = ("mlp", "cnn")
+
+
+@dataclass(slots=True, eq=False)
+class _Ride:
+    """A trial in a lane. ``reported`` is the last epoch that was told; epochs up to it are trained again in silence."""
+
+    lane: Lane
+    group: Group
+    reported: int = 0
+    unsaved_seconds: float = 0.0
+    uncharged_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A trial that has no lane yet. After its group broke down it begins again, ``alone``, and in silence up to where it was."""
+
+    trial: TrialSpec
+    reported: int = 0
+    is_new: bool = True
+    alone: bool = False
+
+
+class LaneTrainer:
+    """Trains up to ``lanes`` trials side by side, an epoch of one group after another; what cannot ride trains alone in between.
+
+    Args:
+        device: what torch calls it, such as ``cpu`` or ``cuda:0``.
+        worker: the name that ``Started`` gives.
+        lanes: how many trials train side by side; others wait.
+        dtype: float64 is for tests, where rounding must not hide anything.
+        checkpoint_seconds: seconds of training after which a trial's state is written to disk.
+        pace: how fast the device is; measured where it is not given.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        worker: str,
+        lanes: int = 1,
+        *,
+        dtype: torch.dtype = torch.float32,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+        pace: Pace | None = None,
+    ) -> None:
+        self.lanes = lanes
+        self._device, self._worker, self._dtype = torch.device(device), worker, dtype
+        self._checkpoint_seconds = checkpoint_seconds
+        self._solo = SoloTrainer(device, worker, lanes, dtype=dtype, checkpoint_seconds=checkpoint_seconds)
+        self._alone: set[TrialKey] = set()
+        self._waiting: deque[_Waiting] = deque()
+        self._rides: dict[TrialKey, _Ride] = {}
+        self._groups: deque[tuple[Place, Group]] = deque()
+        self._most_in_group = lanes
+        self._pace = pace
+        self._solo_was_last = False
+
+    def start(self, trial: TrialSpec) -> None:
+        """Take this trial; it waits while all lanes are taken."""
+        self._waiting.append(_Waiting(trial))
+
+    def stop(self, key: TrialKey) -> None:
+        """Forget this trial, and its checkpoint."""
+        for waiting in [waiting for waiting in self._waiting if waiting.trial.key == key]:
+            self._waiting.remove(waiting)
+            files.discard(files.checkpoint_file(waiting.trial))
+        if key in self._rides:
+            self._end(self._rides[key])
+        if key in self._alone:
+            self._solo.stop(key)
+            self._alone.discard(key)
+
+    def test(self, trial: TrialSpec) -> WorkerEvent:
+        """Measure all metrics of the task on the test split, with the weights of the trial's best epoch."""
+        return self._solo.test(trial)
+
+    def advance(self) -> list[WorkerEvent]:
+        """Give free lanes to trials that wait, or train one epoch of the next group."""
+        while True:
+            events: list[WorkerEvent] = []
+            while self._waiting and len(self._rides) + len(self._alone) < self.lanes:
+                events += self._admit(self._waiting.popleft())
+            if not events and not self._solo.is_busy and not self._groups:
+                return []
+            if not events:
+                self._solo_was_last = self._solo.is_busy and not (self._groups and self._solo_was_last)
+                events = self._advance_solo() if self._solo_was_last else self._train_epoch()
+            if events:
+                return events
+
+    def _advance_solo(self) -> list[WorkerEvent]:
+        events = self._solo.advance()
+        for event in events:
+            if not isinstance(event, Started | Reported):
+                self._alone.discard(event.key)
+        return events
+
+    # coming in
+
+    def _admit(self, waiting: _Waiting) -> list[WorkerEvent]:
+        """Find or make a group with a free lane for this trial."""
+        trial, began = waiting.trial, time.perf_counter()
+        if not self._can_ride(trial):
+            self._solo.start(trial)
+            self._alone.add(trial.key)
+            return []
+        started = [Started(trial.key, time.time(), str(self._device), self._worker)] if waiting.is_new else []
+        try:
+            group = self._group_for(waiting)
+            file = files.checkpoint_file(trial)
+            checkpoint = files.load_or_none(file, self._device) if file.exists() else None
+            lane = group.admit(trial, checkpoint)
+            ride = self._rides[trial.key] = _Ride(lane, group, max(waiting.reported, lane.course.epoch))
+        except Exception as error:
+            self._clear_groups()
+            files.discard(files.checkpoint_file(trial))
+            failure = failed(trial, error, time.perf_counter() - began)
+            del error
+            free_memory(self._device)
+            return [*started, failure]
+        ride.uncharged_seconds = time.perf_counter() - began
+        return list(started)
+
+    def _can_ride(self, trial: TrialSpec) -> bool:
+        return trial.job.model in _FAMILIES_THAT_RIDE and not (
+            self._device.type == "cuda" and complete(trial.job.model, trial.configuration)["precision"] == "bfloat16"
+        )
+
+    def _group_for(self, waiting: _Waiting) -> Group:
+        trial = waiting.trial
+        samples, pace = self._solo.samples_of(trial), self._pace or pace_of(self._device, self._dtype)
+        need = need_of(trial, samples.info, self._dtype.itemsize)
+        if not waiting.alone:
+            open_groups = [(place, group) for place, group in self._groups if len(group.lanes) < min(place.room, self._most_in_group)]
+            index = best_place(need, [place for place, _ in open_groups], pace)
+            if index is not None:
+                return open_groups[index][1]
+        place = place_for(need, trial, samples.info, pace, 1 if waiting.alone else self._most_in_group, self._device)
+        group = Group(trial.job.model, place.widest, place.rows, samples, self._device, self._dtype)
+        self._groups.append((place, group))
+        return group
+
+    # training
+
+    def _train_epoch(self) -> list[WorkerEvent]:
+        """Train the group that has waited longest; no events where its trials go over again what they have told."""
+        self._groups.rotate(-1)
+        group = self._groups[-1][1]
+        rides, began = [self._rides[lane.key] for lane in group.lanes], time.perf_counter()
+        for ride in rides:
+            self._save_if_due(ride)
+        try:
+            losses = group.train_epoch()
+            outputs = group.predict()
+        except Exception as error:
+            return self._break_up(rides, error, time.perf_counter() - began)
+        seconds = (time.perf_counter() - began) / len(rides)
+        events: list[WorkerEvent] = []
+        for ride, loss, own in zip(rides, losses, outputs, strict=True):
+            events += self._conclude(ride, loss, own, seconds)
+        return events
+
+    def _conclude(self, ride: _Ride, loss: float, outputs: torch.Tensor, seconds: float) -> list[WorkerEvent]:
+        """What the epoch just trained means for one trial."""
+        lane, began = ride.lane, time.perf_counter()
+        course, trial, samples = lane.course, lane.trial, ride.group.samples
+        info = samples.info
+        seconds += ride.uncharged_seconds
+        ride.uncharged_seconds = 0.0
+        ride.unsaved_seconds += seconds
+        try:
+            of_split = partial(measure, info.task, outputs=outputs, targets=samples.validation.targets, target_scale=info.target_scale)
+            metrics, objective = report(trial.job, loss, lambda names: of_split(names=names))
+            if course.note(objective):
+                ride.group.keep_best(lane)
+            if course.is_at_its_end and course.may_be_saved:
+                files.save(ride.group.best_weights(lane), files.weights_file(trial))
+        except NotFiniteError:
+            self._end(ride)
+            return [Diverged(trial.key, time.time(), course.epoch, seconds)]
+        except Exception as error:
+            self._end(ride)
+            return [failed(trial, error, seconds + time.perf_counter() - began)]
+        events: list[WorkerEvent] = []
+        if course.epoch > ride.reported:
+            ride.reported = course.epoch
+            events.append(Reported(trial.key, time.time(), course.epoch, metrics, seconds))
+        if course.is_at_its_end:
+            events.append(Finished(trial.key, time.time(), course.epoch < trial.epochs, course.may_be_saved))
+            self._end(ride)
+        return events
+
+    def _save_if_due(self, ride: _Ride) -> None:
+        """Only now, since the driver has the report of this epoch once it asks for the next."""
+        if ride.unsaved_seconds >= self._checkpoint_seconds:
+            with contextlib.suppress(OSError):  # one that cannot be written costs time at most
+                files.save(ride.group.checkpoint(ride.lane), files.checkpoint_file(ride.lane.trial))
+            ride.unsaved_seconds = 0.0
+
+    def _break_up(self, rides: list[_Ride], error: Exception, seconds: float) -> list[WorkerEvent]:
+        """A group that cannot go on: its trials begin again in smaller groups, or the only one has failed.
+
+        Where memory ran out, groups are half as large from now on; after any other error each trial of the group gets one of its own,
+        so that the one at fault fails alone.
+        """
+        out_of_memory = reason(error) == "out_of_memory"
+        if len(rides) == 1:
+            trial = rides[0].lane.trial
+            self._end(rides[0])
+            failure = failed(trial, error, seconds)
+            del error
+            free_memory(self._device)
+            return [failure]
+        if out_of_memory:
+            self._most_in_group = max(1, len(rides) // 2)
+        for ride in reversed(rides):
+            self._waiting.appendleft(_Waiting(ride.lane.trial, ride.reported, is_new=False, alone=not out_of_memory))
+            self._leave(ride)
+        del error
+        free_memory(self._device)
+        return []
+
+    def _end(self, ride: _Ride) -> None:
+        """Leave nothing of the trial in memory, and no checkpoint."""
+        self._leave(ride)
+        files.discard(files.checkpoint_file(ride.lane.trial))
+
+    def _leave(self, ride: _Ride) -> None:
+        del self._rides[ride.lane.key]
+        ride.group.drop(ride.lane.key)
+        self._clear_groups()
+
+    def _clear_groups(self) -> None:
+        for entry in [entry for entry in self._groups if not entry[1].lanes]:
+            self._groups.remove(entry)

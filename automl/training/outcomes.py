@@ -1,0 +1,61 @@
+"""How an epoch or a trial comes out, as events say it."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from automl.errors import AutomlError
+from automl.events import Failed, FailureReason, Job, TrialSpec
+from automl.training import files
+
+_DETAIL_LINES = 12
+
+
+class NotFiniteError(ArithmeticError):
+    """The loss became NaN or infinite."""
+
+
+def report(job: Job, train_loss: float, measure: Callable[[Sequence[str]], Mapping[str, float]]) -> tuple[dict[str, float], float]:
+    """What is finite of the job's metrics, and the objective. ``measure`` gives metrics of the validation split by name.
+
+    Raises NotFiniteError when a loss is not, and AutomlError when there is no objective.
+    """
+    names = dict.fromkeys(("loss", *(name for name in job.metrics if name != "train_loss"), job.objective))
+    if not math.isfinite(train_loss):
+        raise NotFiniteError
+    measured = {**measure(list(names)), "train_loss": train_loss}
+    objective = measured[job.objective]
+    if not math.isfinite(measured["loss"]):
+        raise NotFiniteError
+    if not math.isfinite(objective):
+        raise AutomlError(
+            f"{job.objective}: must be a finite number on the validation split, but is {objective}. Choose another objective."
+        )
+    return {name: measured[name] for name in job.metrics if math.isfinite(measured[name])}, objective
+
+
+def failed(trial: TrialSpec, error: Exception, seconds: float) -> Failed:
+    """The end of a trial by this error, whose traceback goes to the trial's log."""
+    text = "".join(traceback.format_exception(error))
+    files.append_log(trial, text)
+    detail = str(error) if isinstance(error, AutomlError) else "\n".join(text.splitlines()[-_DETAIL_LINES:])
+    return Failed(trial.key, time.time(), reason(error), detail, seconds)
+
+
+def reason(error: Exception) -> FailureReason:
+    """What kind of failure an error is."""
+    is_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return "out_of_memory" if is_memory else "error"
+
+
+def free_memory(device: torch.device) -> None:
+    """Hand back to the device what nothing refers to any more."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

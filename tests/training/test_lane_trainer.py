@@ -1,0 +1,309 @@
+"""Many trials at once keep the laws of every trainer, and each has the numbers that it has alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from automl.data import Task
+from automl.events import Configuration, Diverged, Failed, Finished, Reported, Started, TrialSpec, WorkerEvent
+from automl.training import Trainer
+from automl.training.lanes.group import Group
+from automl.training.lanes.placement import Pace
+from automl.training.lanes.trainer import LaneTrainer
+from automl.training.solo import SoloTrainer
+from contracts.trainer import PICTURES, VARIETY, TrainerContract, curve, finish, job, kinds, of, trial
+
+SHARING = Pace(call_seconds=1.0, flops=1e12)  # calls are so dear that every trial shares where it may
+
+OPTIMISATION: Sequence[Configuration] = (
+    {"optimizer": "adam", "learning_rate": 0.01, "label_smoothing": 0.1},
+    {"optimizer": "adamw", "learning_rate": 0.003, "l2": 0.1, "schedule": "one_cycle", "beta1": 0.8, "beta2": 0.99},
+    {"optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.9, "schedule": "step", "clip_norm": 0.3, "l2": 0.01},
+    {"optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.8, "nesterov": True, "schedule": "cosine", "warmup_epochs": 1.5},
+    {"optimizer": "rmsprop", "learning_rate": 0.003, "momentum": 0.5, "l1": 0.001},
+    {"optimizer": "sgd", "learning_rate": 0.1, "l1": 0.0001, "clip_norm": 0.1},
+    {"optimizer": "rmsprop", "learning_rate": 0.002, "l2": 0.001, "dropout": 0.5},
+    {"optimizer": "adam", "learning_rate": 0.02, "schedule": "cosine", "dropout": 0.2, "l2": 0.01},
+)
+WIDTHS = ({"units": 16}, {"units_1": 9, "units_2": 16}, {"units_1": 12, "units_2": 13}, {"units_1": 16, "units_2": 12})
+CHANNELS = ({"channels_1": 6, "channels_2": 8}, {"channels_1": 8, "channels_2": 6}, {"channels": 7}, {"channels": 8})
+
+
+class TestLaneTrainer(TrainerContract):
+    def make(self, lanes: int = 1, checkpoint_seconds: float = math.inf) -> Trainer:
+        return LaneTrainer("cpu", "worker", lanes, dtype=torch.float64, checkpoint_seconds=checkpoint_seconds)
+
+
+class TestLaneTrainerThatShares(TrainerContract):
+    """Trials meet in groups wherever they may."""
+
+    def make(self, lanes: int = 1, checkpoint_seconds: float = math.inf) -> Trainer:
+        return LaneTrainer("cpu", "worker", lanes, dtype=torch.float64, checkpoint_seconds=checkpoint_seconds, pace=SHARING)
+
+
+def lanes_of(count: int, dtype: torch.dtype = torch.float64) -> LaneTrainer:
+    return LaneTrainer("cpu", "worker", count, dtype=dtype, checkpoint_seconds=math.inf, pace=SHARING)
+
+
+def alone(spec: TrialSpec, dtype: torch.dtype = torch.float64) -> dict[int, dict[str, float]]:
+    solo = SoloTrainer("cpu", "reference", dtype=dtype, checkpoint_seconds=math.inf)
+    solo.start(replace(spec, job=replace(spec.job, folder=f"{spec.job.folder}-alone")))
+    return curve(finish(solo), spec)
+
+
+def same(left: Mapping[int, Mapping[str, float]], right: Mapping[int, Mapping[str, float]], tolerance: float = 1e-9) -> None:
+    assert left.keys() == right.keys()
+    for epoch, values in left.items():
+        assert values == pytest.approx(right[epoch], rel=tolerance, abs=tolerance), epoch
+
+
+def group_sizes(trainer: LaneTrainer) -> list[int]:
+    return sorted(len(group.lanes) for _, group in trainer._groups)
+
+
+def train_all(trainer: Trainer, specs: Sequence[TrialSpec]) -> list[WorkerEvent]:
+    for spec in specs:
+        trainer.start(spec)
+    return finish(trainer)
+
+
+def hidden(normalization: str, activation: str = "relu") -> Configuration:
+    return {"layers": 2, "normalization": normalization, "activation": activation, "batch_size": 16}
+
+
+# the law
+
+
+@pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_eight_trials_of_one_group_have_their_own_numbers(tmp_path: Path, task: Task, normalization: str) -> None:
+    """Other widths, optimisers, schedules, penalties, dropout: one group, and each the curve that it has alone."""
+    study = job(tmp_path, task)
+    common = hidden(normalization)
+    specs = [trial(study, {**common, **WIDTHS[n % 4], **other}, n) for n, other in enumerate(OPTIMISATION)]
+    trainer = lanes_of(8)
+    for spec in specs:
+        trainer.start(spec)
+    events = trainer.advance()
+    assert group_sizes(trainer) == [8]
+    events += finish(trainer)
+    for spec in specs:
+        same(curve(events, spec), alone(spec))
+
+
+@pytest.mark.parametrize("activation", ["gelu", "tanh", "sigmoid", "silu", "leaky_relu", "elu"])
+@pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
+def test_padding_is_silent_for_every_activation(tmp_path: Path, activation: str, normalization: str) -> None:
+    study = job(tmp_path)
+    specs = [trial(study, {**hidden(normalization, activation), **widths, "dropout": 0.3}, n) for n, widths in enumerate(WIDTHS)]
+    trainer = lanes_of(4)
+    for spec in specs:
+        trainer.start(spec)
+    events = trainer.advance()
+    assert group_sizes(trainer) == [4]
+    events += finish(trainer)
+    for spec in specs:
+        same(curve(events, spec), alone(spec))
+
+
+@pytest.mark.parametrize("pooling", ["max", "average", "none"])
+@pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
+@pytest.mark.parametrize("kernel", [2, 3])
+def test_pictures_ride_together(tmp_path: Path, pooling: str, normalization: str, kernel: int) -> None:
+    study = job(tmp_path, model="cnn")
+    common = {"normalization": normalization, "pooling": pooling, "kernel_size": kernel, "batch_size": 16, "dropout": 0.2}
+    specs = [
+        trial(study, {**common, **channels, "dense_units": 5 + n, **OPTIMISATION[n]}, n, epochs=2) for n, channels in enumerate(CHANNELS)
+    ]
+    trainer = lanes_of(4)
+    for spec in reversed(specs):
+        trainer.start(spec)
+    events = trainer.advance()
+    assert group_sizes(trainer) == [4]
+    events += finish(trainer)
+    for spec in specs:
+        same(curve(events, spec), alone(spec))
+
+
+@pytest.mark.parametrize("sizes", [(16, 32, 16, 64), (32, 32, 20, 30), (7, 14, 21, 65), (16, 24, 40, 1000)])
+def test_batches_of_several_sizes_ride_together(tmp_path: Path, sizes: tuple[int, ...]) -> None:
+    """Larger batches are taken in pieces whose gradients add up; the last batch of 65 samples may be a single one."""
+    study = job(tmp_path)
+    specs = [trial(study, {"units": 12, "batch_size": size, **OPTIMISATION[n]}, n) for n, size in enumerate(sizes)]
+    trainer = lanes_of(4)
+    for spec in specs:
+        trainer.start(spec)
+    events = trainer.advance()
+    assert max(group_sizes(trainer)) > 1
+    events += finish(trainer)
+    for spec in specs:
+        same(curve(events, spec), alone(spec))
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whoever_rides_along_whenever_changes_nothing(tmp_path: Path, data: st.DataObject) -> None:
+    """Trials come, are stopped and end at any time; every curve is a beginning of the one that the trial has alone."""
+    study = job(tmp_path)
+    widths = st.integers(9, 16)
+    waiting = [
+        trial(study, {**hidden("none"), "units_1": data.draw(widths), "units_2": data.draw(widths), **other}, n)
+        for n, other in enumerate(data.draw(st.permutations(OPTIMISATION))[:6])
+    ]
+    everyone, trainer = list(waiting), lanes_of(data.draw(st.integers(1, 4)))
+    events: list[WorkerEvent] = []
+    stopped = set()
+    for _ in range(30):
+        match data.draw(st.sampled_from(["start", "advance", "advance", "stop"])):
+            case "start" if waiting:
+                trainer.start(waiting.pop())
+            case "stop":
+                key = data.draw(st.sampled_from(everyone)).key
+                trainer.stop(key)
+                stopped.add(key)
+            case _:
+                events += trainer.advance()
+    events += finish(trainer)
+    for spec in everyone:
+        mine = curve(events, spec)
+        whole = alone(spec)
+        same(mine, {epoch: whole[epoch] for epoch in mine})
+        if spec not in waiting and spec.key not in stopped:
+            assert mine.keys() == whole.keys()
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_in_float32_the_first_epoch_agrees_to_a_ten_thousandth(tmp_path: Path, model: str) -> None:
+    study = job(tmp_path, model=model)
+    variety = VARIETY if model == "mlp" else PICTURES
+    specs = [trial(study, {**values, "learning_rate": 1e-3}, n, epochs=1) for n, values in enumerate(variety.values())]
+    events = train_all(lanes_of(len(specs), torch.float32), specs)
+    for spec in specs:
+        same(curve(events, spec), alone(spec, torch.float32), tolerance=1e-4)
+
+
+# lanes come and go
+
+
+def test_a_free_lane_is_refilled_before_the_next_epoch(tmp_path: Path) -> None:
+    study, trainer = job(tmp_path), lanes_of(2)
+    specs = [trial(study, VARIETY["plain"], number, epochs=1 + number) for number in range(3)]
+    for spec in specs:
+        trainer.start(spec)
+    assert kinds(trainer.advance()) == [Started, Started]
+    first = trainer.advance()
+    assert {type(event) for event in of(first, specs[0])} == {Reported, Finished}
+    assert kinds(trainer.advance()) == [Started]
+    assert group_sizes(trainer) == [2]
+    assert {event.key.trial for event in trainer.advance()} == {1, 2}
+
+
+def test_nothing_is_spent_on_lanes_that_nobody_has(tmp_path: Path) -> None:
+    """After two thirds are pruned a step takes only the lanes that are left."""
+    study, trainer = job(tmp_path), lanes_of(9)
+    specs = [trial(study, VARIETY["plain"], number) for number in range(9)]
+    for spec in specs:
+        trainer.start(spec)
+    trainer.advance()
+    for spec in specs[:6]:
+        trainer.stop(spec.key)
+    events = trainer.advance()
+    assert group_sizes(trainer) == [3]
+    (group,) = (group for _, group in trainer._groups)
+    assert len(group.predict()) == 3
+    assert {event.key.trial for event in events} == {6, 7, 8}
+
+
+def test_what_cannot_ride_trains_alone_between_the_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, trainer = job(tmp_path), lanes_of(4)
+    monkeypatch.setattr(LaneTrainer, "_can_ride", lambda self, spec: spec.key.trial % 2 == 0)
+    specs = [trial(study, VARIETY["dropout"], number) for number in range(4)]
+    events = train_all(trainer, specs)
+    for spec in specs:
+        assert kinds(of(events, spec)) == [Started, *[Reported] * 4, Finished]
+        same(curve(events, spec), alone(spec))
+
+
+def test_a_trial_goes_on_alone_where_it_was_in_a_lane_and_the_other_way_round(tmp_path: Path) -> None:
+    """The checkpoints are the same."""
+    study = job(tmp_path)
+    spec = trial(study, {**hidden("batch"), **WIDTHS[1], **OPTIMISATION[4], "dropout": 0.2})
+    wider = trial(study, {**hidden("batch"), "units": 16}, 1)
+    for begin, go_on in ((True, False), (False, True)):
+        trainers = {
+            True: LaneTrainer("cpu", "lanes", 2, dtype=torch.float64, checkpoint_seconds=0, pace=SHARING),
+            False: SoloTrainer("cpu", "alone", 2, dtype=torch.float64, checkpoint_seconds=0),
+        }
+        first, second = trainers[begin], trainers[go_on]
+        if begin:
+            first.start(wider)
+        first.start(spec)
+        before = [event for _ in range(4) for event in first.advance()]
+        second.start(spec)
+        after = finish(second)
+        assert 1 < min(curve(after, spec)) <= 3
+        same({**curve(before, spec), **curve(after, spec)}, alone(spec))
+
+
+# what goes wrong
+
+
+class _Unlucky(Group):
+    """Breaks down in its third epoch unless it has few enough lanes."""
+
+    def train_epoch(self) -> list[float]:
+        if len(self.lanes) > self.most and self.lanes[0].course.epoch >= 2:
+            raise self.error
+        return super().train_epoch()
+
+    most = 1
+    error: Exception = RuntimeError("the cable is loose")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the cable is loose"), torch.OutOfMemoryError("out of memory")])
+def test_a_group_that_breaks_down_goes_on_in_smaller_ones_as_if_nothing_had_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """No epoch is told twice, and the numbers are those of the trials alone."""
+    monkeypatch.setattr("automl.training.lanes.trainer.Group", _Unlucky)
+    monkeypatch.setattr(_Unlucky, "error", error)
+    monkeypatch.setattr(_Unlucky, "most", 2 if isinstance(error, torch.OutOfMemoryError) else 1)
+    study = job(tmp_path)
+    specs = [trial(study, VARIETY["dropout"], number) for number in range(5)]
+    trainer = lanes_of(5)
+    events = train_all(trainer, specs)
+    for spec in specs:
+        assert kinds(of(events, spec)) == [Started, *[Reported] * 4, Finished]
+        same(curve(events, spec), alone(spec))
+
+
+def test_the_trial_that_breaks_its_group_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("automl.training.lanes.trainer.Group", _Unlucky)
+    monkeypatch.setattr(_Unlucky, "most", 0)
+    study = job(tmp_path)
+    specs = [trial(study, VARIETY["plain"], number, epochs=2 + 2 * (number == 1)) for number in range(3)]
+    events = train_all(lanes_of(3), specs)
+    assert [type(of(events, spec)[-1]) for spec in specs] == [Finished, Failed, Finished]
+
+
+def test_a_lane_that_diverges_touches_no_other_of_its_group(tmp_path: Path) -> None:
+    study = job(tmp_path, model="cnn")
+    calm = {"channels": 3, "dense_units": 6, "normalization": "batch", "batch_size": 16, "optimizer": "sgd", "learning_rate": 0.01}
+    specs = [trial(study, calm, 0), trial(study, {**calm, "learning_rate": 1e200}, 1), trial(study, calm, 2)]
+    trainer = lanes_of(3)
+    for spec in specs:
+        trainer.start(spec)
+    events = trainer.advance()
+    assert group_sizes(trainer) == [3]
+    events += finish(trainer)
+    assert kinds(of(events, specs[1])) == [Started, Diverged]
+    for spec in (specs[0], specs[2]):
+        same(curve(events, spec), alone(spec))
