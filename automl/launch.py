@@ -61,7 +61,7 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         stack.callback(_leave_no_empty_study, plan.folder, no_files, no_folders)
         workers = stack.enter_context(contextlib.closing(_Workers(plan)))
         if not plan.continues:
-            workers.start(plan.spec.settings.trials)  # they come up while the data are prepared
+            workers.start(plan.spec.settings.trials * plan.spec.replicates)  # they come up while the data are prepared
         info = known or data.prepare_apart(plan.spec.data, plan.folder / "data")
         spec = settle(plan.spec, info)
         store = stack.enter_context(_open(plan, spec, info, held))
@@ -103,12 +103,12 @@ class _Workers:
         self._plan = plan
         self._engine: Engine | None = None
 
-    def start(self, trials: int) -> Engine:
-        """The workers that are up, or new ones for so many trials."""
+    def start(self, trainings: int) -> Engine:
+        """The workers that are up, or new ones for so many trials and replicates of trials."""
         if self._engine is None:
             options, folder = self._plan.options, self._plan.folder / "workers"
             self._engine = make_engine(
-                options.engine, devices=options.devices, workers=options.workers, lanes=1, trials=max(1, trials), log_folder=folder
+                options.engine, devices=options.devices, workers=options.workers, lanes=1, trainings=trainings, log_folder=folder
             )
         return self._engine
 
@@ -187,7 +187,7 @@ def _session(plan: Plan, spec: StudySpec, study: Study, store: Store, info: Data
         study,
         store,
         make_strategy(settings.strategy, settings.strategy_options, study.space),
-        make_pruner(settings.pruner, settings.pruner_options, spec.epochs),
+        make_pruner(settings.pruner, settings.pruner_options, spec.epochs, spec.replicates),
         job,
     )
 
@@ -241,7 +241,7 @@ def _note_end(plan: Plan, session: Session, why: WhyRested) -> WhyRested:
 
 def _train(plan: Plan, workers: _Workers, session: Session, watch: Watcher | None) -> WhyRested:
     study, settings, began = session.study, plan.spec.settings, time.monotonic()
-    engine = workers.start(settings.trials - study.ended)
+    engine = workers.start((settings.trials - study.ended) * study.replicates)
     if watch is not None:
         session.followers.append(watch(study, engine.slots))
     enqueued = _new_configurations(plan, study)

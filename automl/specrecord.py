@@ -127,9 +127,9 @@ def difference(a: StudySpec, b: StudySpec) -> list[str]:
 
 def _flat(spec: StudySpec) -> Iterator[tuple[str, str]]:
     record = to_dict(spec)
-    for key in ("model", "epochs", "replicates"):
-        if key in record:
-            yield key, str(record[key])
+    for key in ("model", "epochs"):
+        yield key, str(record[key])
+    yield "replicates", str(spec.replicates)
     if spec.objective is not None:
         yield "objective", f"{'maximize' if spec.objective.maximize else 'minimize'} {spec.objective.metric}"
     yield from _entries("data.", record["data"])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from automl import driver
 from automl.driver import drive, tidy
+from automl.engines import Answer
 from automl.engines.inline import InlineEngine
 from automl.errors import AutomlError
 from automl.events import Finished, Orders, Reported, Slot, Started, TrialKey
@@ -349,3 +352,35 @@ def test_of_several_replicates_the_first_keeps_its_weights(tmp_path: Path) -> No
         study, _ = Rehearsed(tmp_path / str(maximize), replicates=2, maximize=maximize).drive()
         assert all([one.saved for one in trial.replicates] == [True, False] for trial in study.trials)
         assert all(trial.saved for trial in study.trials)
+
+
+class TwoWorkers:
+    """Two workers in this process. The second one answers late: only once it has been waited for so many times since the other was idle."""
+
+    def __init__(self, rehearsal: Rehearsal, patience: int) -> None:
+        self._engines = [InlineEngine(Slot(index, "cpu", 1, f"cpu-{index}"), rehearsal) for index in range(2)]
+        self.slots: Sequence[Slot] = [engine.slots[0] for engine in self._engines]
+        self._patience = patience
+        self._waits = 0
+
+    def send(self, slot: Slot, orders: Orders) -> None:
+        self._engines[slot.index].send(slot, orders)
+
+    def wait(self, timeout_seconds: float | None = None) -> list[tuple[Slot, Answer]]:
+        answers = self._engines[0].wait()
+        self._waits = 0 if answers else self._waits + 1
+        return answers if answers or self._waits < self._patience else self._engines[1].wait()
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_worker_in_the_middle_of_what_nobody_wants_is_waited_for_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replicate diverges and ends the last trial, while another worker still trains a replicate of it: after the end it is idle."""
+    monkeypatch.setattr(driver, "_GRACE", 0.0)
+    rehearsed = Rehearsed(tmp_path / "s", trials=1, replicates=2, baseline=None)
+    engine = TwoWorkers(Rehearsal({0: Fault("diverge", 1, times=1)}), patience=5)
+    study, why = rehearsed.drive(engine)
+    assert (why, study.trials[0].state) == ("done", "diverged")
+    for slot in engine.slots:
+        engine.send(slot, Orders())

@@ -24,7 +24,7 @@ from automl.engines import Engine
 from automl.errors import AutomlError, DataError, StudyError
 from automl.events import Finished
 from automl.launch import Outcome
-from automl.plan import RunOptions, plan
+from automl.plan import Plan, RunOptions, plan
 from automl.store import Store, hold
 from automl.study import Event, Resumed, Study, Suggested
 from automl.tracking import Mirror, MirrorReport, Summary
@@ -265,7 +265,7 @@ def test_no_more_workers_are_asked_for_than_there_are_trials_left(monkeypatch: p
     asked, make_engine = [], launch.make_engine
 
     def counted(name: str, **options: object) -> Engine:
-        asked.append(options["trials"])
+        asked.append(options["trainings"])
         return make_engine(name, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(launch, "make_engine", counted)
@@ -307,3 +307,27 @@ def test_an_interrupt_that_the_loop_did_not_see_is_one(monkeypatch: pytest.Monke
         outcome = run()
     assert (outcome.why, outcome.study.why_rested, outcome.study.test) == ("interrupted", "interrupted", None)
     assert run().why == "done"
+
+
+def test_trials_of_several_replicates_are_trained_tested_and_continued() -> None:
+    """Real training: each replicate has seeds of its own, and the first one's weights are those of the winner."""
+    planned = plan(RunOptions(space="small.yaml", study="first", engine="inline", mlflow="off"))
+    planned = replace(planned, spec=replace(planned.spec, replicates=2))
+    outcome = launch.run(planned)
+    assert (outcome.why, outcome.study.counts) == ("done", {"waiting": 0, "running": 0, "complete": 2})
+    for trial in outcome.study.trials:
+        first, second = trial.replicates
+        assert [report.epoch for report in first.reports] == [report.epoch for report in second.reports] == [1, 2]
+        assert first.metrics["loss"] != second.metrics["loss"]
+        assert trial.metrics["loss"] == pytest.approx((first.metrics["loss"] + second.metrics["loss"]) / 2)
+    assert outcome.study.test is not None
+    assert sorted(path.name for path in Path("studies/first/trials").glob("*/*")) == ["weights.pt"] * 2
+    assert run_again(planned, 3).study.trials[:2] == outcome.study.trials
+    message = "studies/first holds a study of another space (replicates was 2, now 1). Use --study NAME for a new one."
+    with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
+        run()
+
+
+def run_again(planned: Plan, trials: int) -> Outcome:
+    settings = replace(planned.spec.settings, trials=trials)
+    return launch.run(replace(planned, spec=replace(planned.spec, settings=settings)))

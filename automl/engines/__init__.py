@@ -46,14 +46,14 @@ def make_engine(
     devices: str = "auto",
     workers: str = "auto",
     lanes: int = 1,
-    trials: int | None = None,
+    trainings: int | None = None,
     log_folder: Path,
     trainer: TrainerFactory | None = None,
 ) -> Engine:
     """The engine called ``name`` (``local`` or ``inline``) on the devices that the options ask for; returns at once.
 
-    ``trials``: how many are to be trained; workers that would have none are not started. ``log_folder`` takes the output of the workers.
-    ``trainer`` makes another trainer than the real one, for tests and rehearsals.
+    ``trainings``: how many trials, or replicates of trials, there are to train; workers that would have none are not started.
+    ``log_folder`` takes the output of the workers. ``trainer`` makes another trainer than the real one, for tests and rehearsals.
     Raises DeviceError for devices that are not there and numbers that make no sense.
     """
     from automl.engines.devices import chosen_devices, needed, place, read_machine, workers_asked
@@ -64,7 +64,7 @@ def make_engine(
     if name == "local":
         from automl.engines.local import LocalEngine
 
-        return LocalEngine(needed(place(machine, devices, workers, lanes), trials), log_folder, trainer)
+        return LocalEngine(needed(place(machine, devices, workers, lanes), trainings), log_folder, trainer)
 
     from automl.engines.inline import InlineEngine
     from automl.engines.worker import make_real_trainer

@@ -288,16 +288,16 @@ def place(machine: Machine, devices: str = "auto", workers: str = "auto", lanes:
     return [Placement(Slot(index, device.name, lanes, f"worker-{index}"), device.visible, threads) for index, device in enumerate(homes)]
 
 
-def needed(placements: Sequence[Placement], trials: int | None) -> list[Placement]:
-    """The workers that so many trials can keep busy, at least one; all where their number is not known.
+def needed(placements: Sequence[Placement], trainings: int | None) -> list[Placement]:
+    """The workers that so many trainings can keep busy, at least one; all where their number is not known.
 
-    That is one for each ``lanes`` trials, but no device idles while another trains several trials. A device gets its second worker after
-    each has its first. What is left of a worker is as it was: also its threads, since numbers may depend on them to the last bit.
+    That is one for each ``lanes`` of them, but no device idles while another has several. A device gets its second worker after each has
+    its first. What is left of a worker is as it was: also its threads, since numbers may depend on them to the last bit.
     """
-    if trials is None:
+    if trainings is None:
         return list(placements)
     devices = {placement.slot.device for placement in placements}
-    most = max(1, math.ceil(trials / placements[0].slot.lanes), min(trials, len(devices)))
+    most = max(1, math.ceil(trainings / placements[0].slot.lanes), min(trainings, len(devices)))
     before: Counter[str] = Counter()
     turns = []
     for placement in placements:

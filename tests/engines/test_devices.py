@@ -286,7 +286,7 @@ def test_workers_are_one_on_each_gpu_or_one_for_each_core(
 
 
 @pytest.mark.parametrize(
-    ("machine", "workers", "lanes", "trials", "kept"),
+    ("machine", "workers", "lanes", "trainings", "kept"),
     [
         (WITHOUT_GPUS, "1000", 1, 3, [0, 1, 2]),
         (WITHOUT_GPUS, "2", 1, 3, [0, 1]),
@@ -299,10 +299,10 @@ def test_workers_are_one_on_each_gpu_or_one_for_each_core(
     ],
 )
 def test_no_worker_is_started_that_would_have_no_trial(
-    machine: Machine, workers: str, lanes: int, trials: int | None, kept: list[int]
+    machine: Machine, workers: str, lanes: int, trainings: int | None, kept: list[int]
 ) -> None:
     placements = place(machine, "auto", workers, lanes)
-    assert needed(placements, trials) == [placements[index] for index in kept]
+    assert needed(placements, trainings) == [placements[index] for index in kept]
 
 
 @pytest.mark.parametrize(
