@@ -117,12 +117,17 @@ class SoloTrainer:
         self._uncharged_seconds = time.perf_counter() - began
         return [started]
 
+    def warn_of_float32(self) -> None:
+        """Say once that bfloat16 was asked for where it is not to be had."""
+        if not self._warned:
+            _log.warning("precision: bfloat16 is for GPUs, so trials train in float32 on %s.", self._device)
+        self._warned = True
+
     def _begin(self, trial: TrialSpec) -> Fit:
         """The trial ready to train its first epoch, or the one after its checkpoint."""
         fit = Fit(trial, self.samples_of(trial), self._device, self._dtype)
-        if fit.recipe.bfloat16 and not fit.autocast and not self._warned:
-            _log.warning("precision: bfloat16 is for GPUs, so trials train in float32 on %s.", self._device)
-            self._warned = True
+        if fit.recipe.bfloat16 and not fit.autocast:
+            self.warn_of_float32()
         file = files.checkpoint_file(trial)
         if file.exists() and (checkpoint := files.load_or_none(file, self._device)):
             fit.restore(checkpoint)

@@ -18,6 +18,7 @@ import torch
 from automl.data import DataInfo
 from automl.events import TrialSpec
 from automl.families import complete, parameter_count
+from automl.models import build
 from automl.training.lanes.networks import arithmetic, kind_of, widths_of, with_widths
 
 _MOST_WASTE = 2.0  # padded arithmetic over real arithmetic
@@ -88,6 +89,7 @@ class Place:
 def need_of(trial: TrialSpec, info: DataInfo, itemsize: int) -> Need:
     """Of any trial of the families that can ride."""
     job, settings = trial.job, complete(trial.job.model, trial.configuration)
+    build(job.model, settings, info.input_shape, info.outputs)  # says what is wrong where there is no such network
     widths = widths_of(job.model, settings)
     return Need(
         kind=(job.data, *_parts(kind_of(job.model, settings))),

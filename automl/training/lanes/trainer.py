@@ -144,9 +144,12 @@ class LaneTrainer:
         return list(started)
 
     def _can_ride(self, trial: TrialSpec) -> bool:
-        return trial.job.model in _FAMILIES_THAT_RIDE and not (
-            self._device.type == "cuda" and complete(trial.job.model, trial.configuration)["precision"] == "bfloat16"
-        )
+        if trial.job.model not in _FAMILIES_THAT_RIDE:
+            return False
+        is_bfloat16 = complete(trial.job.model, trial.configuration)["precision"] == "bfloat16"
+        if is_bfloat16 and self._device.type == "cpu":
+            self._solo.warn_of_float32()
+        return not is_bfloat16 or self._device.type == "cpu"
 
     def _group_for(self, waiting: _Waiting) -> Group:
         trial = waiting.trial
