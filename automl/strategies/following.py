@@ -12,9 +12,9 @@ from automl.study import Study, Trial
 class Follower(ABC):
     """A strategy that takes in each trial of a study once, in the order of their numbers, and each trial that has ended once.
 
-    What a follower holds may depend on which trials were taken and which have ended, never on how takes and ends were interleaved: then a
-    follower that begins with a replayed study holds the same as one that saw it grow. Suggestions can be taken in before they are
-    trials; where the study then goes another way, the follower begins anew.
+    What a follower holds may depend on which trials were taken, which have ended and in which order they ended, never on how takes and ends
+    were interleaved: then a follower that begins with a replayed study holds the same as one that saw it grow. Suggestions can be taken
+    in before they are trials; where the study then goes another way, the follower begins anew.
     """
 
     def __init__(self) -> None:
