@@ -11,18 +11,19 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from automl.engines import Engine
+from automl.engines import Answer, Engine
 from automl.errors import AutomlError
 from automl.events import (
     Configuration,
     Failed,
     Finished,
     Job,
+    Measured,
     Orders,
     Reported,
     Slot,
@@ -207,7 +208,8 @@ def _listed(folder: Path) -> list[Path]:
 class _Lanes:
     """Which worker has what, and what each of them must be told to stop. Keeps ``Session.on_slots``."""
 
-    def __init__(self, slots: Sequence[Slot], sessions: Sequence[Session]) -> None:
+    def __init__(self, slots: Sequence[Slot], sessions: Sequence[Session], most: Mapping[Slot, int]) -> None:
+        self._most = {slot: min(slot.lanes, most.get(slot, slot.lanes)) for slot in slots}
         self.sessions = {session.study.identity: session for session in sessions}
         self.stops: dict[Slot, list[TrialKey]] = {slot: [] for slot in slots}
         self._keys: dict[Slot, set[TrialKey]] = {slot: set() for slot in slots}
@@ -215,7 +217,11 @@ class _Lanes:
 
     def free(self, slot: Slot) -> int:
         """How many more trials this worker can take."""
-        return slot.lanes - len(self._keys[slot])
+        return self._most[slot] - len(self._keys[slot])
+
+    def has_work(self, slot: Slot) -> bool:
+        """Whether this worker has a trial."""
+        return bool(self._keys[slot])
 
     def give(self, slot: Slot, specs: Sequence[TrialSpec]) -> None:
         """This worker is to train these."""
@@ -242,21 +248,24 @@ class _Lanes:
         return keys
 
 
-def drive(engine: Engine, sessions: Sequence[Session], is_interrupted: Callable[[], bool] = lambda: False) -> WhyRested:
+def drive(
+    engine: Engine, sessions: Sequence[Session], is_interrupted: Callable[[], bool] = lambda: False, most: Mapping[Slot, int] | None = None
+) -> WhyRested:
     """Train until every study is done, its time is over, or somebody interrupts.
 
     What is running then is put back: the same study can be driven on later. An interrupt is one also where it came with the last trial:
     whoever interrupts does not wait for what would come next. After ``done`` every worker is idle. A study that cannot work says so in
-    ``Session.trouble``; raises AutomlError when that is true of all.
+    ``Session.trouble``; raises AutomlError when that is true of all. ``most``: how many trials each worker has at once, where that is
+    less than it can take.
     """
-    lanes, idle, began = _Lanes(engine.slots, sessions), set(engine.slots), time.monotonic()
+    lanes, idle, began = _Lanes(engine.slots, sessions, most or {}), set(engine.slots), time.monotonic()
     while not is_interrupted():
         at_work = [session for session in sessions if not (session.is_done or session.trouble or _is_late(session, began))]
         if at_work:
             _clear(lanes, [session for session in sessions if session not in at_work])
         for slot in sorted(idle, key=lambda slot: slot.index):
             orders = Orders(start=tuple(_fill(lanes, slot, at_work)), stop=tuple(lanes.stops[slot]))
-            if orders.stop or lanes.free(slot) < slot.lanes:
+            if orders.stop or lanes.has_work(slot):
                 engine.send(slot, orders)
                 lanes.stops[slot].clear()
                 idle.discard(slot)
@@ -300,14 +309,14 @@ def _fill(lanes: _Lanes, slot: Slot, sessions: Sequence[Session]) -> list[TrialS
     return specs
 
 
-def _take(lanes: _Lanes, slot: Slot, answer: Sequence[WorkerEvent] | WorkerLost) -> None:
+def _take(lanes: _Lanes, slot: Slot, answer: Answer) -> None:
     """Record a worker's answer with the studies that it is about, and free the lanes of all that is over by it."""
     events: Sequence[WorkerEvent | Lost]
     if isinstance(answer, WorkerLost):
         now = time.time()
         events = [Lost(key, now, answer.why, answer.detail) for key in lanes.lose(slot)]
     else:
-        events = answer
+        events = [] if isinstance(answer, Measured) else answer
     known = {event.key for event in events if isinstance(event, ENDING)}
     for identity, session in lanes.sessions.items():
         own = [event for event in events if event.key.study == identity]

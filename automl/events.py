@@ -61,10 +61,14 @@ class TrialSpec:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a worker does next, in this order: stop these, test these, start these, then train until something happens."""
+    """What a worker does next, in this order: stop these, test these, start these, then train until something happens.
+
+    ``measure`` are examples of what will be trained, to find out how many lanes pay: an order of its own, answered with ``Measured``.
+    """
 
     stop: tuple[TrialKey, ...] = ()
     test: tuple[TrialSpec, ...] = ()
+    measure: tuple[TrialSpec, ...] = ()
     start: tuple[TrialSpec, ...] = ()
 
 
@@ -128,6 +132,16 @@ class Tested:
     at: float
     metrics: Mapping[str, float]
     split: str = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How many lanes pay: ``rates`` are epochs of trials a second by the number of lanes. ``key`` is that of the first example."""
+
+    key: TrialKey
+    at: float
+    lanes: int
+    rates: Mapping[int, float]
 
 
 WorkerEvent = Started | Reported | Finished | Diverged | Failed | Tested

@@ -19,11 +19,12 @@ from automl.driver import Follower, Session, WhyRested, drive, tidy
 from automl.engines import Engine, make_engine
 from automl.errors import AutomlError, DataError, StudyError, UsageError
 from automl.events import Configuration, Job, Slot
+from automl.lanes import lanes_of
 from automl.plan import Plan, settle
 from automl.pruners import make_pruner
 from automl.spec import StudySpec
 from automl.store import Store, hold, new_identity
-from automl.strategies import make_strategy
+from automl.strategies import STRATEGIES, make_strategy
 from automl.study import Created, Rested, Resumed, Study
 from automl.winner import crown, is_crowned
 
@@ -79,7 +80,7 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
             mirror = mirroring.start_mirror(plan.tracking_uri, plan.options.experiment, plan.folder, store, study, say)
             session.followers.append(mirror.follow)
         try:
-            why = _train(plan, workers, session, watch) if end is None else _note_end(plan, session, end)
+            why = _train(plan, workers, session, watch, say) if end is None else _note_end(plan, session, end)
             if why != "interrupted":
                 why = _crown(plan, workers, session, why, say)
         except AutomlError:
@@ -108,7 +109,12 @@ class _Workers:
         if self._engine is None:
             options, folder = self._plan.options, self._plan.folder / "workers"
             self._engine = make_engine(
-                options.engine, devices=options.devices, workers=options.workers, lanes=1, trainings=trainings, log_folder=folder
+                options.engine,
+                devices=options.devices,
+                workers=options.workers,
+                lanes=self._plan.lanes,
+                trainings=trainings,
+                log_folder=folder,
             )
         return self._engine
 
@@ -239,9 +245,10 @@ def _note_end(plan: Plan, session: Session, why: WhyRested) -> WhyRested:
     return why
 
 
-def _train(plan: Plan, workers: _Workers, session: Session, watch: Watcher | None) -> WhyRested:
+def _train(plan: Plan, workers: _Workers, session: Session, watch: Watcher | None, say: Say) -> WhyRested:
     study, settings, began = session.study, plan.spec.settings, time.monotonic()
-    engine = workers.start((settings.trials - study.ended) * study.replicates)
+    trainings = (settings.trials - study.ended) * study.replicates
+    engine = workers.start(trainings)
     if watch is not None:
         session.followers.append(watch(study, engine.slots))
     enqueued = _new_configurations(plan, study)
@@ -252,8 +259,11 @@ def _train(plan: Plan, workers: _Workers, session: Session, watch: Watcher | Non
         session.suggest([study.spec.baseline], "baseline")
     session.suggest(enqueued, "enqueued")
     tidy(study, plan.folder)
+    lanes, reason = lanes_of(engine, session, plan.lanes, trainings, STRATEGIES[settings.strategy].learns)
+    if reason:
+        say(reason)
     with _interrupts() as is_interrupted:
-        why = drive(engine, [session], is_interrupted)
+        why = drive(engine, [session], is_interrupted, lanes)
         session.record([Rested(time.time(), why, time.monotonic() - began)])
     return _cut_short(session) if is_interrupted() and why != "interrupted" else why  # noted when the loop looked no more
 

@@ -14,12 +14,16 @@ from automl.families import Setting
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One strategy or pruner: its name, what it does, the options that it takes and where it is (``module:name``, loaded when needed)."""
+    """One strategy or pruner: its name, what it does, the options that it takes and where it is (``module:name``, loaded when needed).
+
+    ``learns``: a strategy whose suggestions depend on results, so that it should not be asked far ahead of them.
+    """
 
     name: str
     about: str
     path: str
     settings: tuple[Setting, ...] = ()
+    learns: bool = False
 
 
 def find(flag: str, kinds: str, name: str, methods: Mapping[str, Method]) -> Method:

@@ -23,6 +23,9 @@ from automl.tracking import OFF, redacted, resolve_uri
 SMALL_PICTURE = 16  # pixels a side, up to which the space for small pictures fits
 
 
+MOST_LANES = 4096
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """What a person can ask of ``run``; None: as the space file or the study says. Named like the flags."""
@@ -41,6 +44,7 @@ class RunOptions:
     seed: int | None = None
     devices: str = "auto"
     workers: str = "auto"
+    lanes: str = "auto"
     engine: str = "local"
     enqueue: str | None = None
     mlflow: str | None = None
@@ -49,7 +53,10 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A checked request. ``enqueued`` are a person's own configurations; ``tracking_uri`` is None when tracking is off."""
+    """A checked request.
+
+    ``enqueued`` are a person's own configurations; ``tracking_uri`` is None when tracking is off, ``lanes`` where they are measured.
+    """
 
     spec: StudySpec
     folder: Path
@@ -57,6 +64,7 @@ class Plan:
     enqueued: tuple[Configuration, ...]
     tracking_uri: str | None
     continues: bool
+    lanes: int | None = None
 
     @property
     def shown_uri(self) -> str:
@@ -71,6 +79,7 @@ def plan(options: RunOptions) -> Plan:
     check_strategy(spec.settings.strategy, spec.settings.strategy_options, spec.space)
     check_pruner(spec.settings.pruner, spec.settings.pruner_options, spec.epochs, spec.replicates)
     enqueued = read_configurations(Path(options.enqueue), spec) if options.enqueue is not None else ()
+    lanes = lanes_asked(options.lanes)
     uri = resolve_uri(options.mlflow, os.environ)
     continues = (folder / "study.db").is_file()
     if not continues:
@@ -80,7 +89,16 @@ def plan(options: RunOptions) -> Plan:
             f"--trials: must leave room for the {len(enqueued)} enqueued configurations and the baseline, but is "
             f"{spec.settings.trials}. Give at least --trials {len(enqueued) + (spec.baseline is not None)}."
         )
-    return Plan(spec, folder, options, enqueued, None if uri == OFF else uri, continues)
+    return Plan(spec, folder, options, enqueued, None if uri == OFF else uri, continues, lanes)
+
+
+def lanes_asked(lanes: str) -> int | None:
+    """The number that ``--lanes`` gives; None for ``auto``."""
+    text = lanes.strip()
+    number = int(text) if text.isdecimal() else 0
+    if text != "auto" and not 1 <= number <= MOST_LANES:
+        raise UsageError(f"--lanes: must be 'auto' or a whole number from 1 to {MOST_LANES}, but {lanes!r} was given. Leave it out.")
+    return number or None
 
 
 def specify(options: RunOptions) -> StudySpec:

@@ -11,7 +11,7 @@ from automl.best import WEIGHTS, are_whole, command_again, holds_best, write_bes
 from automl.driver import Session
 from automl.engines import Engine
 from automl.errors import AutomlError
-from automl.events import Diverged, Failed, Finished, Orders, Tested, TrialSpec, WorkerEvent, WorkerLost
+from automl.events import Diverged, Failed, Finished, Measured, Orders, Tested, TrialSpec, WorkerEvent, WorkerLost
 from automl.study import MOST_LOSSES, Study
 from automl.summary import best_record
 
@@ -98,10 +98,10 @@ def _persistently(
 def _answer(engine: Engine, orders: Orders) -> Sequence[WorkerEvent] | WorkerLost:
     """What an idle worker says to these orders. While it trains, an empty answer is no end."""
     engine.send(engine.slots[0], orders)
-    answer: Sequence[WorkerEvent] | WorkerLost = []
-    while not answer:
-        answer = next((answer for _, answer in engine.wait()), [])
-    return answer
+    while True:
+        for _, answer in engine.wait():
+            if answer and not isinstance(answer, Measured):
+                return answer
 
 
 def _unfinished(spec: TrialSpec, what: str, why: str) -> AutomlError:

@@ -95,7 +95,7 @@ def test_a_run_leaves_a_finished_study_that_the_other_commands_can_tell_of(shell
 
 
 def test_the_same_command_again_continues_to_the_same_total_and_a_larger_one_goes_on(shell: Shell) -> None:
-    command = ("run", "small.yaml", "--mlflow", "off", "--engine", "inline")
+    command = ("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--lanes", "1")
     shell.run(*command, "--trials", "2")
     two = shell.json("trials", "small-random")
     shell.run(*command, "--trials", "2")
@@ -109,7 +109,7 @@ def test_the_same_command_again_continues_to_the_same_total_and_a_larger_one_goe
 
 def test_a_killed_driver_continues_to_exactly_the_asked_number(shell: Shell) -> None:
     (shell.folder / "small.yaml").write_text(SPACE.format(epochs=8))
-    command = ("run", "small.yaml", "--mlflow", "off", "--trials", "8", "--workers", "1")
+    command = ("run", "small.yaml", "--mlflow", "off", "--trials", "8", "--workers", "1", "--lanes", "1")
     shell.run(*command, "--study", "whole")
     for ended in (1, 3, 5):
         process = shell.start(*command)
@@ -143,7 +143,7 @@ def _wait_for_trials(shell: Shell, study: str, count: int, process: subprocess.P
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_stops_within_moments_keeps_everything_and_says_how_to_continue(shell: Shell, number: signal.Signals) -> None:
     (shell.folder / "small.yaml").write_text(SPACE.format(epochs=40))
-    command = ("run", "small.yaml", "--mlflow", "off", "--trials", "6", "--workers", "1")
+    command = ("run", "small.yaml", "--mlflow", "off", "--trials", "6", "--workers", "1", "--lanes", "1")
     process = shell.start(*command)
     _wait_for_trials(shell, "small-random", 1, process)
     os.killpg(process.pid, number)  # as a terminal does: the workers hear it too
@@ -151,7 +151,7 @@ def test_an_interrupt_stops_within_moments_keeps_everything_and_says_how_to_cont
     assert process.returncode == 130
     assert " leads after " in out
     assert err.endswith(
-        "Interrupted. Everything so far is kept; to continue:\n  automl run small.yaml --mlflow off --trials 6 --workers 1\n"
+        "Interrupted. Everything so far is kept; to continue:\n  automl run small.yaml --mlflow off --trials 6 --workers 1 --lanes 1\n"
     )
     assert "Traceback" not in err
     status = shell.json("status", "small-random")
@@ -267,6 +267,23 @@ def test_data_that_do_not_fit_leave_no_study_behind(shell: Shell) -> None:
     assert err.splitlines()[-1] == "data.csv: column 'prise' is not there. Columns: area, rooms, price. Did you mean 'price'?"
     assert not (shell.folder / "studies").exists()
     _, err = shell.run("run", "small.yaml", "--data", "wine", "--mlflow", "off", "--trials", "1", "--strategy", "grid", code=0)
+
+
+def test_trials_in_lanes_have_the_numbers_that_they_have_alone(shell: Shell) -> None:
+    """But for the last digits: sums of float32 are taken in another order."""
+    command = ("run", "small.yaml", "--mlflow", "off", "--trials", "9", "--workers", "1")
+    shell.run(*command, "--lanes", "1", "--study", "alone")
+    shell.run(*command, "--lanes", "4", "--study", "lanes")
+    alone, lanes = shell.json("trials", "alone"), shell.json("trials", "lanes")
+    assert [trial["parameters"] for trial in lanes] == [trial["parameters"] for trial in alone]
+    assert [trial["objective"] for trial in lanes] == pytest.approx([trial["objective"] for trial in alone], abs=0.02)
+    assert [trial["metrics"]["loss"] for trial in lanes] == pytest.approx([trial["metrics"]["loss"] for trial in alone], rel=0.01)
+
+
+def test_lanes_that_cannot_be_are_refused_before_anything_starts(shell: Shell) -> None:
+    _, err = shell.run("run", "small.yaml", "--lanes", "many", code=2)
+    assert err == "--lanes: must be 'auto' or a whole number from 1 to 4096, but 'many' was given. Leave it out.\n"
+    assert not (shell.folder / "studies").exists()
 
 
 def test_a_model_for_pictures_is_refused_for_a_table(shell: Shell) -> None:

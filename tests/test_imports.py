@@ -89,6 +89,6 @@ def test_every_package_folder_is_listed_for_the_wheel() -> None:
     listed = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     there = {
         "automl",
-        *(f"automl.{path.parent.relative_to(PACKAGE).as_posix().replace('/', '.')}" for path in PACKAGE.glob("*/__init__.py")),
+        *(f"automl.{path.parent.relative_to(PACKAGE).as_posix().replace('/', '.')}" for path in PACKAGE.glob("*/**/__init__.py")),
     }
     assert set(listed) == there | {"automl.search_spaces"}

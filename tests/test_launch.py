@@ -121,7 +121,7 @@ def test_the_time_of_a_killed_run_counts(monkeypatch: pytest.MonkeyPatch) -> Non
         store.append([Resumed(1000.0, 2), Suggested(study.key(1), 1500.0, {"learning_rate": 0.02}, "strategy")])
     seen = []
 
-    def drive(engine: object, sessions: list[Session], is_interrupted: object) -> str:
+    def drive(engine: object, sessions: list[Session], is_interrupted: object, most: object) -> str:
         seen.append(sessions[0].time_left)
         return "time"
 
@@ -142,7 +142,7 @@ def test_the_study_s_folder_must_be_one_that_can_be_written_to(folder: Path) -> 
 def test_a_study_that_fails_ends_its_mlflow_run(monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.tracking import MlflowClient
 
-    def drive(engine: object, sessions: list[Session], is_interrupted: object) -> str:
+    def drive(engine: object, sessions: list[Session], is_interrupted: object, most: object) -> str:
         raise AutomlError("The first 3 trials all failed")
 
     monkeypatch.setattr(launch, "drive", drive)
@@ -297,7 +297,7 @@ def test_an_interrupt_in_the_very_last_trial_is_one() -> None:
 
 
 def test_an_interrupt_that_the_loop_did_not_see_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def drive(engine: Engine, sessions: list[Session], is_interrupted: object) -> str:
+    def drive(engine: Engine, sessions: list[Session], is_interrupted: object, most: object) -> str:
         why = driver.drive(engine, sessions)
         os.kill(os.getpid(), signal.SIGINT)
         return why

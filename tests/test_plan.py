@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from automl.data import DataInfo, inspect
 from automl.errors import AutomlError, UsageError
 from automl.folders import study_folder
-from automl.plan import RunOptions, plan, settle, specify
+from automl.plan import RunOptions, lanes_asked, plan, settle, specify
 from automl.spec import DataSpec
 
 SPACE = """\
@@ -287,3 +288,15 @@ def test_a_baseline_that_is_too_large_for_the_rules_is_refused(folder: Path) -> 
 
 def test_a_negative_seed_is_refused() -> None:
     assert message(seed=-1) == "--seed: must be a whole number of at least 0, but is -1."
+
+
+@pytest.mark.parametrize(("text", "number"), [("auto", None), (" auto ", None), ("1", 1), ("4096", 4096)])
+def test_lanes_are_a_number_or_measured(text: str, number: int | None) -> None:
+    assert lanes_asked(text) == number
+
+
+@pytest.mark.parametrize("text", ["0", "4097", "-1", "two", "1.5", ""])
+def test_no_other_number_of_lanes_can_be(text: str) -> None:
+    sentence = f"--lanes: must be 'auto' or a whole number from 1 to 4096, but {text!r} was given. Leave it out."
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        lanes_asked(text)

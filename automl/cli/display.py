@@ -89,19 +89,20 @@ class Display:
     def _follow(self, events: Sequence[tuple[int, Event]]) -> None:
         study = self._study
         assert study is not None
-        new_ends, self._ends_seen = study.ended_order[self._ends_seen :], study.ended
-        for number in new_ends:
-            self._last_ends.append(number)
+        for position in range(self._ends_seen, study.ended):
+            trial = study.trials[study.ended_order[position]]
+            self._last_ends.append(trial.number)
             if self._live is None:
-                self._console.print(self._line(study.trials[number]), soft_wrap=True)
+                self._console.print(self._line(trial, position + 1), soft_wrap=True)
+        self._ends_seen = study.ended
         if study.best is not None:
             self._best = study.best.number
 
-    def _line(self, trial: Trial) -> Text:
+    def _line(self, trial: Trial, position: int) -> Text:
         study = self._study
         assert study is not None
         metric = study.objective.metric
-        text = Text(f"[{study.ended}/{study.asked}] trial {trial.number} ")
+        text = Text(f"[{position}/{study.asked}] trial {trial.number} ")
         text.append(trial.state, _COLOURS.get(trial.state, "red"))
         if trial.objective is not None:
             text.append(f" {metric} {number_text(trial.objective)} at epoch {trial.epoch}")

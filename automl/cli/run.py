@@ -28,6 +28,7 @@ from automl.plan import Plan, RunOptions
 @click.option("--seed", type=int, help="Seed of the study.  [default: 0]")
 @click.option("--devices", default="auto", show_default=True, metavar="D", help="auto, cpu, or GPUs such as cuda:0,cuda:1.")
 @click.option("--workers", default="auto", show_default=True, metavar="N", help="Worker processes for each GPU, or in all on a CPU.")
+@click.option("--lanes", default="auto", show_default=True, metavar="N", help="Trials side by side in each worker (auto: as it measures).")
 @click.option(
     "--engine", type=click.Choice(["local", "inline"]), default="local", show_default=True, help="Workers in processes, or in this one."
 )
@@ -79,7 +80,7 @@ def _rehearsed(planned: Plan) -> Plan:
     from automl.engines.devices import place, read_machine
     from automl.plan import settle
 
-    place(read_machine(), planned.options.devices, planned.options.workers)
+    place(read_machine(), planned.options.devices, planned.options.workers, planned.lanes)
     if planned.continues:
         from automl.launch import refuse_another
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from automl.errors import DeviceError, UsageError, suggestion
-from automl.events import Orders, Slot, WorkerEvent, WorkerLost
+from automl.events import Measured, Orders, Slot, WorkerEvent, WorkerLost
 
 if TYPE_CHECKING:
     from automl.engines.worker import TrainerFactory
 
-Answer = list[WorkerEvent] | WorkerLost
+Answer = list[WorkerEvent] | Measured | WorkerLost
 ENGINES = ("local", "inline")
 
 
@@ -45,15 +45,16 @@ def make_engine(
     *,
     devices: str = "auto",
     workers: str = "auto",
-    lanes: int = 1,
+    lanes: int | None = 1,
     trainings: int | None = None,
     log_folder: Path,
     trainer: TrainerFactory | None = None,
 ) -> Engine:
     """The engine called ``name`` (``local`` or ``inline``) on the devices that the options ask for; returns at once.
 
-    ``trainings``: how many trials, or replicates of trials, there are to train; workers that would have none are not started.
-    ``log_folder`` takes the output of the workers. ``trainer`` makes another trainer than the real one, for tests and rehearsals.
+    ``lanes``: how many trials each worker takes, None for as many as could pay. ``trainings``: how many trials, or replicates of
+    trials, there are to train; workers that would have none are not started. ``log_folder`` takes the output of the workers.
+    ``trainer`` makes another trainer than the real one, for tests and rehearsals.
     Raises DeviceError for devices that are not there and numbers that make no sense.
     """
     from automl.engines.devices import chosen_devices, needed, place, read_machine, workers_asked

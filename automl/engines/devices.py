@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import math
 import os
 import platform
 import re
@@ -21,7 +20,7 @@ from automl.events import Slot
 
 NVIDIA_SMI_TIMEOUT_SECONDS = 5.0
 MOST_WORKERS = 1024
-MOST_LANES = 4096
+_MOST_MEASURED_LANES = {"cpu": 64, "gpu": 512}  # where nobody says how many
 GIB = 2.0**30
 
 
@@ -268,16 +267,15 @@ def _named(gpus: Sequence[_Gpu], entry: str) -> _Gpu | None:
 # -- where workers go -------------------------------------------------------------------------------------------------
 
 
-def place(machine: Machine, devices: str = "auto", workers: str = "auto", lanes: int = 1) -> list[Placement]:
+def place(machine: Machine, devices: str = "auto", workers: str = "auto", lanes: int | None = 1) -> list[Placement]:
     """One placement per worker, in the order of the devices.
 
     ``devices`` is ``auto`` (all usable GPUs, else the CPU) or names with commas between. ``workers`` is ``auto`` or a number: the
     processes on each GPU (auto: 1), and in all on the CPU (auto: its cores). Threads are the cores shared out, at least 1 each.
+    ``lanes``: how many trials a worker takes; None for as many as could pay.
     """
     chosen = chosen_devices(machine, devices)
     number = workers_asked(workers)
-    if not 1 <= lanes <= MOST_LANES:
-        raise DeviceError(f"--lanes: must be between 1 and {MOST_LANES}, but {lanes} was given. Leave it out, or give 'auto'.")
     counts = [number or _workers_by_default(device) for device in chosen]
     if sum(counts) > MOST_WORKERS:
         raise DeviceError(
@@ -285,19 +283,21 @@ def place(machine: Machine, devices: str = "auto", workers: str = "auto", lanes:
         )
     homes = [device for device, count in zip(chosen, counts, strict=True) for _ in range(count)]
     threads = max(1, machine.cores // len(homes))
-    return [Placement(Slot(index, device.name, lanes, f"worker-{index}"), device.visible, threads) for index, device in enumerate(homes)]
+    return [
+        Placement(Slot(index, device.name, lanes or _MOST_MEASURED_LANES[device.kind], f"worker-{index}"), device.visible, threads)
+        for index, device in enumerate(homes)
+    ]
 
 
 def needed(placements: Sequence[Placement], trainings: int | None) -> list[Placement]:
     """The workers that so many trainings can keep busy, at least one; all where their number is not known.
 
-    That is one for each ``lanes`` of them, but no device idles while another has several. A device gets its second worker after each has
-    its first. What is left of a worker is as it was: also its threads, since numbers may depend on them to the last bit.
+    That is one for each of them, since two workers train two trials faster than two lanes of one. A device gets its second worker after
+    each has its first. What is left of a worker is as it was: also its threads, since numbers may depend on them to the last bit.
     """
     if trainings is None:
         return list(placements)
-    devices = {placement.slot.device for placement in placements}
-    most = max(1, math.ceil(trainings / placements[0].slot.lanes), min(trainings, len(devices)))
+    most = max(1, trainings)
     before: Counter[str] = Counter()
     turns = []
     for placement in placements:

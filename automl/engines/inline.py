@@ -53,7 +53,7 @@ class InlineEngine:
         try:
             if self._trainer is None:
                 self._trainer = self._factory(slot.device, slot.name, slot.lanes)
-            return list(handle(self._trainer, orders))
+            return handle(self._trainer, orders)
         except AutomlError:
             raise
         except (Exception, SystemExit) as error:

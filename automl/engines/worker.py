@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 from automl.errors import AutomlError
-from automl.events import Orders, Slot, Started, WorkerEvent
+from automl.events import Measured, Orders, Slot, Started, WorkerEvent
 from automl.training import Trainer
 
 TrainerFactory = Callable[[str, str, int], Trainer]
@@ -33,8 +33,10 @@ def make_real_trainer(device: str, worker: str, lanes: int) -> Trainer:
     return make_trainer(device, worker, lanes)
 
 
-def handle(trainer: Trainer, orders: Orders) -> list[WorkerEvent]:
-    """Follow orders: stop, test, start, then train until something happens. The tests' events come first."""
+def handle(trainer: Trainer, orders: Orders) -> list[WorkerEvent] | Measured:
+    """Follow orders: stop, test, start, then train until something happens (the events of tests come first); or measure."""
+    if orders.measure:
+        return trainer.measure(orders.measure)
     for key in orders.stop:
         trainer.stop(key)
     events = [trainer.test(trial) for trial in orders.test]
@@ -60,7 +62,9 @@ def serve(connection: Connection, factory: TrainerFactory, slot: Slot, known_as:
             orders: Orders = connection.recv()
         except (EOFError, ConnectionError):
             return
-        answer = [_renamed(event, known_as) for event in handle(trainer, orders)]
+        answer = handle(trainer, orders)
+        if isinstance(answer, list):
+            answer = [_renamed(event, known_as) for event in answer]
 
 
 def _say(connection: Connection, words: object) -> bool:

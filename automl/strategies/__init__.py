@@ -49,12 +49,14 @@ STRATEGIES: Mapping[str, Method] = {
                 _N_STARTUP,
                 Setting("n_candidates", "int", 24, "draws from the model, of which the most promising is taken", low=1),
             ),
+            learns=True,
         ),
         Method(
             "gp",
             "a Gaussian process, for a few parameters that are mostly numbers",
             "automl.strategies.gp:GaussianProcess",
             (_N_STARTUP,),
+            learns=True,
         ),
         Method(
             "cmaes",
@@ -66,6 +68,7 @@ STRATEGIES: Mapping[str, Method] = {
                     "sigma", "float", 0.3, "the first standard deviation, of the range of each parameter", low=0, high=1, low_open=True
                 ),
             ),
+            learns=True,
         ),
         Method(
             "evolution",
@@ -75,6 +78,7 @@ STRATEGIES: Mapping[str, Method] = {
                 Setting("population", "int", 20, "trials that are remembered, the latest; random draws until there are so many", low=2),
                 Setting("tournament", "int", 5, "of the population, drawn for each suggestion; the best of them is changed", low=1),
             ),
+            learns=True,
         ),
     )
 }

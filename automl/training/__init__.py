@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from automl.events import TrialKey, TrialSpec, WorkerEvent
+from automl.events import Measured, TrialKey, TrialSpec, WorkerEvent
 
 
 class Trainer(Protocol):
@@ -32,6 +33,9 @@ class Trainer(Protocol):
 
     def test(self, trial: TrialSpec) -> WorkerEvent:
         """Measure the saved weights of an ended trial on the test split: ``Tested``, or ``Failed``."""
+
+    def measure(self, trials: Sequence[TrialSpec]) -> Measured:
+        """How many trials like these train best side by side, at most ``lanes``. Only where nothing trains; leaves nothing behind."""
 
 
 def make_trainer(device: str, worker: str, lanes: int = 1) -> Trainer:

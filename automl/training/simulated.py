@@ -13,14 +13,27 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NoReturn
 
 from automl.draws import unit_at
 from automl.errors import DeviceError
-from automl.events import Configuration, Diverged, Failed, Finished, Reported, Started, Tested, TrialKey, TrialSpec, Value, WorkerEvent
+from automl.events import (
+    Configuration,
+    Diverged,
+    Failed,
+    Finished,
+    Measured,
+    Reported,
+    Started,
+    Tested,
+    TrialKey,
+    TrialSpec,
+    Value,
+    WorkerEvent,
+)
 
 FaultKind = Literal["raise", "out_of_memory", "diverge", "crash", "exit", "segfault", "kill", "hang"]
 
@@ -124,6 +137,9 @@ class SimulatedTrainer:
 
     def test(self, trial: TrialSpec) -> WorkerEvent:
         return Tested(trial.key, time.time(), simulated_metrics(trial, trial.epochs, "test"))
+
+    def measure(self, trials: Sequence[TrialSpec]) -> Measured:
+        return Measured(trials[0].key, time.time(), self.lanes, {self.lanes: self.lanes / self._rehearsal.seconds_per_epoch})
 
     def _epoch(self, lane: _Lane) -> tuple[list[WorkerEvent], _Lane | None]:
         """The events of a lane's next epoch, and the lane after it (None: the trial has ended)."""

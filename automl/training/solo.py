@@ -7,11 +7,12 @@ import logging
 import math
 import time
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 
-from automl.events import Diverged, Failed, Finished, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
+from automl.events import Diverged, Failed, Finished, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
 from automl.families import complete
 from automl.metrics import metrics_of
 from automl.models import build
@@ -166,6 +167,10 @@ class SoloTrainer:
             return Tested(trial.key, time.time(), metrics, _SHARED_SPLIT if info.shared_splits else "test")
         except Exception as error:
             return failed(trial, error, time.perf_counter() - began)
+
+    def measure(self, trials: Sequence[TrialSpec]) -> Measured:
+        """One: nothing trains side by side here."""
+        return Measured(trials[0].key, time.time(), 1, {})
 
     def samples_of(self, trial: TrialSpec) -> Samples:
         """The data of the trial's study on the device, read once."""

@@ -269,6 +269,21 @@ class TrainerContract:
         trainer.start(spec)
         self.same(curve(finish(trainer), spec), curve(self.alone(spec), spec))
 
+    # how many lanes pay
+
+    def test_measuring_finds_a_number_of_lanes_and_leaves_nothing_behind(self, tmp_path: Path) -> None:
+        study, trainer = job(tmp_path), self.make(lanes=4)
+        examples = [trial(study, configuration, number) for number, configuration in enumerate(VARIETY.values())]
+        measured = trainer.measure(examples)
+        assert 1 <= measured.lanes <= 4
+        assert set(measured.rates) <= {1, 2, 4}
+        assert all(rate > 0 for rate in measured.rates.values())
+        assert trainer.advance() == []
+        assert not Path(study.folder).exists()
+        spec = trial(study, PLAIN)
+        trainer.start(spec)
+        self.same(curve(finish(trainer), spec), curve(self.alone(spec), spec))
+
     # what goes wrong stays where it is
 
     def test_a_trial_that_fails_touches_no_other(self, tmp_path: Path) -> None:

@@ -290,12 +290,12 @@ def test_workers_are_one_on_each_gpu_or_one_for_each_core(
     [
         (WITHOUT_GPUS, "1000", 1, 3, [0, 1, 2]),
         (WITHOUT_GPUS, "2", 1, 3, [0, 1]),
-        (WITHOUT_GPUS, "4", 8, 17, [0, 1, 2]),
+        (WITHOUT_GPUS, "4", 8, 3, [0, 1, 2]),  # although one has lanes for all: cores train faster than lanes
         (WITHOUT_GPUS, "4", 8, 0, [0]),
         (WITHOUT_GPUS, "4", 8, None, [0, 1, 2, 3]),
         (WITH_GPUS, "3", 1, 1, [0]),
         (WITH_GPUS, "3", 1, 3, [0, 1, 3]),  # the second worker of a GPU comes after the first of the other
-        (WITH_GPUS, "3", 16, 5, [0, 3]),  # both GPUs train, though one worker has lanes for all
+        (WITH_GPUS, "3", 16, 2, [0, 3]),
     ],
 )
 def test_no_worker_is_started_that_would_have_no_trial(
@@ -306,25 +306,23 @@ def test_no_worker_is_started_that_would_have_no_trial(
 
 
 @pytest.mark.parametrize(
-    ("devices", "workers", "lanes", "sentence"),
+    ("devices", "workers", "sentence"),
     [
-        ("cuda:3", "auto", 1, "--devices: cuda:3 is not there. Devices: cpu, cuda:0, cuda:1."),
-        ("tpu", "auto", 1, "--devices: tpu is not there. Devices: cpu, cuda:0, cuda:1."),
-        ("", "auto", 1, "--devices: an empty name is not there. Devices: cpu, cuda:0, cuda:1."),
-        ("cpu,auto", "auto", 1, "--devices: auto is not there. Devices: cpu, cuda:0, cuda:1."),
-        ("cpu,cpu", "auto", 1, "--devices: each device must be named once, but cpu is named twice. Use --workers for more on each."),
-        ("auto", "0", 1, "--workers: must be 'auto' or a number of processes from 1, but '0' was given. Leave it out for 'auto'."),
-        ("auto", "-2", 1, "--workers: must be 'auto' or a number of processes from 1, but '-2' was given. Leave it out for 'auto'."),
-        ("auto", "two", 1, "--workers: must be 'auto' or a number of processes from 1, but 'two' was given. Leave it out for 'auto'."),
-        ("auto", "1.5", 1, "--workers: must be 'auto' or a number of processes from 1, but '1.5' was given. Leave it out for 'auto'."),
-        ("auto", "100000", 1, "--workers: at most 1024 processes can be kept, but 200000 were asked for. Give a smaller number."),
-        ("auto", "auto", 0, "--lanes: must be between 1 and 4096, but 0 was given. Leave it out, or give 'auto'."),
-        ("auto", "auto", 5000, "--lanes: must be between 1 and 4096, but 5000 was given. Leave it out, or give 'auto'."),
+        ("cuda:3", "auto", "--devices: cuda:3 is not there. Devices: cpu, cuda:0, cuda:1."),
+        ("tpu", "auto", "--devices: tpu is not there. Devices: cpu, cuda:0, cuda:1."),
+        ("", "auto", "--devices: an empty name is not there. Devices: cpu, cuda:0, cuda:1."),
+        ("cpu,auto", "auto", "--devices: auto is not there. Devices: cpu, cuda:0, cuda:1."),
+        ("cpu,cpu", "auto", "--devices: each device must be named once, but cpu is named twice. Use --workers for more on each."),
+        ("auto", "0", "--workers: must be 'auto' or a number of processes from 1, but '0' was given. Leave it out for 'auto'."),
+        ("auto", "-2", "--workers: must be 'auto' or a number of processes from 1, but '-2' was given. Leave it out for 'auto'."),
+        ("auto", "two", "--workers: must be 'auto' or a number of processes from 1, but 'two' was given. Leave it out for 'auto'."),
+        ("auto", "1.5", "--workers: must be 'auto' or a number of processes from 1, but '1.5' was given. Leave it out for 'auto'."),
+        ("auto", "100000", "--workers: at most 1024 processes can be kept, but 200000 were asked for. Give a smaller number."),
     ],
 )
-def test_what_cannot_be_is_answered_with_the_rule(devices: str, workers: str, lanes: int, sentence: str) -> None:
+def test_what_cannot_be_is_answered_with_the_rule(devices: str, workers: str, sentence: str) -> None:
     with pytest.raises(DeviceError) as raised:
-        place(WITH_GPUS, devices, workers, lanes)
+        place(WITH_GPUS, devices, workers)
     assert str(raised.value) == sentence
     assert raised.value.exit_code == 2
 
@@ -361,3 +359,8 @@ def test_looking_for_devices_does_not_import_torch() -> None:
 
 def test_device_errors_are_errors_for_people() -> None:
     assert issubclass(DeviceError, AutomlError)
+
+
+def test_where_nobody_says_how_many_a_gpu_may_take_more_lanes_than_a_core() -> None:
+    (cpu,), (gpu, *_) = place(WITHOUT_GPUS, workers="1", lanes=None), place(WITH_GPUS, lanes=None)
+    assert (cpu.slot.lanes, gpu.slot.lanes) == (64, 512)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -139,23 +140,41 @@ class Group:
     @torch.no_grad()
     def train_epoch(self) -> list[float]:
         """Train one epoch of every lane; returns their mean training losses, NaN or infinite where a lane has diverged."""
-        epoch = _Epoch(self.lanes, self.rows, len(self.samples.train), self._device, self._dtype)
+        epoch = self._epoch()
+        losses = self._train_pieces(epoch, len(epoch))
+        for lane in self.lanes:
+            lane.course.epoch += 1
+        means: list[float] = (losses.double() * epoch.is_sample).sum((0, 2)).div(len(self.samples.train)).tolist()
+        return means
+
+    @torch.no_grad()
+    def seconds_of_an_epoch(self, pieces: int) -> float:
+        """How long an epoch would take, from its first few pieces, the first of which warms up. The lanes cannot go on after this."""
+        epoch = self._epoch()
+        self._train_pieces(epoch, 1)
+        pieces = min(pieces, len(epoch))
+        began = time.perf_counter()
+        self._train_pieces(epoch, pieces).sum().item()  # which waits for the device
+        return (time.perf_counter() - began) / pieces * len(epoch)
+
+    def _epoch(self) -> _Epoch:
+        return _Epoch(self.lanes, self.rows, len(self.samples.train), self._device, self._dtype)
+
+    def _train_pieces(self, epoch: _Epoch, count: int) -> Tensor:
+        """The first so many pieces of an epoch; returns the losses ``[pieces, lanes, rows]``."""
         adds = any(lane.course.batch_size > self.rows for lane in self.lanes)
         if adds:
             self._gradients[: len(self.lanes)].zero_()
-        losses = torch.zeros(len(epoch), len(self.lanes), self.rows, device=self._device, dtype=self._dtype)
+        losses = torch.zeros(count, len(self.lanes), self.rows, device=self._device, dtype=self._dtype)
         at_once = self._pieces_at_once()
-        for first in range(0, len(epoch), at_once):
-            last = min(first + at_once, len(epoch))
+        for first in range(0, count, at_once):
+            last = min(first + at_once, count)
             inputs, targets, *masks = (tensor.unbind() for tensor in self._gather(epoch, first, last))
             for piece, x, target, *mask in zip(range(first, last), inputs, targets, *masks, strict=True):
                 self._piece(x, target, mask, epoch.weight[piece], epoch.rows[piece], losses[piece], adds)
                 for row in epoch.steps[piece]:
                     self._step(row, epoch.step_number(row, piece), adds)
-        for lane in self.lanes:
-            lane.course.epoch += 1
-        means: list[float] = (losses.double() * epoch.is_sample).sum((0, 2)).div(len(self.samples.train)).tolist()
-        return means
+        return losses
 
     def _pieces_at_once(self) -> int:
         units = sum(dropout.units for dropout in self._network.dropouts) if self._draws.are_needed else 0

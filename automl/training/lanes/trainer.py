@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 
-from automl.events import Diverged, Finished, Reported, Started, TrialKey, TrialSpec, WorkerEvent
+from automl.events import Diverged, Finished, Measured, Reported, Started, TrialKey, TrialSpec, WorkerEvent
 from automl.families import complete
 from automl.training import files
 from automl.training.lanes.group import Group, Lane
@@ -19,7 +20,16 @@ from automl.training.metrics import measure
 from automl.training.outcomes import NotFiniteError, failed, free_memory, reason, report
 from automl.training.solo import CHECKPOINT_SECONDS, SoloTrainer
 
+_Groups = deque[tuple[Place, Group]]
 _FAMILIES_THAT_RIDE = ("mlp", "cnn")
+_LONGEST_ROUND = 0.1  # seconds after which an answer is due
+_ANSWER_SECONDS = 0.002  # of an answer and the orders after it, with what the driver does in between (benchmarks/turnaround.py)
+_MEASURED_SECONDS = 0.6  # after which no larger number of lanes is tried on a CPU
+_MEASURED_SECONDS_CUDA = 5.0
+_MEASURED_PIECES = 6
+_MEASURED_TRIALS = 8  # at least so many of the examples are trained at each number of lanes
+_SHARE_OF_MEMORY = 0.8  # of a GPU's that lanes may take
+_NEARLY_BEST = 0.95  # the smallest number of lanes that reaches this share of the best rate is taken: fewer trials are under way at once
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +82,7 @@ class LaneTrainer:
         self._alone: set[TrialKey] = set()
         self._waiting: deque[_Waiting] = deque()
         self._rides: dict[TrialKey, _Ride] = {}
-        self._groups: deque[tuple[Place, Group]] = deque()
+        self._groups = _Groups()
         self._most_in_group = lanes
         self._pace = pace
         self._solo_was_last = False
@@ -96,6 +106,47 @@ class LaneTrainer:
         """Measure all metrics of the task on the test split, with the weights of the trial's best epoch."""
         return self._solo.test(trial)
 
+    def measure(self, trials: Sequence[TrialSpec]) -> Measured:
+        """Train a few steps of these examples at 1, 2, 4, ... lanes, as long as that pays and fits."""
+        rates: dict[int, float] = {}
+        began, limit = time.perf_counter(), _MEASURED_SECONDS if self._device.type == "cpu" else _MEASURED_SECONDS_CUDA
+        examples = [trial for trial in trials if self._can_ride(trial)]
+        count = 1
+        while examples and count <= self.lanes and time.perf_counter() - began < limit:
+            try:
+                rates[count] = self._rate(examples, count, began + limit)
+            except Exception as error:
+                if reason(error) != "out_of_memory" and count == 1:
+                    raise
+                break
+            if rates[count] < 0.8 * max(rates.values()) or not self._has_room_for(count):
+                break
+            count *= 2
+        free_memory(self._device)
+        lanes = min((count for count, rate in rates.items() if rate >= _NEARLY_BEST * max(rates.values())), default=1)
+        return Measured(trials[0].key, time.time(), lanes, rates)
+
+    def _rate(self, examples: Sequence[TrialSpec], lanes: int, until: float) -> float:
+        """Epochs of trials a second, with so many of them in the worker at once; fewer batches of them where time is short."""
+        trained, seconds = 0, 0.0
+        while trained < max(lanes, _MEASURED_TRIALS) and (not trained or time.perf_counter() < until):
+            groups = _Groups()
+            for number in range(trained, trained + lanes):
+                trial = examples[number % len(examples)]
+                group = self._group_for(_Waiting(trial), groups, lanes)
+                group.admit(replace(trial, key=replace(trial.key, replicate=number)))
+            seconds += _ANSWER_SECONDS + sum(group.seconds_of_an_epoch(_MEASURED_PIECES) for _, group in groups)
+            trained += lanes
+        return trained / seconds
+
+    def _has_room_for(self, lanes: int) -> bool:
+        """Whether the device has the memory for as many lanes again as were just measured."""
+        if self._device.type != "cuda":
+            return True
+        free, total = torch.cuda.mem_get_info(self._device)
+        used = torch.cuda.max_memory_allocated(self._device)
+        return 2 * used < _SHARE_OF_MEMORY * min(total, free + torch.cuda.memory_reserved(self._device))
+
     def advance(self) -> list[WorkerEvent]:
         """Give free lanes to trials that wait, or train one epoch of the next group."""
         while True:
@@ -105,10 +156,19 @@ class LaneTrainer:
             if not events and not self._solo.is_busy and not self._groups:
                 return []
             if not events:
-                self._solo_was_last = self._solo.is_busy and not (self._groups and self._solo_was_last)
-                events = self._advance_solo() if self._solo_was_last else self._train_epoch()
+                events = self._round()
             if events:
                 return events
+
+    def _round(self) -> list[WorkerEvent]:
+        """An epoch of every group, as many as a moment allows, so that one answer carries the reports of many lanes."""
+        began, events = time.perf_counter(), list[WorkerEvent]()
+        for _ in range(len(self._groups) + self._solo.is_busy):
+            self._solo_was_last = self._solo.is_busy and not (self._groups and self._solo_was_last)
+            events += self._advance_solo() if self._solo_was_last else self._train_epoch()
+            if time.perf_counter() - began > _LONGEST_ROUND or not (self._groups or self._solo.is_busy):
+                break
+        return events
 
     def _advance_solo(self) -> list[WorkerEvent]:
         events = self._solo.advance()
@@ -128,7 +188,7 @@ class LaneTrainer:
             return []
         started = [Started(trial.key, time.time(), str(self._device), self._worker)] if waiting.is_new else []
         try:
-            group = self._group_for(waiting)
+            group = self._group_for(waiting, self._groups, self._most_in_group)
             file = files.checkpoint_file(trial)
             checkpoint = files.load_or_none(file, self._device) if file.exists() else None
             lane = group.admit(trial, checkpoint)
@@ -151,18 +211,19 @@ class LaneTrainer:
             self._solo.warn_of_float32()
         return not is_bfloat16 or self._device.type == "cpu"
 
-    def _group_for(self, waiting: _Waiting) -> Group:
+    def _group_for(self, waiting: _Waiting, groups: _Groups, most: int) -> Group:
+        """One of these groups with a free lane that the trial may join, or a new one among them; ``most`` lanes in each."""
         trial = waiting.trial
         samples, pace = self._solo.samples_of(trial), self._pace or pace_of(self._device, self._dtype)
         need = need_of(trial, samples.info, self._dtype.itemsize)
         if not waiting.alone:
-            open_groups = [(place, group) for place, group in self._groups if len(group.lanes) < min(place.room, self._most_in_group)]
+            open_groups = [(place, group) for place, group in groups if len(group.lanes) < min(place.room, most)]
             index = best_place(need, [place for place, _ in open_groups], pace)
             if index is not None:
                 return open_groups[index][1]
-        place = place_for(need, trial, samples.info, pace, 1 if waiting.alone else self._most_in_group, self._device)
+        place = place_for(need, trial, samples.info, pace, 1 if waiting.alone else most, self._device)
         group = Group(trial.job.model, place.widest, place.rows, samples, self._device, self._dtype)
-        self._groups.append((place, group))
+        groups.append((place, group))
         return group
 
     # training
