@@ -7,13 +7,17 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
-from automl.data import DataInfo
+from automl import spacefile
+from automl.data import DataInfo, prepare
+from automl.spec import DataSpec
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 INFO = DataInfo("digits", "multiclass", (1, 8, 8), 10, (), {"train": 1000, "validation": 100, "test": 1})
@@ -35,9 +39,10 @@ def throughput(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
-def test_a_tracked_study_on_both_sides() -> None:
+def test_a_tracked_study_on_both_sides_and_a_contender_that_is_not_there() -> None:
     """Two trials each: the same shape of answer as from thousands."""
-    done = throughput(*("--trials", "2", "--epochs", "2", "--pairs", "1", "--peers", "optuna", "--settings", "threads:2+async"), "--json")
+    small = ("--trials", "2", "--epochs", "2", "--pairs", "1", "--settings", "processes:2+async")
+    done = throughput(*small, "--ray-python", "/bin/false", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["tracked"]
@@ -47,28 +52,53 @@ def test_a_tracked_study_on_both_sides() -> None:
     assert result["ratios"]["optuna"]["with_startup"]["pairs"] == 1
     assert result["ratios"]["optuna"]["steady"] is None
     assert result["accuracies"]["optuna"]["are_equal"]
-
-
-def test_processes_that_share_a_storage_and_a_contender_that_is_not_there() -> None:
-    done = throughput(
-        *("--trials", "2", "--epochs", "2", "--pairs", "1", "--settings", "processes:2", "--untracked", "--ray-python", "/bin/false"),
-        "--json",
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    assert result["ways"] == {"optuna": "processes:2"}
-    why = "/bin/false: must have Ray, but it does not start. Install it (pip install 'ray[tune]' mlflow torch), or give --ray-python."
+    how = "Install them (pip install 'ray[tune]' mlflow torch), or give --ray-python."
+    why = f"/bin/false: must have Ray and MLflow, but it does not start. {how}"
     assert result["left_out"] == {"ray": why}
     assert f"ray is left out: {why}" in done.stderr
 
 
-def test_the_trainer_of_lanes_by_itself() -> None:
-    """Targets may be missed here: nothing of this size says anything about speed."""
-    done = throughput("--mixed", "--freed", "--pairs", "1", "--epochs", "1", "--json")
-    assert done.returncode in (0, 1), done.stderr
-    result = json.loads(done.stdout)
-    assert result["mixed"]["share"] > 0
-    assert [(row["trials"], row["left"], row["epoch_seconds_after"] > 0) for row in result["freed"]] == [(24, 8, True), (24, 8, True)]
+def test_a_peer_without_tracking_in_threads(tmp_path: Path, part: Any) -> None:
+    prepare(DataSpec("digits"), tmp_path / "data")
+    parameters = [
+        {"name": "batch_size", "type": "categorical", "choices": [64, 128], "when": []},
+        {"name": "units", "type": "int", "low": 16, "high": 32, "log": False, "when": []},
+        {"name": "momentum", "type": "float", "low": 0.5, "high": 0.9, "log": False, "when": [["optimizer", "in", ["sgd"]]]},
+    ]
+    fixed = {"layers": 1, "dropout": 0.1, "learning_rate": 0.01, "l2": 0.0}
+    work = part("work").Work(str(tmp_path), str(tmp_path / "data"), "mlp", parameters, fixed, 3, 2, 0, None, "cpu", "threads:2+loader")
+    script = BENCHMARKS / "throughput_parts" / "optuna_mlflow.py"
+    subprocess.run([sys.executable, str(script), str(work.write())], check=True, cwd=tmp_path)
+    trials = part("work").Answer.read(tmp_path).trials
+    assert [len(trial.ends) for trial in trials] == [2, 2, 2]
+    assert all(trial.started <= trial.ends[0] <= trial.ends[1] and trial.best > 0.1 for trial in trials)
+    assert all(trial.configuration.keys() == {*fixed, "batch_size", "units"} for trial in trials)
+
+
+def test_the_trainer_of_lanes_by_itself(
+    tmp_path: Path, part: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Six lanes, two of which stay. Nothing of this size says anything about speed, so targets may be missed."""
+    lanes, benchmark = part("lanes"), importlib.import_module("throughput")
+    monkeypatch.setattr(lanes, "LANES", 6)
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
+    info = prepare(DataSpec("digits"), tmp_path / "data")
+    (tmp_path / "space.yaml").write_text(benchmark.SPACES["digits"])
+    space = spacefile.load(tmp_path / "space.yaml").space
+    mixed = lanes.mixed(space, info, tmp_path / "data", tmp_path, "cpu", 1, 1)
+    freed = lanes.freed(16, tmp_path / "data", tmp_path, "cpu", 1)
+    assert mixed["share"] == pytest.approx(mixed["mixed_per_second"] / mixed["equal_per_second"])
+    assert (freed["trials"], freed["left"]) == (6, 2)
+    assert freed["used"] == pytest.approx((1 - freed["epoch_seconds_after"] / freed["epoch_seconds_before"]) * 1.5)
+    benchmark.print_lanes({"mixed": mixed, "freed": [freed]})
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()[:2]] == ["mixed networks", "6 trials of 2 x 16, then 2"]
+
+
+def test_equal_networks_have_the_arithmetic_of_the_mixed_ones(part: Any) -> None:
+    lanes, floor = part("lanes"), part("floor")
+    mixed = [{"layers": 1 + n % 3, "units": 32 + 10 * n, "batch_size": 32} for n in range(20)]
+    of = [[sum(floor.multiplications("mlp", v, (1, 8, 8), 10)) for v in side] for side in (mixed, lanes.equal_configurations(mixed, INFO))]
+    assert sum(of[1]) == pytest.approx(sum(of[0]), rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +106,7 @@ def test_the_trainer_of_lanes_by_itself() -> None:
     [
         (["--peers", "hyperopt"], "--peers: must be names out of optuna, ray, but 'hyperopt' was given. Leave it out for all."),
         (["--settings", "fast"], "--settings: must read like threads:2 or processes:2+async, but 'fast' was given. Leave it out."),
+        (["--pairs", "0"], "--trials, --peer-trials, --epochs and --pairs: must be at least 1, but less was given. Leave them out."),
         (
             ["--study", "mnist", "--mixed"],
             "--mixed and --freed: must go with --study digits, but --study mnist was given. Leave one of them out.",
@@ -89,8 +120,6 @@ def test_wrong_options_are_answered(options: list[str], message: str) -> None:
 
 
 def test_a_gpu_that_is_not_there_is_refused() -> None:
-    import torch
-
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     done = throughput("--device", "cuda")
