@@ -13,8 +13,8 @@ from torch.optim.sgd import sgd
 
 from automl.events import Value
 
-_EPSILON = 1e-8
-_RMSPROP_DECAY = 0.99
+EPSILON = 1e-8
+RMSPROP_DECAY = 0.99
 _FUSED_ON = ("cpu", "cuda")
 
 
@@ -23,25 +23,25 @@ class Optimiser:
 
     def __init__(self, settings: Mapping[str, Value], weights: Tensor) -> None:
         self.weights = weights
-        self._rule = str(settings["optimizer"])
-        self._momentum = float(settings["momentum"] or 0)
-        self._nesterov = bool(settings["nesterov"]) and self._momentum > 0
-        self._betas = float(settings["beta1"] or 0), float(settings["beta2"] or 0)
-        self._decay = float(settings["l2"] or 0)
+        self.rule = str(settings["optimizer"])
+        self.momentum = float(settings["momentum"] or 0)
+        self.nesterov = bool(settings["nesterov"]) and self.momentum > 0
+        self.betas = float(settings["beta1"] or 0), float(settings["beta2"] or 0)
+        self.decay = float(settings["l2"] or 0)
         self._fused = weights.device.type in _FUSED_ON
         # A step count on the CPU costs a copy each step where the fused kernel runs on a GPU.
         self.state = {"steps": torch.zeros((), device=weights.device if self._fused else "cpu")}
-        if self._rule in ("adam", "adamw"):
+        if self.rule in ("adam", "adamw"):
             self.state |= {"first": torch.zeros_like(weights), "second": torch.zeros_like(weights)}
-        elif self._rule == "rmsprop":
+        elif self.rule == "rmsprop":
             self.state["second"] = torch.zeros_like(weights)
-        if self._rule in ("sgd", "rmsprop") and self._momentum:
+        if self.rule in ("sgd", "rmsprop") and self.momentum:
             self.state["velocity"] = torch.zeros_like(weights)
 
     @torch.no_grad()
     def step(self, gradient: Tensor, learning_rate: float) -> None:
         """One update. L2 is weight decay: added to the gradient, for adamw taken off the weights."""
-        match self._rule:
+        match self.rule:
             case "adam" | "adamw":
                 self._adam(gradient, learning_rate)
             case "sgd":
@@ -53,7 +53,7 @@ class Optimiser:
         """Source: Kingma and Ba (arXiv 1412.6980), algorithm 1; Loshchilov and Hutter (arXiv 1711.05101), algorithm 2."""
         if self._fused:
             # What torch's functional rule calls in the end: it takes 4 microseconds instead of 22 on a small network.
-            fused = torch._fused_adam_ if self._rule == "adam" else torch._fused_adamw_
+            fused = torch._fused_adam_ if self.rule == "adam" else torch._fused_adamw_
             self.state["steps"].add_(1)
             fused(
                 [self.weights],
@@ -64,14 +64,14 @@ class Optimiser:
                 [self.state["steps"]],
                 amsgrad=False,
                 lr=learning_rate,
-                beta1=self._betas[0],
-                beta2=self._betas[1],
-                weight_decay=self._decay,
-                eps=_EPSILON,
+                beta1=self.betas[0],
+                beta2=self.betas[1],
+                weight_decay=self.decay,
+                eps=EPSILON,
                 maximize=False,
             )
             return
-        rule = adam if self._rule == "adam" else adamw
+        rule = adam if self.rule == "adam" else adamw
         rule(
             [self.weights],
             [gradient],
@@ -81,11 +81,11 @@ class Optimiser:
             [self.state["steps"]],
             foreach=False,
             amsgrad=False,
-            beta1=self._betas[0],
-            beta2=self._betas[1],
+            beta1=self.betas[0],
+            beta2=self.betas[1],
             lr=learning_rate,
-            weight_decay=self._decay,
-            eps=_EPSILON,
+            weight_decay=self.decay,
+            eps=EPSILON,
             maximize=False,
         )
 
@@ -98,11 +98,11 @@ class Optimiser:
             has_sparse_grad=False,
             foreach=False,
             fused=self._fused,
-            weight_decay=self._decay,
-            momentum=self._momentum,
+            weight_decay=self.decay,
+            momentum=self.momentum,
             lr=learning_rate,
             dampening=0.0,
-            nesterov=self._nesterov,
+            nesterov=self.nesterov,
             maximize=False,
         )
 
@@ -113,13 +113,13 @@ class Optimiser:
             [gradient],
             [self.state["second"]],
             [],
-            [self.state["velocity"]] if self._momentum else [],
+            [self.state["velocity"]] if self.momentum else [],
             [self.state["steps"]],
             foreach=False,
             lr=learning_rate,
-            alpha=_RMSPROP_DECAY,
-            eps=_EPSILON,
-            weight_decay=self._decay,
-            momentum=self._momentum,
+            alpha=RMSPROP_DECAY,
+            eps=EPSILON,
+            weight_decay=self.decay,
+            momentum=self.momentum,
             centered=False,
         )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from automl.data import Task
-from automl.events import Configuration, Diverged, Failed, Finished, Reported, Started, TrialSpec, WorkerEvent
+from automl.data import Task, prepare
+from automl.events import Configuration, Diverged, Failed, Finished, Job, Reported, Started, TrialSpec, WorkerEvent
+from automl.spec import DataSpec
 from automl.training import Trainer
 from automl.training.lanes.group import Group
 from automl.training.lanes.placement import Pace
@@ -47,6 +51,13 @@ class TestLaneTrainerThatShares(TrainerContract):
 
     def make(self, lanes: int = 1, checkpoint_seconds: float = math.inf) -> Trainer:
         return LaneTrainer("cpu", "worker", lanes, dtype=torch.float64, checkpoint_seconds=checkpoint_seconds, pace=SHARING)
+
+
+class TestLaneTrainerThatStepsTogether(TrainerContract):
+    """As on a GPU: one update moves all lanes of a group."""
+
+    def make(self, lanes: int = 1, checkpoint_seconds: float = math.inf) -> Trainer:
+        return LaneTrainer("cpu", "worker", lanes, dtype=torch.float64, checkpoint_seconds=checkpoint_seconds, pace=SHARING, together=True)
 
 
 def lanes_of(count: int, dtype: torch.dtype = torch.float64) -> LaneTrainer:
@@ -94,6 +105,29 @@ def test_eight_trials_of_one_group_have_their_own_numbers(tmp_path: Path, task: 
         trainer.start(spec)
     events = trainer.advance()
     assert group_sizes(trainer) == [8]
+    events += finish(trainer)
+    for spec in specs:
+        same(curve(events, spec), alone(spec))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+def test_one_update_moves_all_lanes_as_calls_of_their_own_do(tmp_path: Path, optimizer: str, momentum: float) -> None:
+    """Also where batches end at different times."""
+    study = job(tmp_path)
+    common = {**hidden("none"), "optimizer": optimizer, "momentum": momentum, "learning_rate": 0.01}
+    variety: Sequence[Configuration] = (
+        {"l2": 0.1, "nesterov": True, "schedule": "cosine"},
+        {"l1": 0.001, "clip_norm": 0.1, "units": 13, "batch_size": 32, "beta1": 0.8, "dropout": 0.3},
+        {"batch_size": 64, "warmup_epochs": 1, "beta2": 0.99, "clip_norm": 0.5},
+        {"batch_size": 40, "l2": 0.01},
+    )
+    specs = [trial(study, {**common, **WIDTHS[0], **other}, n) for n, other in enumerate(variety)]
+    trainer = LaneTrainer("cpu", "worker", 4, dtype=torch.float64, pace=SHARING, together=True)
+    for spec in specs:
+        trainer.start(spec)
+    events = trainer.advance()
+    assert group_sizes(trainer) == [4]
     events += finish(trainer)
     for spec in specs:
         same(curve(events, spec), alone(spec))
@@ -188,6 +222,27 @@ def test_in_float32_the_first_epoch_agrees_to_a_ten_thousandth(tmp_path: Path, m
     events = train_all(lanes_of(len(specs), torch.float32), specs)
     for spec in specs:
         same(curve(events, spec), alone(spec, torch.float32), tolerance=1e-4)
+
+
+@pytest.mark.long
+def test_over_a_study_accuracies_alone_and_in_lanes_are_of_one_distribution(tmp_path: Path) -> None:
+    """60 trials on digits in float32, where rounding makes curves drift apart, but to no better or worse ends."""
+    prepare(DataSpec("digits"), tmp_path / "digits")
+    study = Job("study", "mlp", str(tmp_path / "digits"), str(tmp_path / "study"), "accuracy", True, ("loss", "accuracy"))
+    draw = random.Random(0)
+    specs = []
+    for number in range(60):
+        configuration = {
+            **{"layers": draw.randint(1, 3), "units": draw.randint(16, 64), "dropout": draw.uniform(0, 0.5)},
+            **{"learning_rate": 10 ** draw.uniform(-4, -1), "l2": 10 ** draw.uniform(-7, -2), "batch_size": draw.choice([32, 64, 128])},
+        }
+        specs.append(replace(trial(study, configuration, number, epochs=10), save_if_beats=2.0))
+    finals = []
+    for trainer in (SoloTrainer("cpu", "alone"), LaneTrainer("cpu", "lanes", 12, pace=SHARING)):
+        events = train_all(trainer, specs)
+        finals.append([curve(events, spec)[10]["accuracy"] for spec in specs])
+    assert stats.ks_2samp(*finals, method="asymp").pvalue > 0.01
+    assert abs(np.mean(finals[0]) - np.mean(finals[1])) < 0.01
 
 
 # lanes come and go

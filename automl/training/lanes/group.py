@@ -19,6 +19,7 @@ from automl.training.lanes.layout import Layout, Rows, Shapes, shapes_of, weight
 from automl.training.lanes.networks import network
 from automl.training.lanes.stages import Dropout
 from automl.training.lanes.timetable import timetable
+from automl.training.lanes.together import Together
 from automl.training.losses import rows_loss, smoothed
 from automl.training.optimisers import Optimiser
 from automl.training.randomness import hashed, keep_masks, key_at, places, row_bits, threshold, unit_bits
@@ -58,10 +59,18 @@ class Group:
     Args:
         widest: a completed configuration; the weights of all lanes are padded to its widths.
         rows: samples of each lane that go through the network at once; larger batches take several turns.
+        together: whether one update moves all lanes, which then have one optimiser rule; else each has a call of its own.
     """
 
     def __init__(
-        self, model: str, widest: dict[str, Any], rows: int, samples: Samples, device: torch.device, dtype: torch.dtype = torch.float32
+        self,
+        model: str,
+        widest: dict[str, Any],
+        rows: int,
+        samples: Samples,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        together: bool = False,
     ) -> None:
         self.model, self.widest, self.rows, self.samples = model, widest, rows, samples
         self.lanes: list[Lane] = []
@@ -74,6 +83,9 @@ class Group:
         self._weights = torch.zeros(0, self._layout.width, device=device, dtype=dtype)
         self._gradients = torch.zeros_like(self._weights)
         self._statistics = torch.zeros(0, self._statistics_layout.width, device=device, dtype=dtype)
+        self._steps_together = together
+        self._together: Together | None = None
+        self._is_bound = False
 
     def _as_taken(self, split: Split) -> Tensor:
         return split.inputs if self._network.takes_pictures else split.inputs.flatten(1)
@@ -101,7 +113,7 @@ class Group:
         self._layout.put(_named(flat, shapes), self._weights[row])
         self._statistics_layout.put(buffers, self._statistics[row])
         self.lanes.append(lane)
-        self._bind()
+        self._is_bound = False
         return lane
 
     def drop(self, key: TrialKey) -> None:
@@ -113,8 +125,7 @@ class Group:
             self._statistics[row] = self._statistics[len(self.lanes)]
             self.lanes[row] = last
             last.optimiser.weights = self._weights[row]
-        if self.lanes:
-            self._bind()
+        self._is_bound = False
 
     def _grow(self, count: int) -> None:
         """Room for so many lanes."""
@@ -127,13 +138,18 @@ class Group:
             lane.optimiser.weights = self._weights[row]
 
     def _bind(self) -> None:
-        """Let the stages have the rows of the lanes that are there."""
+        """Let the stages have the rows of the lanes that are there, if any came or went since."""
+        if self._is_bound:
+            return
         count, shapes = len(self.lanes), tuple(lane.shapes for lane in self.lanes)
         rows = Rows(self._weights[:count], self._gradients[:count], self._statistics[:count], shapes, self._layout, self._statistics_layout)
         for stage in self._network.stages:
             stage.bind(rows)
         self._draws = _Draws(self.lanes, self._network.dropouts, self._device, self._dtype)
         self._smoothing = self._weights.new_tensor([lane.course.recipe.label_smoothing for lane in self.lanes])[:, None, None]
+        if self._steps_together:
+            self._together = Together([lane.optimiser for lane in self.lanes], [lane.course for lane in self.lanes], self._weights[:count])
+        self._is_bound = True
 
     # training
 
@@ -158,8 +174,11 @@ class Group:
         return (time.perf_counter() - began) / pieces * len(epoch)
 
     def _epoch(self) -> _Epoch:
+        self._bind()
         epoch = _Epoch(self.lanes, self.rows, len(self.samples.train), self._device, self._dtype)
         epoch.dropout_rows = self._draws.rows(epoch.places)
+        if self._steps_together:
+            epoch.tabulate_steps()
         return epoch
 
     def _train_pieces(self, epoch: _Epoch, count: int) -> Tensor:
@@ -174,6 +193,9 @@ class Group:
             inputs, targets, *masks = (tensor.unbind() for tensor in self._gather(epoch, first, last))
             for piece, x, target, *mask in zip(range(first, last), inputs, targets, *masks, strict=True):
                 self._piece(x, target, mask, epoch.weight[piece], epoch.rows[piece], losses[piece], adds)
+                if self._together is not None:
+                    self._step_together(self._together, epoch, piece, adds)
+                    continue
                 for row in epoch.steps[piece]:
                     self._step(row, epoch.step_number(row, piece), adds)
         return losses
@@ -224,11 +246,19 @@ class Group:
         if adds:
             gradient.zero_()
 
+    def _step_together(self, together: Together, epoch: _Epoch, piece: int, adds: bool) -> None:
+        """One step of every lane whose batch ends here."""
+        gradients, moves = self._gradients[: len(self.lanes)], epoch.moves[piece]
+        together.step(gradients, epoch.learning_rates[piece], None if len(epoch.steps[piece]) == len(self.lanes) else moves)
+        if adds:
+            gradients.masked_fill_(moves, 0.0)
+
     # measuring
 
     @torch.no_grad()
     def predict(self) -> Tensor:
         """The outputs of all lanes for the validation split, ``[lanes, samples, outputs]``."""
+        self._bind()
         at_once = max(1, _ROWS_PREDICTED // len(self.lanes)) if self._device.type == "cpu" else 2**16
         outputs = []
         for inputs in torch.split(self._validation, at_once):
@@ -310,6 +340,7 @@ class _Epoch:
             for piece in range(self._length)
         ]
         self.dropout_rows: list[Tensor] = []
+        self.learning_rates = self.moves = torch.empty(0)
         self._batches = [table.batch.flatten().tolist() for table in self._tables]
 
     def __len__(self) -> int:
@@ -319,6 +350,17 @@ class _Epoch:
         """Which step of its training the lane in this row makes after this piece."""
         course = self._courses[row]
         return course.epoch * course.steps_per_epoch + int(self._batches[row][piece])
+
+    def tabulate_steps(self) -> None:
+        """``learning_rates`` and ``moves`` as tensors ``[pieces, lanes, 1]``, for all lanes at once."""
+        rates = [[0.0] * len(self._courses) for _ in range(self._length)]
+        for piece, rows in enumerate(self.steps):
+            for row in rows:
+                rates[piece][row] = self._courses[row].learning_rate(self.step_number(row, piece))
+        self.learning_rates = self.weight.new_tensor(rates)[..., None]
+        self.moves = self.learning_rates.new_tensor([[row in rows for row in range(len(self._courses))] for rows in self.steps])[
+            ..., None
+        ].bool()
 
     def _stacked(self, tables: Sequence[Tensor]) -> Tensor:
         """``[pieces, lanes, rows]``, with zeros after the end of a lane that has fewer pieces."""

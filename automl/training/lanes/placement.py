@@ -86,22 +86,18 @@ class Place:
     widest: dict[str, Any]
 
 
-def need_of(trial: TrialSpec, info: DataInfo, itemsize: int) -> Need:
-    """Of any trial of the families that can ride."""
+def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool) -> Need:
+    """Of any trial of the families that can ride. ``together``: the lanes of a group take their steps in one update."""
     job, settings = trial.job, complete(trial.job.model, trial.configuration)
     build(job.model, settings, info.input_shape, info.outputs)  # says what is wrong where there is no such network
     widths = widths_of(job.model, settings)
     return Need(
-        kind=(job.data, *_parts(kind_of(job.model, settings))),
+        kind=(job.data, kind_of(job.model, settings), (settings["optimizer"], bool(settings["momentum"])) if together else None),
         widths=widths,
         batch_size=min(int(settings["batch_size"] or 1), info.sizes["train"]),
         cost=arithmetic(job.model, settings, widths, info.input_shape, info.outputs),
         lane_bytes=4 * itemsize * parameter_count(job.model, settings, info.input_shape, info.outputs),
     )
-
-
-def _parts(kind: Hashable) -> tuple[Hashable, ...]:
-    return kind if isinstance(kind, tuple) else (kind,)
 
 
 def fits(need: Need, place: Place, pace: Pace) -> bool:

@@ -63,6 +63,7 @@ class LaneTrainer:
         dtype: float64 is for tests, where rounding must not hide anything.
         checkpoint_seconds: seconds of training after which a trial's state is written to disk.
         pace: how fast the device is; measured where it is not given.
+        together: whether one update moves all lanes of a group, as pays on a GPU; else each lane has a call of its own.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class LaneTrainer:
         dtype: torch.dtype = torch.float32,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
         pace: Pace | None = None,
+        together: bool | None = None,
     ) -> None:
         self.lanes = lanes
         self._device, self._worker, self._dtype = torch.device(device), worker, dtype
@@ -85,6 +87,7 @@ class LaneTrainer:
         self._groups = _Groups()
         self._most_in_group = lanes
         self._pace = pace
+        self._together = self._device.type == "cuda" if together is None else together
         self._solo_was_last = False
 
     def start(self, trial: TrialSpec) -> None:
@@ -215,14 +218,14 @@ class LaneTrainer:
         """One of these groups with a free lane that the trial may join, or a new one among them; ``most`` lanes in each."""
         trial = waiting.trial
         samples, pace = self._solo.samples_of(trial), self._pace or pace_of(self._device, self._dtype)
-        need = need_of(trial, samples.info, self._dtype.itemsize)
+        need = need_of(trial, samples.info, self._dtype.itemsize, self._together)
         if not waiting.alone:
             open_groups = [(place, group) for place, group in groups if len(group.lanes) < min(place.room, most)]
             index = best_place(need, [place for place, _ in open_groups], pace)
             if index is not None:
                 return open_groups[index][1]
         place = place_for(need, trial, samples.info, pace, 1 if waiting.alone else most, self._device)
-        group = Group(trial.job.model, place.widest, place.rows, samples, self._device, self._dtype)
+        group = Group(trial.job.model, place.widest, place.rows, samples, self._device, self._dtype, self._together)
         groups.append((place, group))
         return group
 
