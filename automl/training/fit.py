@@ -136,12 +136,12 @@ class Fit:
 def predict(module: nn.Module, split: Split, outputs_of: Callable[[Tensor], Tensor] | None = None) -> Tensor:
     """The outputs of a model for all samples of a split, ``[samples, outputs]``."""
     module.eval()
-    rows = _rows_at_once(split)
+    rows = rows_at_once(split)
     with torch.inference_mode():
         return torch.cat([(outputs_of or module)(inputs) for inputs in split.in_order(rows)])
 
 
-def _rows_at_once(split: Split) -> int:
+def rows_at_once(split: Split) -> int:
     """Enough rows to keep the device busy, few enough for the maps of a wide convolution to fit."""
     if split.inputs.dim() > 2:
         return 128 if split.inputs.device.type == "cpu" else 2048

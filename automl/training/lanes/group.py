@@ -15,6 +15,7 @@ from automl.events import TrialKey, TrialSpec
 from automl.models import build
 from automl.training.course import Course
 from automl.training.files import named_copies
+from automl.training.fit import rows_at_once
 from automl.training.lanes.layout import Layout, Rows, Shapes, shapes_of, weights_of
 from automl.training.lanes.networks import network
 from automl.training.lanes.stages import Dropout
@@ -28,7 +29,6 @@ from automl.training.weights import flattened, initialised, length, slices
 
 _NUMBERS_AT_ONCE = 2**18  # of inputs and dropout masks that are gathered for several pieces at once
 _NUMBERS_AT_ONCE_CUDA = 2**26
-_ROWS_PREDICTED = 1024
 
 
 @dataclass(slots=True, eq=False)
@@ -259,7 +259,7 @@ class Group:
     def predict(self) -> Tensor:
         """The outputs of all lanes for the validation split, ``[lanes, samples, outputs]``."""
         self._bind()
-        at_once = max(1, _ROWS_PREDICTED // len(self.lanes)) if self._device.type == "cpu" else 2**16
+        at_once = max(1, rows_at_once(self.samples.validation) // len(self.lanes))
         outputs = []
         for inputs in torch.split(self._validation, at_once):
             x = self.samples.validation.prepared(inputs)
