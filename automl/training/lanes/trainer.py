@@ -115,16 +115,13 @@ class LaneTrainer:
         began, limit = time.perf_counter(), _MEASURED_SECONDS if self._device.type == "cpu" else _MEASURED_SECONDS_CUDA
         examples = [trial for trial in trials if self._can_ride(trial)]
         count = 1
-        while examples and count <= self.lanes and time.perf_counter() - began < limit:
-            try:
+        with contextlib.suppress(Exception):  # what is wrong, or too large, will be told of the trial that it is true of
+            self._rate(examples[:1], 1, began)  # the first touch of the data and of torch's kernels says nothing about lanes
+            while examples and count <= self.lanes and time.perf_counter() - began < limit:
                 rates[count] = self._rate(examples, count, began + limit)
-            except Exception as error:
-                if reason(error) != "out_of_memory" and count == 1:
-                    raise
-                break
-            if rates[count] < 0.8 * max(rates.values()) or not self._has_room_for(count):
-                break
-            count *= 2
+                if rates[count] < 0.8 * max(rates.values()) or not self._has_room_for(count):
+                    break
+                count *= 2
         free_memory(self._device)
         lanes = min((count for count, rate in rates.items() if rate >= _NEARLY_BEST * max(rates.values())), default=1)
         return Measured(trials[0].key, time.time(), lanes, rates)
