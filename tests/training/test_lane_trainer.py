@@ -281,7 +281,14 @@ def test_what_cannot_ride_trains_alone_between_the_groups(tmp_path: Path, monkey
     study, trainer = job(tmp_path), lanes_of(4)
     monkeypatch.setattr(LaneTrainer, "_can_ride", lambda self, spec: spec.key.trial % 2 == 0)
     specs = [trial(study, VARIETY["dropout"], number) for number in range(4)]
-    events = train_all(trainer, specs)
+    for spec in specs:
+        trainer.start(spec)
+    answers = []
+    while answer := trainer.advance():
+        answers.append([event.key for event in answer if isinstance(event, Reported)])
+        assert len(set(answers[-1])) == len(answers[-1]), "a trial goes on only after its report was answered"
+    trainer = lanes_of(4)
+    events = train_all(trainer, [replace(spec, job=replace(study, folder=str(tmp_path / "again"))) for spec in specs])
     for spec in specs:
         assert kinds(of(events, spec)) == [Started, *[Reported] * 4, Finished]
         same(curve(events, spec), alone(spec))

@@ -88,7 +88,6 @@ class LaneTrainer:
         self._most_in_group = lanes
         self._pace = pace
         self._together = self._device.type == "cuda" if together is None else together
-        self._solo_was_last = False
 
     def start(self, trial: TrialSpec) -> None:
         """Take this trial; it waits while all lanes are taken."""
@@ -161,13 +160,16 @@ class LaneTrainer:
                 return events
 
     def _round(self) -> list[WorkerEvent]:
-        """An epoch of every group, as many as a moment allows, so that one answer carries the reports of many lanes."""
-        began, events = time.perf_counter(), list[WorkerEvent]()
-        for _ in range(len(self._groups) + self._solo.is_busy):
-            self._solo_was_last = self._solo.is_busy and not (self._groups and self._solo_was_last)
-            events += self._advance_solo() if self._solo_was_last else self._train_epoch()
-            if time.perf_counter() - began > _LONGEST_ROUND or not (self._groups or self._solo.is_busy):
+        """An epoch of whoever trains alone, and one of each group, as many as a moment allows: an answer carries many reports.
+
+        Of each trial one at most, since whether it goes on is decided between two answers.
+        """
+        began = time.perf_counter()
+        events = self._advance_solo() if self._solo.is_busy else []
+        for turn in range(len(self._groups)):
+            if turn and time.perf_counter() - began > _LONGEST_ROUND:
                 break
+            events += self._train_epoch()
         return events
 
     def _advance_solo(self) -> list[WorkerEvent]:
