@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/automl run search_spaces/digits_mlp.yaml
 
 test: .venv/installed-test lint
-	$(BIN)/pytest -m "not long"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not long" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
