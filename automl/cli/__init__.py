@@ -17,9 +17,9 @@ from automl.errors import AutomlError, suggestion
 # name: (module that holds a click command of that name, its line in --help)
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("automl.cli.run", "Search a space: train, prune, track; the same command again continues."),
-    "status": ("automl.cli.review", "Where a study stands."),
-    "trials": ("automl.cli.review", "The table of a study's trials."),
-    "best": ("automl.cli.review", "The winner of a study, and how to use it."),
+    "status": ("automl.cli.status", "Where a study stands."),
+    "trials": ("automl.cli.trials", "The table of a study's trials."),
+    "best": ("automl.cli.best", "The winner of a study, and how to use it."),
     "sync": ("automl.cli.sync", "Bring MLflow level with a study."),
     "space": ("automl.cli.space", "Check, show and make search-space files."),
     "devices": ("automl.cli.devices", "What can be trained on, and what would be used."),

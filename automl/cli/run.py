@@ -60,11 +60,11 @@ def run(ctx: click.Context, /, dry_run: bool, as_json: bool, **options: Any) -> 
     with Display(planned) as display:
         outcome = launch(planned, display.watch, display.say)
     if as_json:
-        from automl.cli.review import outcome_record
+        from automl.cli.outcome import outcome_record
 
         click.echo(json.dumps(outcome_record(outcome), indent=2))
     else:
-        from automl.cli.review import print_outcome
+        from automl.cli.outcome import print_outcome
 
         print_outcome(outcome)
     if outcome.why == "interrupted":

@@ -1,0 +1,39 @@
+"""What ``automl run`` says at its end, for people or as JSON."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from automl.cli.best import print_best
+from automl.cli.wrapping import print_sentence
+from automl.folders import STUDIES
+from automl.summary import epochs_saved, gain_text, status_record
+
+if TYPE_CHECKING:
+    from automl.launch import Outcome
+
+
+def outcome_record(outcome: Outcome) -> dict[str, Any]:
+    """What ``run --json`` prints."""
+    record = status_record(outcome.study, False)
+    return {**record, "study": outcome.folder.name, "folder": str(outcome.folder), "why": outcome.why, "mlflow": outcome.tracking}
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """What ``run`` says at its end: what won, by how much, and where to look."""
+    study, folder = outcome.study, outcome.folder
+    counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(study.counts.items()) if count)
+    saved, whole = epochs_saved(study)
+    print_sentence(f"{folder.name}: {study.ended} of {study.asked} trials ({counts}); pruning saved {saved} of {whole} epochs.")
+    if outcome.why == "time":
+        click.echo("The time is over. A larger --time or --trials continues.")
+    if study.best is not None:
+        print_best(study, folder)
+    else:
+        print_sentence(gain_text(study))
+    click.echo(f"All trials:      {shlex.join(['automl', 'trials', folder.name if folder.parent == STUDIES else str(folder)])}")
+    if outcome.tracking:
+        click.echo(f"MLflow:          {outcome.tracking}")
