@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 from automl import __version__, data, metrics, mirroring, spacefile
 from automl.data import DataInfo
@@ -19,8 +16,9 @@ from automl.driver import Follower, Session, WhyRested, drive, tidy
 from automl.engines import Engine, make_engine
 from automl.errors import AutomlError, DataError, StudyError, UsageError
 from automl.events import Configuration, Job, Slot
+from automl.interrupts import interrupts, sigterm_like_ctrl_c
 from automl.lanes import lanes_of
-from automl.plan import Plan, settle
+from automl.plan import Plan, RunOptions, settle
 from automl.pruners import make_pruner
 from automl.spec import StudySpec
 from automl.store import Store, hold, new_identity
@@ -53,19 +51,19 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
     ``automl.errors``. An interrupt (SIGINT, SIGTERM) is no error: everything is kept and ``Outcome.why`` says so.
     """
     with ExitStack() as stack:
-        stack.enter_context(_sigterm_like_ctrl_c())
+        stack.enter_context(sigterm_like_ctrl_c())
         no_folders = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
         held = stack.enter_context(hold(plan.folder))
         plan = replace(plan, continues=(plan.folder / "study.db").is_file())
         known = _data_of_before(plan) if plan.continues else None
         no_files = [path for path in (plan.folder / name for name in _MADE_BEFORE_THE_STUDY) if not path.exists()]
         stack.callback(_leave_no_empty_study, plan.folder, no_files, no_folders)
-        workers = stack.enter_context(contextlib.closing(_Workers(plan)))
+        workers = stack.enter_context(contextlib.closing(Workers(plan.options, plan.lanes, plan.folder / "workers")))
         if not plan.continues:
             workers.start(plan.spec.settings.trials * plan.spec.replicates)  # they come up while the data are prepared
         info = known or data.prepare_apart(plan.spec.data, plan.folder / "data")
         spec = settle(plan.spec, info)
-        store = stack.enter_context(_open(plan, spec, info, held))
+        store = stack.enter_context(open_study(plan, spec, info, held))
         study = store.study(spec.space)
         end = _end_of_training(plan, study)
         level = _where_level(plan, store, study)
@@ -74,7 +72,7 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
             return Outcome(study, plan.folder, end, info, level or None)
         for note in info.notes:
             say(f"data: {note}")
-        session = _session(plan, spec, study, store, info)
+        session = session_of(plan, spec, study, store, info)
         mirror = None
         if plan.tracking_uri is not None:
             mirror = mirroring.start_mirror(plan.tracking_uri, plan.options.experiment, plan.folder, store, study, say)
@@ -97,24 +95,29 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         return Outcome(study, plan.folder, why, info, url)
 
 
-class _Workers:
-    """The workers of a run: started when they are first needed, and no more of them than there are trials for."""
+class Workers:
+    """The workers of a run: started when they are first needed, and no more of them than there are trials for.
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    ``lanes``: as ``Plan.lanes``; ``log_folder``: where each worker leaves what it prints.
+    """
+
+    def __init__(self, options: RunOptions, lanes: int | None, log_folder: Path) -> None:
+        self._options = options
+        self._lanes = lanes
+        self._log_folder = log_folder
         self._engine: Engine | None = None
 
     def start(self, trainings: int) -> Engine:
         """The workers that are up, or new ones for so many trials and replicates of trials."""
         if self._engine is None:
-            options, folder = self._plan.options, self._plan.folder / "workers"
+            options = self._options
             self._engine = make_engine(
                 options.engine,
                 devices=options.devices,
                 workers=options.workers,
-                lanes=self._plan.lanes,
+                lanes=self._lanes,
                 trainings=trainings,
-                log_folder=folder,
+                log_folder=self._log_folder,
             )
         return self._engine
 
@@ -153,7 +156,7 @@ def refuse_another(plan: Plan, fingerprint: str | None = None) -> None:
         raise StudyError(f"{plan.folder} holds a study of another space ({'; '.join(shown)}). Use --study NAME for a new one.")
 
 
-def _open(plan: Plan, spec: StudySpec, info: DataInfo, held: int) -> Store:
+def open_study(plan: Plan, spec: StudySpec, info: DataInfo, held: int) -> Store:
     """The study's store: a new one, or that of the study to go on with."""
     if plan.continues:
         refuse_another(replace(plan, spec=spec), info.fingerprint)
@@ -178,12 +181,13 @@ def _open(plan: Plan, spec: StudySpec, info: DataInfo, held: int) -> Store:
     return store
 
 
-def _session(plan: Plan, spec: StudySpec, study: Study, store: Store, info: DataInfo) -> Session:
+def session_of(plan: Plan, spec: StudySpec, study: Study, store: Store, info: DataInfo) -> Session:
+    """What the driver needs of this study. Studies whose ``data`` is a link to the same folder share it, in workers' memory as well."""
     settings = spec.settings
     job = Job(
         study=study.identity,
         model=spec.model,
-        data=str((plan.folder / "data").absolute()),
+        data=str((plan.folder / "data").resolve()),
         folder=str(plan.folder.absolute()),
         objective=study.objective.metric,
         maximize=study.objective.maximize,
@@ -245,30 +249,35 @@ def _note_end(plan: Plan, session: Session, why: WhyRested) -> WhyRested:
     return why
 
 
-def _train(plan: Plan, workers: _Workers, session: Session, watch: Watcher | None, say: Say) -> WhyRested:
+def _train(plan: Plan, workers: Workers, session: Session, watch: Watcher | None, say: Say) -> WhyRested:
     study, settings, began = session.study, plan.spec.settings, time.monotonic()
     trainings = (settings.trials - study.ended) * study.replicates
     engine = workers.start(trainings)
     if watch is not None:
         session.followers.append(watch(study, engine.slots))
-    enqueued = _new_configurations(plan, study)
-    session.record([Resumed(time.time(), settings.trials)])
+    begin(session, plan.folder, settings.trials, _new_configurations(plan, study))
     if settings.time_seconds is not None:
         session.time_left = settings.time_seconds - study.active_seconds
-    if not study.trials and study.spec.baseline is not None:
-        session.suggest([study.spec.baseline], "baseline")
-    session.suggest(enqueued, "enqueued")
-    tidy(study, plan.folder)
     lanes, reason = lanes_of(engine, session, plan.lanes, trainings, STRATEGIES[settings.strategy].learns)
     if reason:
         say(reason)
-    with _interrupts() as is_interrupted:
+    with interrupts() as is_interrupted:
         why = drive(engine, [session], is_interrupted, lanes)
         session.record([Rested(time.time(), why, time.monotonic() - began)])
     return _cut_short(session) if is_interrupted() and why != "interrupted" else why  # noted when the loop looked no more
 
 
-def _crown(plan: Plan, workers: _Workers, session: Session, why: WhyRested, say: Say) -> WhyRested:
+def begin(session: Session, folder: Path, asked: int, enqueued: Sequence[Configuration] = ()) -> None:
+    """A driver begins, or begins again: to so many trials in all, the baseline first and a person's own configurations next."""
+    study = session.study
+    session.record([Resumed(time.time(), asked)])
+    if not study.trials and study.spec.baseline is not None:
+        session.suggest([study.spec.baseline], "baseline")
+    session.suggest(enqueued, "enqueued")
+    tidy(study, folder)
+
+
+def _crown(plan: Plan, workers: Workers, session: Session, why: WhyRested, say: Say) -> WhyRested:
     """Crown the winner. Says why the run ends: it may be interrupted here as well."""
     if is_crowned(session.study, plan.folder):
         return why
@@ -297,37 +306,3 @@ def _new_configurations(plan: Plan, study: Study) -> list[Configuration]:
             f"there, but is {asked}. Give at least --trials {len(study.trials) + len(new)}."
         )
     return list(new.values())
-
-
-@contextmanager
-def _sigterm_like_ctrl_c() -> Iterator[None]:
-    """Within, SIGTERM raises KeyboardInterrupt, so that everything is left in order: schedulers send it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Within, SIGINT and SIGTERM are noted, for the loop to stop at the next safe point; a second one stops at once."""
-    noted: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if noted:
-            raise KeyboardInterrupt
-        noted.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(noted)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
