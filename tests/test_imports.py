@@ -32,6 +32,8 @@ FORBIDDEN = {
     "data": ("automl.study", "automl.store", "automl.strategies", "automl.training", "automl.tracking", "automl.driver", "automl.cli"),
     "tracking": ("automl.driver", "automl.engines", "automl.training", "automl.strategies", "automl.pruners", "automl.cli"),
     "reading": ("automl.cli", "automl.launch", "automl.driver", "automl.tracking", "automl.training", "automl.engines"),
+    "importances": ("automl.driver", "automl.store", "automl.tracking", "automl.page", "automl.cli"),
+    "page": ("automl.cli", "automl.launch", "automl.driver", "automl.engines", "automl.training", "automl.data", "automl.tracking"),
     "driver": ("automl.cli", "automl.launch", "automl.tracking", "automl.data", "automl.training"),
     "winner": ("automl.cli", "automl.launch", "automl.mirroring", "automl.plan", "automl.tracking"),
     "mirroring": ("automl.cli", "automl.launch", "automl.winner", "automl.plan", "automl.driver", "automl.engines"),
@@ -83,6 +85,10 @@ def test_the_driver_does_not_load_torch() -> None:
     """Workers train; the driver's process stays small."""
     modules = ("launch", "reading", "cli.run", "cli.display", "cli.outcome", "cli.status", "cli.trials", "cli.best")
     assert "torch" not in _modules_after("\n".join(f"import automl.{module}" for module in modules))
+
+
+def test_the_page_loads_plotly_and_optuna_only_when_it_draws() -> None:
+    assert _modules_after("import automl.page.studypage") & {"torch", "optuna", "plotly", "pandas", "mlflow"} == set()
 
 
 def test_every_package_folder_is_listed_for_the_wheel() -> None:

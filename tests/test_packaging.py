@@ -21,7 +21,8 @@ def test_the_wheel_holds_every_module_the_shipped_spaces_and_the_command(tmp_pat
         entry = next(archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "automl").glob("**/*.py")}
     spaces = {f"automl/search_spaces/{path.name}" for path in (ROOT / "search_spaces").glob("*.yaml")}
-    assert modules | spaces | {"automl/py.typed"} <= names
+    assets = {path.relative_to(ROOT).as_posix() for path in (ROOT / "automl/page/assets").iterdir()}
+    assert modules | spaces | assets | {"automl/py.typed"} <= names
     assert "automl = automl.cli:main" in entry
 
     installed = tmp_path / "installed"

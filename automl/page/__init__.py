@@ -1,0 +1,1 @@
+"""Pages of HTML that need nothing but themselves: the study page, and the shell that others use too."""

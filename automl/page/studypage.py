@@ -1,0 +1,369 @@
+"""The study page: what happened in a study, what mattered, what to do next, in one file that can be mailed."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from automl import spacefile
+from automl.best import command_again
+from automl.importances import Importances, importances, sentence
+from automl.page import figures
+from automl.page.document import (
+    Block,
+    Code,
+    DataTable,
+    Document,
+    Facts,
+    Folded,
+    Group,
+    Points,
+    Section,
+    Table,
+    Text,
+    Tile,
+    Tiles,
+    render,
+)
+from automl.page.spans import Span, spans_of, utilisation
+from automl.shorthand import format_duration
+from automl.store import Store, is_being_driven
+from automl.study import Created, Event, Rested, Study, Trial
+from automl.summary import best_record, epochs_saved, gain_text, number_text, state_of, value_text
+
+PAGE = "page.html"
+_MOST_FAILURES = 20  # kinds of them, with their log lines
+_MOST_LINES = 40  # of a log
+_NOT_WORKED = ("failed", "diverged", "out_of_memory", "timeout", "lost")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that the page is made of. ``spans`` are who trained what when; ``created`` is the study's first event."""
+
+    study: Study
+    folder: Path
+    spans: Sequence[Span] = ()
+    created: Created | None = None
+    is_driven: bool = False
+    made_at: float = field(default_factory=time.time)
+
+
+def write_page(folder: Path, out: Path | None = None) -> Path:
+    """Write the page of the study in this folder to ``out`` (``page.html`` in the folder), whole or not at all. Returns where it is."""
+    path = folder / PAGE if out is None else out
+    content = render(study_document(read(folder)))
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(content, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def read(folder: Path) -> Known:
+    """The study in this folder, as its events tell it, whether or not a driver is at work on it."""
+    is_driven = is_being_driven(folder)
+    with Store.read_only(folder) as store:
+        events: list[Event] = [event for _, event in store.events()]
+        study = store.study()
+    if study.at_work_since is not None and not is_driven:
+        study.apply(Rested(time.time(), "interrupted", 0.0))  # its driver was killed, so nothing is running
+    created = events[0]
+    assert isinstance(created, Created)
+    return Known(study, folder, spans_of(events), created, is_driven)
+
+
+def study_document(known: Known) -> Document:
+    """The page of a study, as data."""
+    study = known.study
+    found = importances(study)
+    sections = [
+        Section("overview", "", list(_overview(known, found))),
+        Section("progress", "Progress", list(_progress(known))),
+        Section("parameters", "Parameters", list(_parameters(known, found))),
+        Section("workers", "Workers", list(_workers(known))),
+        Section("trials", "Trials", list(_trials(known))),
+        Section("failures", "Failures", list(_failures(known))),
+        Section("again", "Specification", list(_specification(known))),
+    ]
+    made = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(known.made_at))
+    return Document(
+        kind="Study",
+        title=known.folder.resolve().name,
+        lead=verdict(known),
+        under=_under(study),
+        sections=[section for section in sections if section.blocks],
+        footer=f"Made on {made} from {known.folder / 'study.db'}. `automl page {shlex.quote(str(known.folder))}` makes it anew.",
+    )
+
+
+# -- what came out ----------------------------------------------------------------------------------------------------
+
+
+def verdict(known: Known) -> str:
+    """What came out, in a sentence or two."""
+    study = known.study
+    if not study.trials:
+        return "No trial has begun yet."
+    if study.best is None:
+        if not study.ended:
+            return f"No trial has ended yet; {study.counts.get('running', 0)} are running."
+        return f"None of the {study.ended} trials that ended is complete, so there is no winner."
+    trials = f"{study.ended} trial{'s' if study.ended != 1 else ''}"
+    if not known.is_driven and study.why_rested in ("done", "time"):
+        return f"Trial {study.best.number} won after {trials}. {gain_text(study)}"
+    return f"Trial {study.best.number} leads after {trials}. {gain_text(study)}"
+
+
+def _under(study: Study) -> str:
+    settings, spec = study.spec.settings, study.spec
+    direction = "more is better" if study.objective.maximize else "less is better"
+    return (
+        f"{spec.model} on {spec.data.source}: validation {study.objective.metric}, {direction}. Strategy {settings.strategy}, "
+        f"pruner {settings.pruner}, up to {spec.epochs} epoch{'s' if spec.epochs != 1 else ''} a trial, seed {settings.seed}."
+    )
+
+
+def _overview(known: Known, found: Importances) -> Iterator[Block]:
+    study = known.study
+    if study.trials:
+        yield Tiles(list(_tiles(known)))
+    hints = list(_next_steps(known, found))
+    if hints:
+        yield Points(hints)
+    if study.best is not None:
+        yield _winner(study, study.best)
+
+
+def _tiles(known: Known) -> Iterator[Tile]:
+    study, best, record = known.study, known.study.best, best_record(known.study)
+    metric = study.objective.metric
+    if best is not None and record is not None:
+        epoch = f"trial {best.number}" + (f", epoch {best.epoch}" if study.spec.epochs > 1 else "")
+        yield Tile(f"validation {metric}", number_text(best.objective), epoch)
+        if study.gain is not None and study.baseline is not None and study.baseline is not best:
+            yield Tile("gain over the baseline", number_text(study.gain), _interval(record))
+        if record["test"] and metric in record["test"] and study.test is not None:
+            split = "the test split" if study.test.split == "test" else study.test.split
+            yield Tile(f"test {metric}", number_text(record["test"][metric]), f"measured once, on {split}")
+    counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(study.counts.items()) if count)
+    yield Tile("trials", f"{study.ended:,}" if study.ended >= study.asked else f"{study.ended:,} of {study.asked:,}", counts)
+    saved, whole = epochs_saved(study)
+    if saved:
+        yield Tile("of the epochs saved by pruning", f"{saved / whole:.0%}", f"{saved:,} of {whole:,}")
+    if study.active_seconds > 0:
+        yield Tile("at work", format_duration(max(1, round(study.active_seconds))), _device_text(study))
+
+
+def _interval(record: dict[str, Any]) -> str:
+    interval = record.get("interval")
+    if interval:
+        low, high = interval
+        return f"95 % interval {number_text(low)} to {number_text(high)}"
+    return "on one seed each" if record["replicates"] == 1 else f"means of {record['replicates']} seeds each"
+
+
+def _device_text(study: Study) -> str:
+    devices = sorted({trial.device for trial in study.trials if trial.device})
+    return f"on {', '.join(devices)}" if 0 < len(devices) <= 4 else f"on {len(devices)} devices" if devices else ""
+
+
+def _next_steps(known: Known, found: Importances) -> Iterator[str]:
+    """What the numbers suggest to do, a sentence each."""
+    study = known.study
+    state = state_of(study, known.is_driven)
+    if state == "interrupted":
+        yield f"The study was interrupted with {study.ended} of {study.asked} trials; the command that began it goes on with it."
+    if state == "out_of_time":
+        yield f"The time was over after {study.ended} of {study.asked} trials; a larger --time goes on with them."
+    if state == "running":
+        yield f"The study was still running when this page was made: {study.ended} of {study.asked} trials."
+    broken = sum(study.counts.get(name, 0) for name in _NOT_WORKED)  # type: ignore[call-overload]
+    if study.ended >= 5 and broken > study.ended / 3:
+        yield f"{broken} of {study.ended} trials did not work out: see Failures before looking at anything else."
+    best = study.best
+    if best is None or state != "done":
+        return
+    place = study.ended_order.index(best.number) + 1
+    if study.ended >= 20 and place > 0.8 * study.ended:
+        yield f"The best came late (as number {place} of {study.ended}), so more trials may find better ones."
+    elif study.ended >= 20 and place < 0.3 * study.ended:
+        yield f"Nothing better came after trial number {place} of {study.ended}: more trials of the same kind promise little."
+    if study.spec.epochs > 1 and best.epoch == study.spec.epochs:
+        yield f"The best trial was at its best in the last epoch ({best.epoch}), so more epochs may still help it."
+
+
+def _winner(study: Study, best: Trial) -> Block:
+    baseline = study.baseline if study.baseline is not None and study.baseline.number != best.number else None
+    names = dict.fromkeys([*best.configuration, *(baseline.configuration if baseline is not None else ())])
+    columns = ["parameter", "winner" if study.why_rested in ("done", "time") else "leader", *(["baseline"] if baseline is not None else [])]
+    rows = [
+        [name, *(value_text(t.configuration[name]) if name in t.configuration else "-" for t in (best, *([baseline] if baseline else [])))]
+        for name in names
+    ]
+    return Table("The best configuration" + (" beside the baseline's" if baseline is not None else ""), columns, rows, numbers=(1, 2))
+
+
+# -- the sections -----------------------------------------------------------------------------------------------------
+
+
+def _progress(known: Known) -> Iterator[Block]:
+    study = known.study
+    shown = figures.best_figures(study, known.spans)
+    yield from shown[:1]
+    if len(shown) > 1:
+        yield Group(shown[1:], is_pair=True)
+    yield from figures.curve_figures(study)
+    yield from figures.pruning_figures(study)
+
+
+def _parameters(known: Known, found: Importances) -> Iterator[Block]:
+    study = known.study
+    if not study.ended or not study.space.parameters:
+        return
+    if found.parameters:
+        yield Points([sentence(study, found, each) for each in found.parameters[:3]])
+    elif found.why_none:
+        yield Text(found.why_none, is_note=True)
+    yield from figures.importance_figures(found)
+    slices = figures.slice_figures(study, found)
+    if slices:
+        yield Group(slices)
+    yield from figures.contour_figures(study, found)
+    yield from figures.parallel_figures(study, found)
+
+
+def _workers(known: Known) -> Iterator[Block]:
+    shown = figures.timeline_figures(known.study, known.spans)
+    share = utilisation(known.spans)
+    yield from shown
+    asking = sum(trial.ask_seconds for trial in known.study.trials)
+    if shown and share is not None and asking >= 0.1:
+        yield Text(f"Choosing configurations took {format_duration(max(1, round(asking)))} in all.", is_note=True)
+
+
+def _trials(known: Known) -> Iterator[Block]:
+    study = known.study
+    if not study.trials:
+        return
+    names = list(dict.fromkeys(name for trial in study.trials for name in trial.configuration))
+    metric = study.objective.metric
+    head = ["trial", "state", metric, "epoch", "epochs", "seconds"]
+    rows = [
+        [
+            str(trial.number),
+            trial.state.replace("_", " "),
+            number_text(trial.objective) if trial.objective is not None else "",
+            str(trial.epoch or ""),
+            str(trial.epochs),
+            f"{trial.seconds:.2f}",
+            *(value_text(trial.configuration[name]) if name in trial.configuration else "" for name in names),
+        ]
+        for trial in study.trials
+    ]
+    are_numbers = [
+        all(isinstance(t.configuration.get(name, 0), int | float) and not isinstance(t.configuration.get(name), bool) for t in study.trials)
+        for name in names
+    ]
+    marked = [study.best.number] if study.best is not None else []
+    yield DataTable(
+        "trials",
+        f"All trials of the study: state, validation {metric}, best epoch, epochs trained, device seconds, parameters.",
+        [*head, *names],
+        rows,
+        numbers=(0, 2, 3, 4, 5, *(len(head) + index for index, is_number in enumerate(are_numbers) if is_number)),
+        keys={2: [None if t.objective is None else study.objective.loss(t.objective) for t in study.trials]},
+        state=1,
+        sort=2,
+        marked=marked,
+        what="trials",
+        hint=_filter_example(study, names),
+    )
+
+
+def _filter_example(study: Study, names: Sequence[str]) -> str:
+    for name in names:
+        value = next(trial.configuration[name] for trial in study.trials if name in trial.configuration)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return f"{name} > {value_text(value)}"
+    return "words, or epochs > 5"
+
+
+def _failures(known: Known) -> Iterator[Block]:
+    study = known.study
+    broken = [trial for trial in study.trials if trial.state in _NOT_WORKED]
+    if not broken:
+        return
+    kinds: dict[tuple[str, str], list[Trial]] = {}
+    for trial in broken:
+        last = trial.reason.strip().splitlines()[-1].strip() if trial.reason.strip() else ""
+        kinds.setdefault((trial.state, last if trial.state != "diverged" else ""), []).append(trial)
+    yield Text(f"{len(broken)} of {study.ended} trials did not work out.")
+    for (state, last), trials in list(kinds.items())[:_MOST_FAILURES]:
+        numbers = ", ".join(str(trial.number) for trial in trials[:12]) + (", ..." if len(trials) > 12 else "")
+        first = trials[0]
+        said = last or ("the loss became NaN or infinite" if state == "diverged" else "no words were left")
+        yield Folded(
+            f"{state.replace('_', ' ')}: {said} (trial{'s' if len(trials) > 1 else ''} {numbers})",
+            [
+                Text("Parameters: " + ", ".join(f"{name} {value_text(value)}" for name, value in first.configuration.items()) + "."),
+                *_log_lines(known.folder, first),
+            ],
+        )
+    if len(kinds) > _MOST_FAILURES:
+        yield Text(f"{len(kinds) - _MOST_FAILURES} more kinds of failures are left out; `automl trials --failed` lists them.", is_note=True)
+
+
+def _log_lines(folder: Path, trial: Trial) -> Iterator[Block]:
+    """The end of the trial's log; the reason that its events keep, where there is no log."""
+    file = folder / "trials" / str(trial.number) / "log.txt"
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace").rstrip()
+    except OSError:
+        text = ""
+    lines = (text or trial.reason).splitlines()
+    if lines:
+        cut = len(lines) > _MOST_LINES
+        label = f"{'The last lines' if cut else 'All'} of {file}" if text else f"What trial {trial.number} left behind"
+        yield Code(label, "\n".join(lines[-_MOST_LINES:]))
+
+
+# -- how to do it again -----------------------------------------------------------------------------------------------
+
+
+def _specification(known: Known) -> Iterator[Block]:
+    study, folder = known.study, known.folder
+    yield Code("Repeat the study", repeating_command(study, folder), is_command=True)
+    if study.best is not None and (folder / "best").is_dir():
+        yield Code("Train the winner once more", command_again(study, folder), is_command=True)
+        yield Code("Use the winner, in Python", f"from automl import load_best\nmodel = load_best({str(folder)!r})", is_command=True)
+    yield Facts("What it was made with", list(_facts(known)))
+    yield Folded("The specification as run (study.yaml), with every default", [Code("study.yaml", spacefile.dump(study.spec))])
+
+
+def repeating_command(study: Study, folder: Path) -> str:
+    """The command that runs the same study once more, under another name."""
+    return shlex.join(["automl", "run", str(folder / "study.yaml"), "--study", f"{folder.resolve().name}-repeated"])
+
+
+def _facts(known: Known) -> Iterator[tuple[str, str]]:
+    study, settings = known.study, known.study.spec.settings
+    created = known.created
+    yield "seed", f"{settings.seed}; the splits of the data: {study.spec.data.split_seed}"
+    if study.best is not None:
+        yield f"seed of trial {study.best.number}", str(study.trial_seed(study.key(study.best.number)))
+    if created is not None:
+        yield "begun", time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(created.at))
+        yield "automl", created.version
+        yield "data", f"{study.spec.data.source}, fingerprint {created.data_fingerprint[:16]}"
+    devices = sorted({trial.device for trial in study.trials if trial.device})
+    if devices:
+        yield "devices", ", ".join(devices)
+    yield "space file", study.spec.source or "-"
