@@ -13,9 +13,11 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from automl.confirmation import next_confirmations
 from automl.engines import Answer, Engine
 from automl.errors import AutomlError
 from automl.events import (
@@ -35,7 +37,7 @@ from automl.events import (
 from automl.pruners import Pruner
 from automl.store import Store
 from automl.strategies import Strategy
-from automl.study import ENDING, LEADERS, Event, Lost, Origin, Pruned, Study, Suggested
+from automl.study import ENDING, LEADERS, Confirming, Event, Lost, Origin, Pruned, Study, Suggested
 
 WhyRested = Literal["done", "time", "interrupted"]
 Follower = Callable[[Sequence[tuple[int, Event]]], None]
@@ -49,14 +51,21 @@ _HOPELESS = 3  # so many failures and nothing else at the beginning of a study: 
 
 @dataclass
 class Session:
-    """A study that is being driven: what it needs besides the workers."""
+    """A study that is being driven: what it needs besides the workers.
+
+    ``time_left`` is for everything, ``search_time_left`` for the search alone, both in seconds. Once the search is over, the best are
+    confirmed: ``confirm`` as in ``StudySettings``.
+    """
 
     study: Study
     store: Store
     strategy: Strategy
     pruner: Pruner
     job: Job
-    time_left: float | None = None  # seconds
+    time_left: float | None = None
+    search_time_left: float | None = None
+    confirm: int | None = 0
+    is_called_off: bool = False  # the search, since its time is over
     followers: list[Follower] = field(default_factory=list)
     used_up: bool = False  # the strategy has nothing more to suggest
     trouble: str = ""  # why this study cannot work
@@ -65,7 +74,20 @@ class Session:
 
     @property
     def is_done(self) -> bool:
+        """Whether the study has all that it was asked for."""
+        return self._has_searched and self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to train: for ever, or since the time of the search is over."""
+        return (self._has_searched or self.is_called_off) and not self.study.is_confirming and not self._next_confirmations()
+
+    @property
+    def _has_searched(self) -> bool:
         return self.study.ended >= self.study.asked or (self.used_up and not self.study.unended)
+
+    def _next_confirmations(self) -> list[Confirming]:
+        return next_confirmations(self.study, self.confirm, self.study.asked if self.is_called_off else self.study.ended)
 
     def record(self, events: Sequence[Event]) -> None:
         """Apply the events that say something new, append them in one commit, and tell the followers."""
@@ -102,7 +124,9 @@ class Session:
         )
 
     def next_trials(self, count: int) -> list[TrialSpec]:
-        """Up to ``count`` trials for free lanes: those that wait, then new suggestions."""
+        """Up to ``count`` trials for free lanes: those that wait, then new suggestions; after the search the best ones once more."""
+        if self._has_searched or self.is_called_off:
+            return self._next_of_the_best(count)
         keys = self._waiting(count)
         missing = min(math.ceil((count - len(keys)) / self.study.replicates), self.study.asked - len(self.study.trials))
         if missing > 0 and not self.used_up:
@@ -112,6 +136,12 @@ class Session:
             self.suggest(suggestions, "strategy", time.perf_counter() - began)
             keys = self._waiting(count)
         return [self.specify(key) for key in keys]
+
+    def _next_of_the_best(self, count: int) -> list[TrialSpec]:
+        if not self.study.is_confirming:
+            self.record(self._next_confirmations())
+        keys = (key for key in self.study.waiting() if self.study.is_confirmation(key) and key not in self.on_slots)
+        return [self.specify(key) for key in islice(keys, count)]
 
     def _waiting(self, count: int) -> list[TrialKey]:
         """What waits and is to be trained next; of no more trials than the study was asked for."""
@@ -132,13 +162,14 @@ class Session:
         """What a worker must know to train this trial."""
         study, trial = self.study, self.study.trials[key.trial]
         configuration = {**study.space.fixed, **trial.configuration}
-        return TrialSpec(key, self.job, configuration, study.trial_seed(key), study.spec.epochs, self._bar(key))
+        is_confirmation = study.is_confirmation(key)
+        return TrialSpec(key, self.job, configuration, study.trial_seed(key), study.spec.epochs, self._bar(key), is_confirmation)
 
     def _bar(self, key: TrialKey) -> float | None:
         """What this training must beat for its weights to be kept: the last of the leaders.
 
         Equals stand by their numbers, so a lower number need not beat the last. Of several replicates the first one keeps its weights,
-        since what their mean will be is not known yet, and the others do not.
+        since what their mean will be is not known yet, and the others do not; nor do confirmations.
         """
         worst = -math.inf if self.study.objective.maximize else math.inf
         if key.replicate > 0:
@@ -191,7 +222,9 @@ def tidy(study: Study, folder: Path) -> None:
         if number >= len(study.trials) or not study.trials[number].has_ended:
             continue
         for file in _listed(place):
-            if file.suffix == ".pt" and (file.name.startswith("checkpoint") or number not in study.leaders):
+            is_at_work = study.is_confirming and number in study.confirmations
+            is_needless = not is_at_work if file.name.startswith("checkpoint") else number not in study.leaders
+            if file.suffix == ".pt" and is_needless:
                 file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             place.rmdir()  # only where nothing else is left in it
@@ -257,10 +290,16 @@ def drive(
     whoever interrupts does not wait for what would come next. After ``done`` every worker is idle. A study that cannot work says so in
     ``Session.trouble``; raises AutomlError when that is true of all. ``most``: how many trials each worker has at once, where that is
     less than it can take.
+
+    After its search a study confirms its best trials. Where the time of the search is over it does so with what there is.
     """
     lanes, idle, began = _Lanes(engine.slots, sessions, most or {}), set(engine.slots), time.monotonic()
     while not is_interrupted():
-        at_work = [session for session in sessions if not (session.is_done or session.trouble or _is_late(session, began))]
+        for session in sessions:
+            if not session.is_called_off and _is_late(session.search_time_left, began):
+                session.is_called_off = True
+                _clear(lanes, [session])
+        at_work = [session for session in sessions if not (session.is_over or session.trouble or _is_late(session.time_left, began))]
         if at_work:
             _clear(lanes, [session for session in sessions if session not in at_work])
         for slot in sorted(idle, key=lambda slot: slot.index):
@@ -284,8 +323,8 @@ def drive(
     return "interrupted" if is_interrupted() else "done"
 
 
-def _is_late(session: Session, began: float) -> bool:
-    return session.time_left is not None and time.monotonic() - began >= session.time_left
+def _is_late(seconds: float | None, began: float) -> bool:
+    return seconds is not None and time.monotonic() - began >= seconds
 
 
 def _clear(lanes: _Lanes, sessions: Sequence[Session]) -> None:

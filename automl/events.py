@@ -48,7 +48,8 @@ class TrialSpec:
 
     ``configuration`` holds the searched and the fixed parameters; what it leaves out has the documented default of the
     family. Every random draw of the training is a function of ``seed``. ``save_if_beats`` is the objective that the best epoch must
-    beat for its weights to be written to disk when the trial ends (None: always write).
+    beat for its weights to be written to disk when the trial ends (None: always write). ``tested``: at its end the best epoch is
+    measured on the test split (``Tested`` comes before ``Finished``).
     """
 
     key: TrialKey
@@ -57,6 +58,7 @@ class TrialSpec:
     seed: int
     epochs: int
     save_if_beats: float | None = None
+    tested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

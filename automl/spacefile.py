@@ -32,7 +32,7 @@ __all__ = ["difference", "dump", "examine", "from_dict", "load", "parse_choice",
 
 KEYS = ("name", "data", "model", "objective", "epochs", "space", "forbid", "require", "baseline", "study", "extends")
 DATA_KEYS = ("source", "target", "drop", "test", "validation", "positive", "split_seed")
-STUDY_KEYS = ("strategy", "pruner", "trials", "time", "seed")
+STUDY_KEYS = ("strategy", "pruner", "trials", "time", "seed", "confirm")
 # A test holds these equal to the strategies and pruners that there are.
 STRATEGIES = ("grid", "random", "sobol", "bayesian", "gp", "cmaes", "evolution")
 PRUNERS = ("none", "median", "percentile", "asha", "hyperband", "patient", "wilcoxon")
@@ -388,7 +388,16 @@ class _Reader:
             trials=self._whole(node.get("trials"), "study: trials", defaults.trials, least=1),
             time_seconds=self._time(node.get("time")),
             seed=self._whole(node.get("seed"), "study: seed", defaults.seed, least=0),
+            confirm=self._confirm(node.get("confirm")),
         )
+
+    def _confirm(self, node: Node | None) -> int | None:
+        if node is None or is_empty(node) or (isinstance(node, Scalar) and node.value == "auto"):
+            return None
+        if isinstance(node, Scalar) and isinstance(node.value, int) and not isinstance(node.value, bool) and node.value >= 0:
+            return node.value
+        self._add(node, f"study: confirm must be auto or a whole number of at least 0, but is {shown(node)}.")
+        return None
 
     def _choice(self, node: Node | None, label: str, default: str, known: tuple[str, ...]) -> tuple[str, Mapping[str, Value]]:
         if is_empty(node):

@@ -190,6 +190,7 @@ def _study() -> dict[str, Any]:
         "trials": _or_null({"type": "integer", "minimum": 1, "default": defaults.trials}),
         "time": _or_null({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "^[0-9.hmsHMS ]+$"}]}),
         "seed": _or_null({"type": "integer", "minimum": 0, "default": defaults.seed}),
+        "confirm": {"anyOf": [{"type": "integer", "minimum": 0}, {"enum": ["auto", None]}], "default": "auto"},
     }
     return {
         "description": "how the space is searched; every one has a flag",

@@ -271,6 +271,7 @@ def _settings_lines(settings: StudySettings) -> Iterator[str]:
     if settings.time_seconds is not None:
         yield f"  time: {format_duration(settings.time_seconds)}"
     yield f"  seed: {settings.seed}"
+    yield f"  confirm: {'auto' if settings.confirm is None else settings.confirm}"
 
 
 def _choice(name: str, options: Configuration) -> str:

@@ -25,13 +25,13 @@ from automl.events import Diverged, Failed, Finished, Reported, Started, Tested,
 from automl.space import SearchSpace
 from automl.spacefile import from_dict
 from automl.spec import Objective
-from automl.study import Created, Event, Lost, Pruned, Rested, Resumed, Study, Suggested
+from automl.study import Confirming, Created, Event, Lost, Pruned, Rested, Resumed, Study, Suggested
 
 FORMAT = 1
 _TRIES = 8  # to get the lock: a quarter of a second in all
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
-    for kind in (Created, Resumed, Rested, Suggested, Started, Reported, Finished, Pruned, Diverged, Failed, Lost, Tested)
+    for kind in (Created, Resumed, Rested, Suggested, Confirming, Started, Reported, Finished, Pruned, Diverged, Failed, Lost, Tested)
 }
 _FIELDS = {name: tuple(f.name for f in fields(kind) if f.name not in ("key", "at")) for name, kind in _KINDS.items()}
 _KEYED = {name for name, kind in _KINDS.items() if any(f.name == "key" for f in fields(kind))}

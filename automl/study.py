@@ -28,6 +28,7 @@ from automl.spec import Objective, StudySpec
 
 State = Literal["waiting", "running", "complete", "pruned", "failed", "diverged", "out_of_memory", "timeout", "lost"]
 Origin = Literal["baseline", "enqueued", "strategy"]
+Purpose = Literal["pick", "claim"]
 
 ENDED: tuple[State, ...] = ("complete", "pruned", "failed", "diverged", "out_of_memory", "timeout", "lost")
 ENDING = (Finished, Diverged, Failed)  # after one of these a worker knows no more of the trial
@@ -60,6 +61,16 @@ class Suggested:
     configuration: Configuration
     origin: Origin
     ask_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Confirming:
+    """A complete trial is to be trained once more, on a fresh seed: to ``pick`` the winner among the best, or to ``claim`` what it and the
+    baseline are worth. ``key.replicate`` is the first of its trainings, which count on from those before."""
+
+    key: TrialKey
+    at: float
+    purpose: Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,7 @@ class Rested:
 
 
 TrialEvent = Started | Reported | Finished | Pruned | Diverged | Failed | Lost
-Event = WorkerEvent | Created | Suggested | Pruned | Lost | Resumed | Rested
+Event = WorkerEvent | Created | Suggested | Confirming | Pruned | Lost | Resumed | Rested
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +191,17 @@ class Trial:
     def seconds(self) -> float:
         """Device seconds used so far."""
         return sum(report.seconds for report in self.reports) + self.extra_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A complete trial trained once more on a fresh seed. ``trial`` is what became of it, like any trial of that configuration;
+    ``tests`` are its trainings' best epochs on the test split (``split`` names what it was)."""
+
+    purpose: Purpose
+    trial: Trial
+    tests: tuple[Mapping[str, float], ...] = ()
+    split: str = ""
 
 
 # -- what an event makes of a trial -----------------------------------------------------------------------------------
@@ -321,6 +343,8 @@ class Study:
         self.epochs_pruned = 0  # that pruning saved
         self.at_work_since: float | None = None
         self.why_rested: str | None = None
+        self.confirmations: dict[int, tuple[Confirmation, ...]] = {}  # by trial, in the order of their making
+        self._unconfirmed: set[tuple[int, int]] = set()  # trial and place of the confirmations that have not ended
         self._keys: dict[ConfigurationKey, int] = {}
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -340,17 +364,42 @@ class Study:
         return len(self.ended_order)
 
     @property
+    def winner(self) -> Trial | None:
+        """The trial that is tested and kept: the best one, or, of those that were trained again to pick among them, the one with the best
+        mean on fresh seeds. None while no trial is complete."""
+        picks = {number: values for number in self.confirmations if (values := self._pick_values(number))}
+        is_picking = any(self.confirmations[number][place].purpose == "pick" for number, place in self._unconfirmed)
+        is_picked = self.best is not None and self.best.number in picks and not is_picking
+        if not is_picked:
+            return self.best
+        return self.trials[min(picks, key=lambda number: (_mean(picks[number]), self._rank(number)))]
+
+    def _pick_values(self, number: int) -> list[float]:
+        """The losses of this trial on the seeds that serve to pick; infinite where it did not come to its end."""
+        picks = [one.trial for one in self.confirmations[number] if one.purpose == "pick" and one.trial.has_ended]
+        return [self._rank_value(one.objective if one.state == "complete" else None) for one in picks]
+
+    @property
+    def is_confirming(self) -> bool:
+        """Whether trials are being trained again on fresh seeds, or wait for that."""
+        return bool(self._unconfirmed)
+
+    @property
     def baseline(self) -> Trial | None:
         """The baseline's trial: number 0 where the file has a baseline, once it was suggested."""
         return self.trials[0] if self.trials and self.trials[0].origin == "baseline" else None
 
     @property
     def gain(self) -> float | None:
-        """How much better than the baseline the best trial is, in the objective's unit; None without both of them."""
-        if self.baseline is None or self.baseline.objective is None or self.baseline.state != "complete" or self.best is None:
+        """How much better than the baseline the winner is, in the objective's unit on the validation split; None without both of them.
+
+        Both are values that served to choose, so the winner's is too good on average: ``automl.confirmation`` has what may be claimed.
+        """
+        winner = self.winner
+        if self.baseline is None or self.baseline.objective is None or self.baseline.state != "complete" or winner is None:
             return None
-        assert self.best.objective is not None
-        difference = self.best.objective - self.baseline.objective
+        assert winner.objective is not None
+        difference = winner.objective - self.baseline.objective
         return difference if self.objective.maximize else -difference
 
     def key(self, number: int, replicate: int = 0) -> TrialKey:
@@ -365,19 +414,32 @@ class Study:
         return self.space.key(configuration) in self._keys
 
     def training(self, key: TrialKey) -> Trial:
-        """The replicate that is meant; of a trial of one training the trial."""
-        return self.trials[key.trial].trainings[key.replicate]
+        """The replicate that is meant, also of a confirmation; of a trial of one training the trial."""
+        return self._whole(key).trainings[key.replicate % self.replicates]
+
+    def _whole(self, key: TrialKey) -> Trial:
+        """The trial, or the confirmation of it, that this training is a part of."""
+        again = key.replicate // self.replicates
+        return self.confirmations[key.trial][again - 1].trial if again else self.trials[key.trial]
+
+    def is_confirmation(self, key: TrialKey) -> bool:
+        """Whether this training confirms a trial that was complete before."""
+        return key.replicate >= self.replicates
 
     def is_over(self, key: TrialKey) -> bool:
         """Whether nobody wants to hear of this training any more."""
-        return self.trials[key.trial].has_ended or self.training(key).has_ended
+        return self._whole(key).has_ended or self.training(key).has_ended
 
     def waiting(self) -> Iterator[TrialKey]:
-        """What is to be trained and no worker has, lowest number first."""
+        """What is to be trained and no worker has: trials, lowest number first, then confirmations."""
         for number in sorted(self.unended):
             for replicate, training in enumerate(self.trials[number].trainings):
                 if training.state == "waiting":
                     yield self.key(number, replicate)
+        for number, place in sorted(self._unconfirmed):
+            for replicate, training in enumerate(self.confirmations[number][place].trial.trainings):
+                if training.state == "waiting":
+                    yield self.key(number, replicate + self.replicates * (place + 1))
 
     def running(self) -> Iterator[Trial]:
         """The trials that workers have, lowest number first."""
@@ -400,7 +462,10 @@ class Study:
                 return True
             case Suggested(key=key):
                 return key.trial == len(self.trials)
-            case Tested(key=key):
+            case Confirming(key=key):
+                is_known = key.trial < len(self.trials) and self.trials[key.trial].state == "complete"
+                return is_known and key.replicate == self.replicates * (len(self.confirmations.get(key.trial, ())) + 1)
+            case Tested(key=key) if not self.is_confirmation(key):
                 return key.trial < len(self.trials)
             case Pruned(key=key):
                 return key.trial < len(self.trials) and not self.trials[key.trial].has_ended
@@ -410,7 +475,10 @@ class Study:
                 return self._is_wanted(event.key)
 
     def _is_wanted(self, key: TrialKey) -> bool:
-        return key.trial < len(self.trials) and key.replicate < self.replicates and not self.is_over(key)
+        if key.trial >= len(self.trials):
+            return False
+        confirmations = len(self.confirmations.get(key.trial, ()))
+        return key.replicate < self.replicates * (1 + confirmations) and not self.is_over(key)
 
     def apply(self, event: Event) -> None:
         """Take in one event. Events that ``accepts`` refuses change nothing."""
@@ -432,10 +500,16 @@ class Study:
                 self.trials.append(begun(event, in_space, self.replicates))
                 self._count("waiting", 1)
                 self.unended.add(key.trial)
+            case Confirming():
+                self._confirm(event)
+            case Tested(key=key) if self.is_confirmation(key):
+                self._change_confirmation(event)
             case Tested(key=key, metrics=metrics, split=split):
                 self.test = Test(key.trial, metrics, split)
             case Created():
                 pass
+            case _ if self.is_confirmation(event.key):
+                self._change_confirmation(event)
             case _:
                 trial = after(self.trials[event.key.trial], event, self.objective)
                 self._set(trial)
@@ -449,6 +523,32 @@ class Study:
     def _put_back(self) -> None:
         for number in self.unended:
             self._set(put_back(self.trials[number]))
+        for number, place in self._unconfirmed:
+            before = self.confirmations[number][place]
+            self._set_confirmation(number, place, replace(before, trial=put_back(before.trial)))
+
+    def _confirm(self, event: Confirming) -> None:
+        number, trial = event.key.trial, self.trials[event.key.trial]
+        again = Suggested(self.key(number), event.at, trial.configuration, trial.origin)
+        before = self.confirmations.get(number, ())
+        self.confirmations[number] = (*before, Confirmation(event.purpose, begun(again, trial.in_space, self.replicates)))
+        self._unconfirmed.add((number, len(before)))
+
+    def _change_confirmation(self, event: TrialEvent | Tested) -> None:
+        again, replicate = divmod(event.key.replicate, self.replicates)
+        number, place = event.key.trial, again - 1
+        one = self.confirmations[number][place]
+        if isinstance(event, Tested):
+            self._set_confirmation(number, place, replace(one, tests=(*one.tests, event.metrics), split=event.split))
+            return
+        trial = after(one.trial, replace(event, key=self.key(number, replicate)), self.objective)
+        self._set_confirmation(number, place, replace(one, trial=trial))
+        if trial.has_ended:
+            self._unconfirmed.discard((number, place))
+
+    def _set_confirmation(self, number: int, place: int, confirmation: Confirmation) -> None:
+        before = self.confirmations[number]
+        self.confirmations[number] = (*before[:place], confirmation, *before[place + 1 :])
 
     def _end(self, trial: Trial) -> None:
         self.ended_order.append(trial.number)
@@ -466,8 +566,10 @@ class Study:
             self.best = self.trials[self.leaders[0]]
 
     def _rank(self, number: int) -> tuple[float, int]:
-        objective = self.trials[number].objective
-        return (math.inf if objective is None else self.objective.loss(objective), number)
+        return (self._rank_value(self.trials[number].objective), number)
+
+    def _rank_value(self, objective: float | None) -> float:
+        return math.inf if objective is None else self.objective.loss(objective)
 
     def _set(self, trial: Trial) -> None:
         before, self.trials[trial.number] = self.trials[trial.number], trial

@@ -88,6 +88,11 @@ class Course:
         return self.best is not None and (self.trial.save_if_beats is None or self._is_better(self.best, self.trial.save_if_beats))
 
     @property
+    def needs_best(self) -> bool:
+        """Whether the weights of the best epoch so far will be wanted."""
+        return self.trial.tested or self.may_be_saved
+
+    @property
     def is_at_its_end(self) -> bool:
         return self.epoch >= self.trial.epochs or self.stops_early
 
@@ -110,7 +115,7 @@ class Course:
         if checkpoint.get("format") != _CHECKPOINT_FORMAT or checkpoint.get("meaning") != self._meaning(dtype):
             return False
         bar = self.trial.save_if_beats
-        if checkpoint["best_state"] is None and (bar is None or self._is_better(checkpoint["best"], bar)):
+        if checkpoint["best_state"] is None and (self.trial.tested or bar is None or self._is_better(checkpoint["best"], bar)):
             return False
         self.epoch, self.best, self.best_epoch = checkpoint["epoch"], checkpoint["best"], checkpoint["best_epoch"]
         return True

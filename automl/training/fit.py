@@ -97,7 +97,7 @@ class Fit:
     def note_objective(self, value: float) -> None:
         """Remember the value of the epoch just trained and, where it is the best so far and can be wanted, its weights."""
         if self.course.note(value):
-            self._best_state = [tensor.clone() for tensor in self._state] if self.course.may_be_saved else None
+            self._best_state = [tensor.clone() for tensor in self._state] if self.course.needs_best else None
 
     @property
     def _state(self) -> list[Tensor]:

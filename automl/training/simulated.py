@@ -155,7 +155,8 @@ class SimulatedTrainer:
             return events, replace(lane, epoch=epoch, best=best)
         bar = trial.save_if_beats
         saved = bar is None or (best > bar if trial.job.maximize else best < bar)
-        return [*events, Finished(trial.key, time.time(), saved=saved)], None
+        tested = [Tested(trial.key, time.time(), simulated_metrics(trial, epoch, "test"))] if trial.tested else []
+        return [*events, *tested, Finished(trial.key, time.time(), saved=saved)], None
 
 
 def simulated_metrics(trial: TrialSpec, epoch: int, split: str = "validation") -> dict[str, float]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
+from torch import Tensor, nn
 
 from automl.events import Diverged, Failed, Finished, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
 from automl.families import complete
@@ -146,9 +147,11 @@ class SoloTrainer:
         self._unsaved_seconds += seconds
         events: list[WorkerEvent] = [Reported(trial.key, time.time(), fit.course.epoch, metrics, seconds)]
         if fit.course.is_at_its_end:
-            saved = fit.course.may_be_saved
+            saved, module = fit.course.may_be_saved, fit.best_module()
             if saved:
-                files.save(files.named_copies(fit.best_module()), files.weights_file(trial))
+                files.save(files.named_copies(module), files.weights_file(trial))
+            if trial.tested:
+                events.append(self._tested(trial, module))
             events.append(Finished(trial.key, time.time(), stopped_early=fit.course.epoch < trial.epochs, saved=saved))
         return events
 
@@ -156,17 +159,24 @@ class SoloTrainer:
         """Measure all metrics of the task on the test split, with the weights of the trial's best epoch."""
         began = time.perf_counter()
         try:
-            samples = self.samples_of(trial)
-            info = samples.info
-            module = build(trial.job.model, complete(trial.job.model, trial.configuration), info.input_shape, info.outputs)
-            flattened(module, self._device, self._dtype)
-            module.load_state_dict(files.load(files.weights_file(trial), self._device))
-            outputs = predict(module, samples.test)
-            measured = measure(info.task, metrics_of(info.task), outputs, samples.test.targets, info.target_scale)
-            metrics = {name: value for name, value in measured.items() if math.isfinite(value)}
-            return Tested(trial.key, time.time(), metrics, _SHARED_SPLIT if info.shared_splits else "test")
+            return self.tested(trial, files.load(files.weights_file(trial), self._device))
         except Exception as error:
             return failed(trial, error, time.perf_counter() - began)
+
+    def tested(self, trial: TrialSpec, weights: dict[str, Tensor]) -> Tested:
+        """What this state dict of the trial's network reaches on the test split."""
+        info = self.samples_of(trial).info
+        module = build(trial.job.model, complete(trial.job.model, trial.configuration), info.input_shape, info.outputs)
+        flattened(module, self._device, self._dtype)
+        module.load_state_dict(weights)
+        return self._tested(trial, module)
+
+    def _tested(self, trial: TrialSpec, module: nn.Module) -> Tested:
+        samples = self.samples_of(trial)
+        info, outputs = samples.info, predict(module, samples.test)
+        measured = measure(info.task, metrics_of(info.task), outputs, samples.test.targets, info.target_scale)
+        metrics = {name: value for name, value in measured.items() if math.isfinite(value)}
+        return Tested(trial.key, time.time(), metrics, _SHARED_SPLIT if info.shared_splits else "test")
 
     def measure(self, trials: Sequence[TrialSpec]) -> Measured:
         """One: nothing trains side by side here."""

@@ -271,7 +271,7 @@ class Group:
     def keep_best(self, lane: Lane) -> None:
         """Remember the lane's weights as they are now, or that none are wanted yet."""
         row = self.lanes.index(lane)
-        lane.best = (self._weights[row].clone(), self._statistics[row].clone()) if lane.course.may_be_saved else None
+        lane.best = (self._weights[row].clone(), self._statistics[row].clone()) if lane.course.needs_best else None
 
     def best_weights(self, lane: Lane) -> dict[str, Tensor]:
         """The state dict of the lane's network at its best epoch, on the CPU."""

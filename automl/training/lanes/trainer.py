@@ -261,8 +261,7 @@ class LaneTrainer:
             metrics, objective = report(trial.job, loss, lambda names: of_split(names=names))
             if course.note(objective):
                 ride.group.keep_best(lane)
-            if course.is_at_its_end and course.may_be_saved:
-                files.save(ride.group.best_weights(lane), files.weights_file(trial))
+            tested = self._keep_or_test(ride) if course.is_at_its_end else []
         except NotFiniteError:
             self._end(ride)
             return [Diverged(trial.key, time.time(), course.epoch, seconds)]
@@ -274,9 +273,18 @@ class LaneTrainer:
             ride.reported = course.epoch
             events.append(Reported(trial.key, time.time(), course.epoch, metrics, seconds))
         if course.is_at_its_end:
+            events += tested
             events.append(Finished(trial.key, time.time(), course.epoch < trial.epochs, course.may_be_saved))
             self._end(ride)
         return events
+
+    def _keep_or_test(self, ride: _Ride) -> list[WorkerEvent]:
+        """At the end of a trial: its best weights are written to disk where they may be wanted, and measured where that was asked for."""
+        trial = ride.lane.trial
+        weights = ride.group.best_weights(ride.lane) if ride.lane.course.needs_best else {}
+        if ride.lane.course.may_be_saved:
+            files.save(weights, files.weights_file(trial))
+        return [self._solo.tested(trial, weights)] if trial.tested else []
 
     def _save_if_due(self, ride: _Ride) -> None:
         """Only now, since the driver has the report of this epoch once it asks for the next."""
