@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from automl import __version__, data, metrics, mirroring, spacefile
+from automl.confirmation import SHARE, next_confirmations
 from automl.data import DataInfo
 from automl.driver import Follower, Session, WhyRested, drive, tidy
 from automl.engines import Engine, make_engine
@@ -23,7 +26,7 @@ from automl.pruners import make_pruner
 from automl.spec import StudySpec
 from automl.store import Store, hold, new_identity
 from automl.strategies import STRATEGIES, make_strategy
-from automl.study import Created, Rested, Resumed, Study
+from automl.study import Confirming, Created, Event, Rested, Resumed, Study
 from automl.winner import crown, is_crowned
 
 _DIFFERENCES_SHOWN = 5
@@ -226,7 +229,7 @@ def _end_of_training(plan: Plan, study: Study) -> WhyRested | None:
         return None
     is_used_up = study.why_rested == "done" and settings.trials <= study.asked
     if study.ended >= settings.trials or is_used_up:
-        return "done"
+        return None if study.is_confirming or next_confirmations(study, settings.confirm, study.ended) else "done"
     return "time" if settings.time_seconds is not None and study.active_seconds >= settings.time_seconds else None
 
 
@@ -251,13 +254,18 @@ def _note_end(plan: Plan, session: Session, why: WhyRested) -> WhyRested:
 
 def _train(plan: Plan, workers: Workers, session: Session, watch: Watcher | None, say: Say) -> WhyRested:
     study, settings, began = session.study, plan.spec.settings, time.monotonic()
-    trainings = (settings.trials - study.ended) * study.replicates
+    left = max(settings.trials - study.ended, len(next_confirmations(study, settings.confirm, study.ended)), 1)
+    trainings = left * study.replicates
     engine = workers.start(trainings)
     if watch is not None:
         session.followers.append(watch(study, engine.slots))
     begin(session, plan.folder, settings.trials, _new_configurations(plan, study))
     if settings.time_seconds is not None:
         session.time_left = settings.time_seconds - study.active_seconds
+        share = 0.0 if settings.confirm == 0 else SHARE
+        session.search_time_left = (1 - share) * settings.time_seconds - study.active_seconds
+    session.confirm = settings.confirm
+    session.followers.append(partial(_tell_of_confirmations, say))
     lanes, reason = lanes_of(engine, session, plan.lanes, trainings, STRATEGIES[settings.strategy].learns)
     if reason:
         say(reason)
@@ -275,6 +283,15 @@ def begin(session: Session, folder: Path, asked: int, enqueued: Sequence[Configu
         session.suggest([study.spec.baseline], "baseline")
     session.suggest(enqueued, "enqueued")
     tidy(study, folder)
+
+
+def _tell_of_confirmations(say: Say, events: Sequence[tuple[int, Event]]) -> None:
+    """Say which trials are trained again, a line for each round."""
+    rounds = Counter((event.purpose, event.key.trial) for _, event in events if isinstance(event, Confirming))
+    for purpose, why in (("pick", "to pick the winner"), ("claim", "to say what it is worth")):
+        trials = [f"trial {number} x{count}" for (each, number), count in rounds.items() if each == purpose]
+        if trials:
+            say(f"on fresh seeds, {why}: {', '.join(trials)}")
 
 
 def _crown(plan: Plan, workers: Workers, session: Session, why: WhyRested, say: Say) -> WhyRested:

@@ -41,6 +41,7 @@ class RunOptions:
     trials: int | None = None
     time: str | None = None
     epochs: int | None = None
+    confirm: str | None = None
     seed: int | None = None
     devices: str = "auto"
     workers: str = "auto"
@@ -122,6 +123,8 @@ def specify(options: RunOptions) -> StudySpec:
         if options.seed < 0:
             raise UsageError(f"--seed: must be a whole number of at least 0, but is {options.seed}.")
         settings = replace(settings, seed=options.seed)
+    if options.confirm is not None:
+        settings = replace(settings, confirm=_finalists(options.confirm))
     epochs = spec.epochs if options.epochs is None else _at_least_one("--epochs", options.epochs)
     return replace(spec, data=_data_spec(spec, options), settings=settings, epochs=epochs)
 
@@ -142,6 +145,15 @@ def _duration(text: str) -> float:
         return spacefile.parse_duration(text)
     except UsageError as error:
         raise UsageError(f"--{error}") from None
+
+
+def _finalists(text: str) -> int | None:
+    """The number that ``--confirm`` gives; None for ``auto``."""
+    if text.strip() == "auto":
+        return None
+    if not text.strip().isdecimal():
+        raise UsageError(f"--confirm: must be 'auto' or a whole number of at least 0, but {text!r} was given. Leave it out.")
+    return int(text)
 
 
 def _at_least_one(flag: str, number: int) -> int:

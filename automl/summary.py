@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from automl.confirmation import Confirmed, Estimate, confirmed
 from automl.study import Study, Trial
 
 
@@ -26,21 +27,44 @@ def trial_record(trial: Trial) -> dict[str, Any]:
 
 
 def best_record(study: Study) -> dict[str, Any] | None:
-    """``best --json``: the winner; None while no trial is complete. ``interval`` is null until winners are confirmed on fresh seeds."""
-    best = study.best
-    if best is None:
+    """``best --json``: the winner; None while no trial is complete.
+
+    ``test`` are the values of the weights that are kept. Once the winner was trained again on fresh seeds, ``confirmed`` says what they
+    reached on the test split, ``gain`` and ``interval`` by how much that beats the baseline's, and ``replicates`` how many there were.
+    Before, ``gain`` is that of the validation split, which served to choose, and has no interval.
+    """
+    winner = study.winner
+    if winner is None:
         return None
-    tested = study.test if study.test is not None and study.test.trial == best.number else None
+    tested = study.test if study.test is not None and study.test.trial == winner.number else None
+    claim = confirmed(study)
+    gain = claim.gain if claim else None
     return {
-        "number": best.number,
-        "parameters": dict(best.configuration),
-        "objective": best.objective,
-        "epoch": best.epoch,
+        "number": winner.number,
+        "parameters": dict(winner.configuration),
+        "objective": winner.objective,
+        "epoch": winner.epoch,
         "test": dict(tested.metrics) if tested else None,
-        "gain": study.gain,
-        "interval": None,
-        "replicates": study.replicates,
+        "gain": gain.value if gain else study.gain,
+        "interval": list(gain.interval) if gain and gain.interval else None,
+        "replicates": claim.winner.replicates if claim else study.replicates,
+        "confirmed": None if claim is None else _claim_record(claim),
     }
+
+
+def _claim_record(claim: Confirmed) -> dict[str, Any]:
+    estimates = {"winner": claim.winner, "baseline": claim.baseline, "gain": claim.gain}
+    return {
+        "metric": claim.metric,
+        "split": claim.split,
+        "finalists": claim.finalists,
+        **{name: None if estimate is None else _estimate_record(estimate) for name, estimate in estimates.items()},
+    }
+
+
+def _estimate_record(estimate: Estimate) -> dict[str, Any]:
+    interval = None if estimate.interval is None else list(estimate.interval)
+    return {"value": estimate.value, "interval": interval, "replicates": estimate.replicates, "failed": estimate.failed}
 
 
 def status_record(study: Study, is_being_driven: bool) -> dict[str, Any]:
@@ -101,7 +125,7 @@ def _seeds_text(replicates: int) -> str:
 
 def gain_text(study: Study) -> str:
     """By how much the winner beats the baseline on the validation split, in a sentence."""
-    best, baseline, metric = study.best, study.baseline, study.objective.metric
+    best, baseline, metric = study.winner, study.baseline, study.objective.metric
     if best is None:
         return "No trial is complete, so there is no winner."
     if baseline is None:
@@ -115,3 +139,44 @@ def gain_text(study: Study) -> str:
         f"Validation {metric} {number_text(best.objective)} against {number_text(baseline.objective)} of the baseline: "
         f"{number_text(abs(study.gain))} {direction}, {_seeds_text(study.replicates)}."
     )
+
+
+def confirmation_text(study: Study) -> str:
+    """What may be claimed of the winner, and whether tuning helped, in words; empty where nothing was confirmed."""
+    claim = confirmed(study)
+    if claim is None:
+        return ""
+    where = "the test split" if claim.split == "test" else f"the {claim.split}"
+    failed = f" {claim.winner.failed} more came to no end." if claim.winner.failed else ""
+    value = f"On {_fresh(claim.winner.replicates)} and {where}: {claim.metric} {_estimate_text(claim.winner)}"
+    if claim.baseline is None or claim.gain is None:
+        return f"{value}.{failed}"
+    return f"{value}, the baseline {_estimate_text(claim.baseline)}.{failed} {_gain_verdict(claim.gain, study.objective.maximize)}"
+
+
+def _gain_verdict(gain: Estimate, maximize: bool) -> str:
+    """Whether tuning helped, as far as the interval tells."""
+    size, direction = number_text(abs(gain.value)), "more" if maximize == (gain.value > 0) else "less"
+    if gain.interval is None:
+        return f"That is {size} {direction}; one seed cannot tell whether tuning helped."
+    low, high = gain.interval
+    if low == high == 0.0:
+        return "Tuning changed nothing."
+    if low > 0:
+        return f"Tuning helped: {size} {direction} (95 % interval {number_text(low)} to {number_text(high)})."
+    if high < 0:
+        return f"Tuning did not help: the winner is worse by {size} (95 % interval {number_text(-high)} to {number_text(-low)})."
+    return (
+        f"Whether tuning helped cannot be told from {_fresh(gain.replicates)}: "
+        f"the gain is between {number_text(low)} and {number_text(high)} (95 % interval)."
+    )
+
+
+def _estimate_text(estimate: Estimate) -> str:
+    if estimate.interval is None:
+        return number_text(estimate.value)
+    return f"{number_text(estimate.value)} ({number_text(estimate.interval[0])} to {number_text(estimate.interval[1])})"
+
+
+def _fresh(seeds: int) -> str:
+    return "one fresh seed" if seeds == 1 else f"{seeds} fresh seeds"

@@ -21,7 +21,7 @@ IdleEngine = Callable[[], Engine]
 
 def is_crowned(study: Study, folder: Path) -> bool:
     """Whether nothing is left to do for the winner: it was tested, and ``best/`` holds it whole. Also where there is no winner."""
-    return study.best is None or (_is_tested(study) and holds_best(folder, **_belongings(study, folder)))
+    return study.winner is None or (_is_tested(study) and holds_best(folder, **_belongings(study, folder)))
 
 
 def crown(session: Session, folder: Path, idle: IdleEngine, say: Callable[[str], None]) -> None:
@@ -30,9 +30,9 @@ def crown(session: Session, folder: Path, idle: IdleEngine, say: Callable[[str],
     Where its weights are gone or torn (a power cut may leave less of a file than was written) it is trained again first.
     """
     study = session.study
-    if study.best is None:
+    if study.winner is None:
         return
-    number = study.best.number
+    number = study.winner.number
     spec = replace(session.specify(study.key(number)), save_if_beats=None)
     has_weights = are_whole(_trial_folder(folder, number) / WEIGHTS)
     if not has_weights:
@@ -44,7 +44,7 @@ def crown(session: Session, folder: Path, idle: IdleEngine, say: Callable[[str],
 
 
 def _is_tested(study: Study) -> bool:
-    return study.best is not None and study.test is not None and study.test.trial == study.best.number
+    return study.winner is not None and study.test is not None and study.test.trial == study.winner.number
 
 
 def _trial_folder(folder: Path, number: int) -> Path:
@@ -53,10 +53,10 @@ def _trial_folder(folder: Path, number: int) -> Path:
 
 def _belongings(study: Study, folder: Path) -> dict[str, Any]:
     """What ``best/`` is to say beside the weights."""
-    assert study.best is not None
+    assert study.winner is not None
     return {
         "model": study.spec.model,
-        "configuration": {**study.space.fixed, **study.best.configuration},
+        "configuration": {**study.space.fixed, **study.winner.configuration},
         "data_folder": folder / "data",
         "extra": {"study": folder.name, **(best_record(study) or {})},
     }

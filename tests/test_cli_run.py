@@ -84,7 +84,7 @@ def test_a_run_leaves_a_finished_study_that_the_other_commands_can_tell_of(shell
     assert [list(trial) for trial in trials] == [fields] * 4
     assert trials[0]["parameters"] == {"units": 16, "learning_rate": 0.001}
     best = shell.json("best", "small-random")
-    assert set(best) == {"number", "parameters", "objective", "epoch", "test", "gain", "interval", "replicates"}
+    assert set(best) == {"number", "parameters", "objective", "epoch", "test", "gain", "interval", "replicates", "confirmed"}
     assert best["objective"] == max(trial["objective"] for trial in trials)
     assert best["gain"] == pytest.approx(best["objective"] - trials[0]["objective"])
     assert 0.5 < best["test"]["accuracy"] <= 1

@@ -11,7 +11,7 @@ import click
 from automl.best import command_again
 from automl.cli.wrapping import print_sentence
 from automl.reading import read_study
-from automl.summary import best_record, gain_text, number_text, value_text
+from automl.summary import best_record, confirmation_text, gain_text, number_text, value_text
 
 if TYPE_CHECKING:
     from automl.study import Study
@@ -34,13 +34,16 @@ def best(study: str, as_json: bool) -> None:
 
 def print_best(study: Study, folder: Path) -> None:
     """What won, what it reached, its parameters, and how to use it."""
-    winner, tested = study.best, study.test
+    winner, tested = study.winner, study.test
     assert winner is not None
     verb = "won" if study.why_rested == "done" else "leads"
     print_sentence(f"Trial {winner.number} {verb} after {study.ended} trial{'s' if study.ended != 1 else ''}. {gain_text(study)}")
+    claim = confirmation_text(study)
+    if claim:
+        print_sentence(claim)
     if tested is not None and tested.trial == winner.number:
         values = ", ".join(f"{name} {number_text(value)}" for name, value in tested.metrics.items())
-        print_sentence(f"On {_split_text(tested.split)}, measured once: {values}.")
+        print_sentence(f"Its own weights on {_split_text(tested.split)}, measured once: {values}.")
     width = max((len(name) for name in winner.configuration), default=0)
     for name, value in winner.configuration.items():
         click.echo(f"  {name:<{width}}  {value_text(value)}")

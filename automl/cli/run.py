@@ -25,6 +25,7 @@ from automl.plan import Plan, RunOptions
 @click.option("--trials", type=int, help="Total of trials for the study, the baseline included.")
 @click.option("--time", metavar="30m", help="Total of time for the study: 90s, 30m, 2h.")
 @click.option("--epochs", type=int, help="The most epochs that a trial trains.")
+@click.option("--confirm", metavar="K", help="Train the K best again on fresh seeds (0: none).  [default: what 15 % of the budget allows]")
 @click.option("--seed", type=int, help="Seed of the study.  [default: 0]")
 @click.option("--devices", default="auto", show_default=True, metavar="D", help="auto, cpu, or GPUs such as cuda:0,cuda:1.")
 @click.option("--workers", default="auto", show_default=True, metavar="N", help="Worker processes for each GPU, or in all on a CPU.")

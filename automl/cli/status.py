@@ -8,7 +8,7 @@ import click
 
 from automl.cli.wrapping import print_sentence
 from automl.reading import read_study
-from automl.summary import epochs_saved, gain_text, number_text, state_of, status_record
+from automl.summary import confirmation_text, epochs_saved, gain_text, number_text, state_of, status_record
 
 
 @click.command()
@@ -27,6 +27,6 @@ def status(study: str, as_json: bool) -> None:
     state = state_of(found, reading.is_driven).replace("_", " ")
     print_sentence(f"{reading.folder.name}: {state}, {found.ended} of {found.asked} trials ({counts or 'none yet'})")
     print_sentence(f"{settings.strategy}, pruner {settings.pruner}, seed {settings.seed}; pruning saved {saved} of {whole} epochs")
-    if found.best is not None:
-        print_sentence(f"best: trial {found.best.number}, validation {found.objective.metric} {number_text(found.best.objective)}")
-        print_sentence(gain_text(found))
+    if found.winner is not None:
+        print_sentence(f"best: trial {found.winner.number}, validation {found.objective.metric} {number_text(found.winner.objective)}")
+        print_sentence(confirmation_text(found) or gain_text(found))

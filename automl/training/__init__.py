@@ -15,7 +15,8 @@ class Trainer(Protocol):
 
     - The numbers of a trial depend on its specification alone: not on its lane, its neighbours or when it was started.
     - The events of a trial are ``Started``, then ``Reported`` for the epochs 1, 2, ..., then one of ``Finished``, ``Diverged``
-      and ``Failed``; right before ``Finished`` comes ``Tested`` where the specification asks for it. A trial that continues from a checkpoint reports from the epoch after it.
+      and ``Failed``; right before ``Finished`` comes ``Tested`` where the specification asks for it. A trial that continues from a
+      checkpoint reports from the epoch after it.
     - After ``stop(key)`` no event of that trial follows.
     - An error while training one trial is that trial's ``Failed``; no other trial notices.
     """

@@ -411,6 +411,22 @@ class TrainerContract:
         assert saved == {0: True, 1: True, 2: False}
         assert sorted(path.parent.name for path in Path(study.folder).glob("trials/*/weights.pt")) == ["0", "1"]
 
+    def test_what_is_asked_for_is_tested_at_the_end_and_kept_only_if_it_may_be(self, tmp_path: Path) -> None:
+        """The same numbers as of weights that were kept and are tested later."""
+        spec = trial(job(tmp_path), {**PLAIN, "learning_rate": 0.1}, epochs=6)
+        kept, trainer = self.make(), self.make()
+        kept.start(spec)
+        finish(kept)
+        later = kept.test(spec)
+        trainer.start(replace(spec, key=replace(spec.key, replicate=3), save_if_beats=math.inf, tested=True))
+        *_, tested, finished = finish(trainer)
+        assert isinstance(later, Tested)
+        assert isinstance(tested, Tested)
+        assert (tested.split, tested.key.replicate) == (later.split, 3)
+        assert dict(tested.metrics) == pytest.approx(dict(later.metrics), rel=1e-9)
+        assert finished == Finished(tested.key, finished.at)
+        assert [path.name for path in Path(spec.job.folder).glob("trials/0/*")] == ["weights.pt"]
+
     def test_replicates_of_a_trial_keep_apart(self, tmp_path: Path) -> None:
         spec = trial(job(tmp_path), PLAIN)
         again = replace(spec, key=replace(spec.key, replicate=2), seed=5)
