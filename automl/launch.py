@@ -257,8 +257,6 @@ def _train(plan: Plan, workers: Workers, session: Session, watch: Watcher | None
     left = max(settings.trials - study.ended, len(next_confirmations(study, settings.confirm, study.ended)), 1)
     trainings = left * study.replicates
     engine = workers.start(trainings)
-    if watch is not None:
-        session.followers.append(watch(study, engine.slots))
     begin(session, plan.folder, settings.trials, _new_configurations(plan, study))
     if settings.time_seconds is not None:
         session.time_left = settings.time_seconds - study.active_seconds
@@ -269,6 +267,8 @@ def _train(plan: Plan, workers: Workers, session: Session, watch: Watcher | None
     lanes, reason = lanes_of(engine, session, plan.lanes, trainings, STRATEGIES[settings.strategy].learns)
     if reason:
         say(reason)
+    if watch is not None:
+        session.followers.append(watch(study, [replace(slot, lanes=lanes[slot]) for slot in engine.slots]))
     with interrupts() as is_interrupted:
         why = drive(engine, [session], is_interrupted, lanes)
         session.record([Rested(time.time(), why, time.monotonic() - began)])

@@ -63,7 +63,7 @@ def sync(folder: Path, uri: str, experiment: str | None) -> MirrorReport:
     The study is held meanwhile: a run that began now would write to MLflow as well, and two writers make runs twice. In a folder
     where nothing can be written no run can begin, so there is nothing to hold.
     """
-    with hold(folder) if os.access(folder, os.W_OK) else contextlib.nullcontext(), Store.read_only(folder) as store:
+    with hold(folder, "sync") if os.access(folder, os.W_OK) else contextlib.nullcontext(), Store.read_only(folder) as store:
         study = store.study()
         mirror = Mirror(uri, study_header(folder, store, study, experiment), reread=partial(read_events, folder))
         report = mirror.finish(Summary.of(study, study.why_rested or "interrupted"), study_artifacts(folder), 3600.0)

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from automl.errors import AutomlError, StudyError
 from automl.events import Diverged, Failed, Finished, Reported, Started, Tested, TrialKey
@@ -128,11 +128,13 @@ class Store:
             ) from None
         return list(enumerate(events, start=last - len(events) + 1))
 
-    def events(self) -> Iterator[tuple[int, Event]]:
-        """All events with their positions, oldest first."""
+    def events(self, after: int = 0) -> Iterator[tuple[int, Event]]:
+        """The events with their positions, oldest first. ``after``: only those after this position, once earlier ones were read."""
+        if after and not self._identity:
+            self.created()
         try:
             for position, at, kind, trial, replicate, body in self._connection.execute(
-                "select id, at, kind, trial, replicate, body from events order by id"
+                "select id, at, kind, trial, replicate, body from events where id > ? order by id", [after]
             ):
                 event = self._event(at, kind, trial, replicate, json.loads(body))
                 yield position, event
@@ -153,23 +155,24 @@ class Store:
 
     def study(self, space: SearchSpace | None = None) -> Study:
         """The study as its events tell it. ``space``: the same space as the study's own, with its measures bound to the data."""
-        events = self.events()
-        first = next(events, None)
-        if first is None or not isinstance(first[1], Created):
-            path = self.folder / "study.db"
-            raise StudyError(f"{path}: must begin with what the study is, but does not. Restore it from a copy.")
-        created = first[1]
-        spec = from_dict(dict(created.spec))
-        study = Study(created.identity, replace(spec, space=space or spec.space), Objective(created.metric, created.maximize))
-        for _, event in events:
+        study = self.empty_study(space)
+        for _, event in self.events():
             study.apply(event)
         return study
 
+    def empty_study(self, space: SearchSpace | None = None) -> Study:
+        """The study as it was before anything happened in it, for whoever takes in the events. ``space``: as for ``study``."""
+        created = self.created()
+        spec = from_dict(dict(created.spec))
+        return Study(created.identity, replace(spec, space=space or spec.space), Objective(created.metric, created.maximize))
+
     def created(self) -> Created:
-        """The study's first event."""
-        first = next(self.events())[1]
-        assert isinstance(first, Created)
-        return first
+        """The study's first event. Raises StudyError where it is another one."""
+        first = next(self.events(), None)
+        if first is None or not isinstance(first[1], Created):
+            path = self.folder / "study.db"
+            raise StudyError(f"{path}: must begin with what the study is, but does not. Restore it from a copy.")
+        return first[1]
 
     def length(self) -> int:
         """How many events there are: the position of the last one."""
@@ -191,12 +194,13 @@ class Store:
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[int]:
+def hold(folder: Path, task: Literal["run", "sync"] = "run") -> Iterator[int]:
     """Within, no other driver works on the study in this folder, which is made where there is none; for ``Store.create`` and ``open``.
 
-    Raises StudyError where another driver has it, or where the folder cannot be written to.
+    ``task``: what it is held for; only a run drives it. Raises StudyError where another driver has it, or where the folder cannot be
+    written to.
     """
-    lock = _take_lock(folder)
+    lock = _take_lock(folder, task)
     try:
         yield lock
     finally:
@@ -210,18 +214,36 @@ def new_identity() -> str:
 
 def is_being_driven(folder: Path) -> bool:
     """Whether a driver is at work on the study in this folder now."""
+    return _holder(folder) not in (None, "sync")
+
+
+def driver_of(folder: Path) -> int | None:
+    """The process that drives the study in this folder now; None where nobody does, or it could not say who it is."""
+    words = _owner(folder / "study.lock").split() if is_being_driven(folder) else []
+    return int(words[0]) if words and words[0].isdecimal() else None
+
+
+def _holder(folder: Path) -> str | None:
+    """What the study's folder is held for now: ``run``, ``sync``; None where nobody holds it."""
     try:
         descriptor = os.open(folder / "study.lock", os.O_RDONLY)
     except OSError:
-        return False
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
-        return True
+        return "sync" if _owner(folder / "study.lock").endswith(" sync") else "run"
     else:
-        return False
+        return None
     finally:
         os.close(descriptor)
+
+
+def _owner(lock: Path) -> str:
+    """What whoever holds the lock wrote into it: its process, and its task where that is not to drive."""
+    with contextlib.suppress(OSError):
+        return lock.read_text(encoding="utf-8", errors="replace").strip()
+    return ""
 
 
 def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> int:
@@ -255,21 +277,21 @@ def _require(folder: Path) -> None:
         raise StudyError(f"{folder}: there must be a study here, but there is no study.db. `automl run` makes one.")
 
 
-def _take_lock(folder: Path) -> int:
+def _take_lock(folder: Path, task: str = "run") -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / "study.lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise _unwritable(folder, error) from None
     if not _is_ours(descriptor):
-        owner = os.read(descriptor, 32).decode(errors="replace").strip()
+        process = (os.read(descriptor, 32).decode(errors="replace").split() or ["?"])[0]
         os.close(descriptor)
         raise StudyError(
-            f"{folder}: another automl (process {owner or '?'}) is at work on this study. Wait for it, or use --study NAME for a new one."
+            f"{folder}: another automl (process {process}) is at work on this study. Wait for it, or use --study NAME for a new one."
         )
     with contextlib.suppress(OSError):  # on a full disk nobody is told who has it
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
+        os.write(descriptor, f"{os.getpid()}{'' if task == 'run' else f' {task}'}".encode())
     return descriptor
 
 

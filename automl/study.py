@@ -6,6 +6,7 @@ makes of one trial is the plain function ``after``, for whoever follows trials w
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -449,6 +450,14 @@ class Study:
         """The complete trials, best first; equals by number."""
         complete = [trial for trial in self.trials if trial.state == "complete" and trial.objective is not None]
         return sorted(complete, key=lambda trial: self._rank(trial.number))
+
+    def copy(self) -> Study:
+        """An equal study, on which events from here on leave no trace in this one."""
+        twin = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, list | dict | set):
+                setattr(twin, name, value.copy())
+        return twin
 
     # -- changing -----------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from automl.errors import AutomlError, suggestion
 # name: (module that holds a click command of that name, its line in --help)
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("automl.cli.run", "Search a space: train, prune, track; the same command again continues."),
+    "watch": ("automl.cli.watch", "The live screen of a study that runs elsewhere."),
     "status": ("automl.cli.status", "Where a study stands."),
     "trials": ("automl.cli.trials", "The table of a study's trials."),
     "best": ("automl.cli.best", "The winner of a study, and how to use it."),

@@ -10,9 +10,10 @@ import click
 _HELP_FITS_FROM = 52  # columns: click wraps for no narrower terminal by itself
 
 
-def print_sentence(sentence: str) -> None:
+def print_sentence(sentence: str, err: bool = False) -> None:
     """Wrapped at words on a terminal; one line for whoever pipes it. Commands are never wrapped: they are there to be copied."""
-    click.echo(click.wrap_text(sentence, shutil.get_terminal_size().columns) if sys.stdout.isatty() else sentence)
+    is_read_there = (sys.stderr if err else sys.stdout).isatty()
+    click.echo(click.wrap_text(sentence, shutil.get_terminal_size().columns) if is_read_there else sentence, err=err)
 
 
 def help_width() -> int | None:
