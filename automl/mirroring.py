@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from automl import data, tracking
+from automl.best import FOLDER, command_again
 from automl.store import Store, hold
 from automl.study import Event, Study
 from automl.tracking import Mirror, MirrorReport, StudyHeader, Summary
@@ -50,7 +51,7 @@ def start_mirror(uri: str, experiment: str | None, folder: Path, store: Store, s
 
 def bring_level(mirror: Mirror, folder: Path, study: Study, why: str, say: Say) -> str:
     """Let MLflow have everything, and say what it lacks. ``why`` the run ends decides how long that may take. Returns where to look."""
-    report = mirror.finish(Summary.of(study, why), study_artifacts(folder), _SECONDS[why])
+    report = mirror.finish(summary_of(study, folder, why), study_artifacts(folder), _SECONDS[why])
     _keep_receipt(folder, mirror, report)
     for problem in report.problems:
         say(problem)
@@ -66,7 +67,7 @@ def sync(folder: Path, uri: str, experiment: str | None) -> MirrorReport:
     with hold(folder, "sync") if os.access(folder, os.W_OK) else contextlib.nullcontext(), Store.read_only(folder) as store:
         study = store.study()
         mirror = Mirror(uri, study_header(folder, store, study, experiment), reread=partial(read_events, folder))
-        report = mirror.finish(Summary.of(study, study.why_rested or "interrupted"), study_artifacts(folder), 3600.0)
+        report = mirror.finish(summary_of(study, folder, study.why_rested or "interrupted"), study_artifacts(folder), 3600.0)
         _keep_receipt(folder, mirror, report)
     return report
 
@@ -130,6 +131,12 @@ def read_events(folder: Path) -> Iterator[tuple[int, Event]]:
         yield from store.events()
 
 
+def summary_of(study: Study, folder: Path, why: str) -> Summary:
+    """How the study stands when its driver leaves. After an interrupt what takes a while is left out: somebody waits."""
+    again = command_again(study, folder) if study.best is not None and (folder / FOLDER).is_dir() else ""
+    return Summary.of(study, why, again=again)
+
+
 def study_artifacts(folder: Path) -> dict[str, Path]:
     """The files of a study that MLflow keeps with it."""
-    return {name: folder / name for name in ("space.yaml", "study.yaml", "best") if (folder / name).exists()}
+    return {name: folder / name for name in ("page.html", "space.yaml", "study.yaml", "best") if (folder / name).exists()}

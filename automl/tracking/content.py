@@ -1,4 +1,4 @@
-"""What MLflow shows of a study and its trials: names, tags, params and notes, made from plain values without MLflow."""
+"""What MLflow shows of a study and its trials: names, tags and params, made from plain values without MLflow."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from automl.events import Configuration, Value
+from automl.space import Float, Int
 from automl.specrecord import sha256
 from automl.study import Study, Trial
+from automl.summary import epochs_saved, gain_text
 from automl.tracking.address import redacted
+from automl.tracking.colours import strategy_colour
 
+PAGE = "page.html"
 LONGEST_NAME = 40
 LONGEST_PARAM = 6000
 LONGEST_TAG = 5000
 LONGEST_KEY = 250
 TOP = 10
+_FAILURES = 5  # that a summary tells of
 
 STATUS = {
     "running": "RUNNING",
@@ -37,7 +42,8 @@ PARENT_STATUS = {"done": "FINISHED", "time": "FINISHED", "interrupted": "KILLED"
 class StudyHeader:
     """What MLflow is told of a study as a whole. ``experiment`` is the name of the space unless a flag says otherwise.
 
-    ``searched`` are the names of the searched parameters, in the order of the space; ``data_sizes`` the samples of each split.
+    ``searched`` are the names of the searched parameters, in the order of the space: among them ``numeric`` ones, some of these searched
+    on a ``logarithmic`` scale, and ``conditional`` ones that not every trial has. ``data_sizes`` are the samples of each split.
     """
 
     identity: str
@@ -58,11 +64,15 @@ class StudyHeader:
     data_sizes: Mapping[str, int] = field(default_factory=dict)
     data_fingerprint: str = ""
     command: str = ""
+    data_source: str = ""
+    numeric: tuple[str, ...] = ()
+    logarithmic: tuple[str, ...] = ()
+    conditional: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, study: Study, *, name: str, folder: str, created: float, experiment: str | None = None, **more: Any) -> Self:
         """The header of a study in memory; ``more`` are ``data_name``, ``data_sizes``, ``data_fingerprint`` and ``command``."""
-        spec = study.spec
+        spec, parameters = study.spec, study.space.parameters
         return cls(
             identity=study.identity,
             name=name,
@@ -73,7 +83,11 @@ class StudyHeader:
             metric=study.objective.metric,
             maximize=study.objective.maximize,
             epochs=spec.epochs,
-            searched=tuple(parameter.name for parameter in study.space.parameters),
+            searched=tuple(parameter.name for parameter in parameters),
+            numeric=tuple(parameter.name for parameter in parameters if isinstance(parameter, Float | Int)),
+            logarithmic=tuple(parameter.name for parameter in parameters if isinstance(parameter, Float | Int) and parameter.log),
+            conditional=tuple(parameter.name for parameter in parameters if parameter.when),
+            data_source=redacted(spec.data.source),
             space_sha256=sha256(spec),
             folder=folder,
             created=created,
@@ -94,13 +108,41 @@ class Summary:
     top: tuple[Trial, ...]
     test_metrics: Mapping[str, float] = field(default_factory=dict)
     test_split: str = ""
+    gain_text: str = ""  # the same in a sentence, with what is known of its certainty
+    epochs: tuple[int, int] = (0, 0)  # saved by pruning, of how many
+    failures: tuple[Trial, ...] = ()  # the last few trials that ended in an error
+    importances: tuple[tuple[str, float, bool], ...] = ()  # parameter, share, whether more than chance; the greatest first
+    again: str = ""  # the command that trains the winner once more
 
     @classmethod
-    def of(cls, study: Study, why: str) -> Self:
-        """The summary of a study in memory."""
+    def of(cls, study: Study, why: str, **more: Any) -> Self:
+        """The summary of a study in memory; ``more`` are ``importances`` and ``again``."""
         counts: dict[str, int] = {state: count for state, count in study.counts.items() if count}
         tested = (study.test.metrics, study.test.split) if study.test else ({}, "")
-        return cls(why, study.asked, counts, study.baseline, study.gain, tuple(study.ranked()[:TOP]), *tested)
+        failed = [study.trials[number] for number in study.ended_order if STATUS[study.trials[number].state] == "FAILED"]
+        return cls(
+            why,
+            study.asked,
+            counts,
+            study.baseline,
+            study.gain,
+            tuple(study.ranked()[:TOP]),
+            *tested,
+            gain_text=gain_text(study),
+            epochs=epochs_saved(study),
+            failures=tuple(failed[-_FAILURES:]),
+            **more,
+        )
+
+    @property
+    def told(self) -> tuple[Trial, ...]:
+        """The trials that it tells of by number."""
+        return (*self.top, *self.failures)
+
+    @property
+    def failed(self) -> int:
+        """How many trials ended in an error."""
+        return sum(count for state, count in self.counts.items() if STATUS.get(state) == "FAILED")
 
 
 def text(value: Value) -> str:
@@ -132,6 +174,18 @@ def entity_key(name: str) -> str:
 def params_of(configuration: Configuration) -> dict[str, str]:
     """A trial's params: its configuration under its own names."""
     return {entity_key(name): shortened(text(value), LONGEST_PARAM) for name, value in configuration.items()}
+
+
+def log_metric(name: str) -> str:
+    """The metric that is a parameter's logarithm: the axes of MLflow's charts have no logarithmic scale."""
+    return f"log10/{entity_key(name)}"
+
+
+def logarithms_of(header: StudyHeader, configuration: Configuration) -> dict[str, float]:
+    """A trial's metrics for the axes of charts. A value without a logarithm (a baseline's may be 0) has none."""
+    values = {name: configuration.get(name) for name in header.logarithmic}
+    positive = {name: float(value) for name, value in values.items() if isinstance(value, int | float) and value > 0}
+    return {log_metric(name): math.log10(value) for name, value in positive.items()}
 
 
 def is_shortened(configuration: Configuration) -> bool:
@@ -189,6 +243,7 @@ def study_tags(header: StudyHeader) -> dict[str, str]:
     """The tags of the parent run that do not change."""
     return {
         "automl.kind": "study",
+        **({"mlflow.runColor": colour} if (colour := strategy_colour(header.strategy)) else {}),
         **_shared_tags(header),
         "automl.objective": f"{'maximize' if header.maximize else 'minimize'} {header.metric}",
         "automl.epochs": str(header.epochs),
@@ -214,50 +269,17 @@ def _shared_tags(header: StudyHeader) -> dict[str, str]:
     }
 
 
-# -- the note -----------------------------------------------------------------------------------------------------------
+# -- metrics ------------------------------------------------------------------------------------------------------------
 
 
-def note(header: StudyHeader, summary: Summary, links: Mapping[int, str]) -> str:
-    """The parent run's note in Markdown: the winner, its gain over the baseline, the ten best. ``links`` lead to trials by number."""
-    parts = [_verdict(header, summary)]
-    if summary.test_metrics:
-        measured = ", ".join(f"{name} {value:.5g}" for name, value in summary.test_metrics.items())
-        parts.append(f"Measured once on the {summary.test_split or 'test'} split: {measured}.")
-    parts.append(f"Trials: {', '.join(f'{count} {state}' for state, count in sorted(summary.counts.items())) or 'none'}.")
-    if summary.top:
-        parts.append(_table(header, summary.top, links))
-    return "\n\n".join(parts)
-
-
-def _verdict(header: StudyHeader, summary: Summary) -> str:
-    if not summary.top or summary.top[0].objective is None:
-        return f"**No trial is complete yet** ({header.metric}, {_counted(summary)})."
-    best = summary.top[0]
-    verdict = f"**Trial {best.number} is best: {header.metric} {best.objective:.5g}** in epoch {best.epoch} ({_counted(summary)})."
-    baseline = summary.baseline
-    if baseline is None or baseline.objective is None or summary.gain is None:
-        return verdict
-    if baseline.number == best.number:
-        return f"{verdict} That is the baseline: no trial beat it."
-    return f"{verdict} The baseline reached {baseline.objective:.5g}: a gain of {summary.gain:.5g}."
-
-
-def _counted(summary: Summary) -> str:
-    ended = sum(count for state, count in summary.counts.items() if state not in ("waiting", "running"))
-    return f"{ended} of {summary.asked} trials"
-
-
-def _table(header: StudyHeader, top: Sequence[Trial], links: Mapping[int, str]) -> str:
-    named = [name for name in header.searched if any(name in trial.configuration for trial in top)]
-    rows = [["trial", header.metric, "epoch", *named], ["---"] * (3 + len(named))]
-    for trial in top:
-        number = f"[{trial.number}]({links[trial.number]})" if trial.number in links else str(trial.number)
-        objective = "" if trial.objective is None else f"{trial.objective:.5g}"
-        values = [_cell(trial.configuration.get(name)) if name in trial.configuration else "" for name in named]
-        rows.append([number, objective, str(trial.epoch or ""), *values])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _cell(value: Value) -> str:
-    words = f"{value:.4g}" if isinstance(value, float) and math.isfinite(value) else text(value)
-    return re.sub(r"\s+", " ", shortened(words, 60)).replace("\\", "\\\\").replace("|", "\\|")
+def study_metrics(summary: Summary) -> dict[str, float]:
+    """The parent's metrics that are known when a driver leaves: what became of the trials, and the gain over the baseline."""
+    saved, whole = summary.epochs
+    numbers = {
+        "trials/complete": summary.counts.get("complete", 0),
+        "trials/pruned": summary.counts.get("pruned", 0),
+        "trials/failed": summary.failed,
+        "epochs/saved_percent": 100 * saved / whole if whole else 0,
+    }
+    gain = {} if summary.gain is None or not math.isfinite(summary.gain) else {"gain": summary.gain}
+    return {name: float(value) for name, value in numbers.items()} | gain

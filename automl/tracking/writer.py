@@ -14,21 +14,22 @@ import getpass
 import math
 import os
 import re
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from automl.errors import TrackingError
 from automl.events import Diverged, Failed, Finished, Reported, Started, Tested
 from automl.spec import Objective
 from automl.study import ENDED, Created, Event, Lost, Pruned, Rested, Resumed, Suggested, Trial, TrialEvent, after, begun, put_back
-from automl.tracking import content
+from automl.tracking import content, presentation
 from automl.tracking.address import redacted, sqlite_path
+from automl.tracking.colours import trial_colour
 from automl.tracking.content import StudyHeader, Summary
+from automl.tracking.notes import Links
+from automl.tracking.presentation import REFUSED, Place
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -38,7 +39,6 @@ _PAGE = 5000  # runs of one page of a search; MLflow's own default of 1,000 hide
 _POINTS = 4  # points of the parent's curve that are worth a batch of their own ...
 _LATEST = 20.0  # ... and the seconds after which fewer are
 _MOST_PROBLEMS = 5  # that are told in words
-_REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")  # saying it again would not help
 
 Point = tuple[str, float, int, int]  # name, value, milliseconds, step
 
@@ -78,6 +78,7 @@ class Writer:
         self._finished: set[int] = set()  # trials whose runs were complete in MLflow when it was opened
         self._best: float | None = None
         self._ended = 0
+        self._epochs = 0
         self._points: list[Point] = []  # of the parent, not written yet
         self._points_since: float | None = None
         self._points_until = -1  # the last step of the parent's curve that MLflow had when it was opened
@@ -102,6 +103,8 @@ class Writer:
             start = _milliseconds(self._header.created)
             run = self._client.create_run(self.experiment, start_time=start, tags=tags, run_name=self._header.name)
         self.parent, self._parent_status = run.info.run_id, run.info.status
+        presentation.log_data(self._place(), self._header, run)
+        presentation.prepare_experiment(self._place(), self._header, (), _milliseconds(self._header.created))
         history = self._client.get_metric_history(self.parent, "best_objective") if "best_objective" in run.data.metrics else []
         self._points_until = max((metric.step for metric in history), default=-1)
         self._find_trials()
@@ -196,6 +199,9 @@ class Writer:
     def _begun(self, event: Suggested) -> _Mirrored:
         number = event.key.trial
         mirrored = _Mirrored(begun(event, True, self._header.replicates), skip=number in self._finished)
+        if not mirrored.skip:
+            logarithms = content.logarithms_of(self._header, event.configuration)
+            mirrored.points = [(name, value, _milliseconds(event.at), 0) for name, value in logarithms.items()]
         run = self._known.pop(number, None)
         if run is not None:
             mirrored.run, mirrored.status, mirrored.tags = run.info.run_id, run.info.status, dict(run.data.tags)
@@ -244,9 +250,9 @@ class Writer:
             if self._best is None or self._objective.better(trial.objective, self._best):
                 self._best = trial.objective
         # Trials end out of order. Counted by their ends, the curve never falls back and its last value is the best.
-        step, self._ended = self._ended, self._ended + 1
+        step, self._ended, self._epochs = self._ended, self._ended + 1, self._epochs + trial.epochs_trained
         if self._best is not None and step > self._points_until:
-            self._point(("best_objective", self._best, _milliseconds(at), step))
+            self._point(("best_objective", self._best, _milliseconds(at), step), ("epochs/trained", self._epochs, _milliseconds(at), step))
 
     def _point(self, *points: Point) -> None:
         self._points += [point for point in points if math.isfinite(point[1])]
@@ -266,7 +272,7 @@ class Writer:
             try:
                 is_level = self._write(mirrored, final)
             except Exception as error:
-                if getattr(error, "error_code", None) not in _REFUSED:
+                if getattr(error, "error_code", None) not in REFUSED:
                     raise
                 self._refuse(f"trial {number}", error)
                 self.refused += 1
@@ -355,7 +361,7 @@ class Writer:
         if not self._points:
             return
         self._points_since = now if self._points_since is None else self._points_since
-        if final or len(self._points) >= _POINTS or now - self._points_since >= _LATEST:
+        if final or len(self._points) >= 2 * _POINTS or now - self._points_since >= _LATEST:
             self._client.log_batch(self.parent, [Metric(*point) for point in self._points])
             self._points, self._points_since = [], None
 
@@ -367,64 +373,29 @@ class Writer:
         self.flush(0.0, final=True)
         if self._should_stop():
             return
-        from mlflow.entities import RunTag
-
         for number in sorted(self._unanswered):
             self._find_trial(number)  # and only one
-        links = {trial.number: self._link(self._runs[trial.number]) for trial in summary.top if trial.number in self._runs}
-        tags = {
-            "automl.state": summary.why,
-            "automl.trials": str(self._ended),
-            "mlflow.note.content": content.shortened(content.note(self._header, summary, links), content.LONGEST_TAG),
-        }
-        if summary.top:
-            tags["automl.best_trial"] = str(summary.top[0].number)
-        self._client.log_batch(self.parent, tags=[RunTag(key, value) for key, value in tags.items()])
-        self._write_ranks(summary)
-        self._write_artifacts(summary, artifacts)
+        place, now = self._place(), _milliseconds(self._last_at)
+        important = [name for name, _, _ in summary.importances]
+        has_views = presentation.prepare_experiment(place, self._header, important, now)
+        told = {trial.number: place.link(self._runs[trial.number]) for trial in summary.told if trial.number in self._runs}
+        links = Links(told, presentation.places(place, self._header, has_views, content.PAGE in artifacts))
+        presentation.describe(place, self._header, summary, links, self._ended, now)
+        presentation.write_ranks(place, summary, self._runs)
+        presentation.describe_failures(place, self._header, self._should_stop)
+        for name, error in presentation.write_artifacts(place, summary, artifacts, self._should_stop):
+            self.problems.append(f"{name} could not be copied to MLflow: {first_line(error)}")
         status = content.PARENT_STATUS.get(summary.why, "FINISHED")
-        self._client.set_terminated(self.parent, status, _milliseconds(self._last_at))
+        self._client.set_terminated(self.parent, status, now)
         self._parent_status = status
 
-    def _link(self, run: str) -> str:
-        return f"#/experiments/{self.experiment}/runs/{run}"
-
-    def _write_ranks(self, summary: Summary) -> None:
-        """The best trials carry their rank; who carried one before and no longer does loses it."""
-        ranks = {self._runs[trial.number]: str(rank) for rank, trial in enumerate(summary.top, start=1) if trial.number in self._runs}
-        written = {
-            run.info.run_id: run.data.tags["automl.rank"]
-            for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.`automl.rank` != ''")
-        }
-        for run_id in written.keys() - ranks.keys():
-            self._client.delete_tag(run_id, "automl.rank")
-        for run_id, rank in ranks.items():
-            if written.get(run_id) != rank:
-                self._client.set_tag(run_id, "automl.rank", rank)
-
-    def _write_artifacts(self, summary: Summary, artifacts: Mapping[str, Path]) -> None:
-        """``artifacts`` are files and folders by the name that they get in MLflow."""
-        self._client.log_dict(self.parent, _plain(summary), "summary.json")
-        for name, path in artifacts.items():
-            files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-            for file in files:
-                if self._should_stop():
-                    return
-                try:
-                    self._write_artifact(PurePosixPath(name, *file.relative_to(path).parts), file)
-                except OSError as error:
-                    self.problems.append(f"{name} could not be copied to MLflow: {first_line(error)}")
-
-    def _write_artifact(self, name: PurePosixPath, file: Path) -> None:
-        folder = None if name.parent == PurePosixPath() else str(name.parent)
-        with tempfile.TemporaryDirectory() as scratch:  # MLflow gives an artifact the name of the file
-            named = file if file.name == name.name else Path(shutil.copyfile(file, Path(scratch, name.name)))
-            self._client.log_artifact(self.parent, str(named), folder)
+    def _place(self) -> Place:
+        return Place(self._client, self._uri, self.experiment, self.parent, self._search)
 
     @property
     def page(self) -> str:
         """Where the study is in MLflow's UI, after the address of the server."""
-        return self._link(self.parent) if self.parent else ""
+        return self._place().link(self.parent) if self.parent else ""
 
 
 def first_line(error: BaseException) -> str:
@@ -438,17 +409,10 @@ def first_line(error: BaseException) -> str:
 
 def _tags_now(trial: Trial) -> dict[str, str]:
     tags = {"automl.state": trial.state, "automl.device": trial.device}
-    if trial.reason:
-        tags["automl.reason"] = content.last_part(trial.reason, content.LONGEST_TAG)
+    if trial.reason or trial.stopped_early:
+        tags["automl.reason"] = content.last_part(trial.reason or f"stopped early after epoch {trial.epochs}", content.LONGEST_TAG)
+    tags["mlflow.runColor"] = trial_colour(trial)
     return {key: value for key, value in tags.items() if value}
-
-
-def _plain(summary: Summary) -> dict[str, Any]:
-    plain = asdict(summary)
-    for trial in (plain["baseline"], *plain["top"]):
-        if trial:
-            del trial["reports"], trial["replicates"]
-    return plain
 
 
 def _milliseconds(at: float) -> int:
