@@ -19,6 +19,7 @@ from pathlib import Path
 
 from automl import data, tracking
 from automl.best import FOLDER, command_again
+from automl.importances import importances
 from automl.store import Store, hold
 from automl.study import Event, Study
 from automl.tracking import Mirror, MirrorReport, StudyHeader, Summary
@@ -134,7 +135,8 @@ def read_events(folder: Path) -> Iterator[tuple[int, Event]]:
 def summary_of(study: Study, folder: Path, why: str) -> Summary:
     """How the study stands when its driver leaves. After an interrupt what takes a while is left out: somebody waits."""
     again = command_again(study, folder) if study.best is not None and (folder / FOLDER).is_dir() else ""
-    return Summary.of(study, why, again=again)
+    found = importances(study).parameters if why in ("done", "time") else ()
+    return Summary.of(study, why, importances=tuple((each.name, each.share, each.is_clear) for each in found), again=again)
 
 
 def study_artifacts(folder: Path) -> dict[str, Path]:

@@ -253,6 +253,12 @@ def study_tags(header: StudyHeader) -> dict[str, str]:
     }
 
 
+def study_params(header: StudyHeader) -> dict[str, str]:
+    """The params of the parent run: how it searches."""
+    said = {"strategy": header.strategy, "pruner": header.pruner, "epochs": header.epochs, "seed": header.seed, "data": header.data_name}
+    return {name: shortened(redacted(str(value)), LONGEST_PARAM) for name, value in said.items()}
+
+
 def trial_tags(header: StudyHeader, parent: str, number: int) -> dict[str, str]:
     """The tags of a child run that do not change."""
     return {"automl.kind": "trial", **_shared_tags(header), "automl.trial": str(number), "mlflow.parentRunId": parent}

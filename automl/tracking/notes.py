@@ -114,7 +114,7 @@ def _ended(summary: Summary, links: Links) -> str:
     said = [f"Trials: {counts}."]
     if saved:
         said.append(f"Pruning saved {saved:,} of {whole:,} epochs.")
-    if not summary.failed:
+    if not summary.failures:
         return " ".join(said)
     more = f"The last {len(summary.failures)} of {summary.failed} that failed:" if summary.failed > len(summary.failures) else "Failed:"
     return "\n".join([f"{' '.join(said)} {more}", "", *(f"- {links.trial(trial.number)}: {_failure(trial)}" for trial in summary.failures)])

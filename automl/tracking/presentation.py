@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from automl.tracking import notes, views
 from automl.tracking.colours import COMPLETE, WINNER, trial_colour
-from automl.tracking.content import PAGE, StudyHeader, Summary, shortened, study_metrics
+from automl.tracking.content import PAGE, StudyHeader, Summary, shortened, study_metrics, study_params
 from automl.tracking.notes import Links
 
 if TYPE_CHECKING:
@@ -99,10 +99,14 @@ def _unless_refused() -> Iterator[None]:
 # -- the study ----------------------------------------------------------------------------------------------------------
 
 
-def log_data(place: Place, header: StudyHeader, run: Run) -> None:
-    """The study's data as MLflow's input data set of its run, unless it has one."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
+def introduce(place: Place, header: StudyHeader, run: Run) -> None:
+    """What is known of the study from its beginning: how it searches, as params, and its data, as MLflow's input data set. Each once."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
+    params = {name: value for name, value in study_params(header).items() if name not in run.data.params}
+    if params:
+        with _unless_refused():
+            place.client.log_batch(place.parent, params=[Param(*param) for param in params.items()])
     if not header.data_fingerprint or (run.inputs is not None and run.inputs.dataset_inputs):
         return
     is_file = any(mark in header.data_source for mark in "./\\")

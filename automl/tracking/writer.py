@@ -103,7 +103,7 @@ class Writer:
             start = _milliseconds(self._header.created)
             run = self._client.create_run(self.experiment, start_time=start, tags=tags, run_name=self._header.name)
         self.parent, self._parent_status = run.info.run_id, run.info.status
-        presentation.log_data(self._place(), self._header, run)
+        presentation.introduce(self._place(), self._header, run)
         presentation.prepare_experiment(self._place(), self._header, (), _milliseconds(self._header.created))
         history = self._client.get_metric_history(self.parent, "best_objective") if "best_objective" in run.data.metrics else []
         self._points_until = max((metric.step for metric in history), default=-1)

@@ -5,9 +5,20 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tracking.stories import HEADER, configuration, summary, trial
+from tracking.stories import HEADER, configuration, summary
 
-from automl.tracking.content import LONGEST_NAME, PARENT_STATUS, STATUS, entity_key, last_part, note, params_of, shortened, trial_name
+from automl.tracking.content import (
+    LONGEST_NAME,
+    PARENT_STATUS,
+    STATUS,
+    entity_key,
+    last_part,
+    logarithms_of,
+    params_of,
+    shortened,
+    study_metrics,
+    trial_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,32 +90,13 @@ def test_every_state_has_a_status() -> None:
     assert set(get_args(WhyRested)) <= set(PARENT_STATUS)
 
 
-def test_the_note_says_who_won_and_by_how_much() -> None:
-    best, base = trial(7), replace(trial(0), objective=0.55)
-    told = replace(summary(best, base), baseline=base, gain=0.057, test_metrics={"accuracy": 0.59}, test_split="test")
-    assert note(HEADER, told, {7: "#/x/7"}) == (
-        "**Trial 7 is best: accuracy 0.607** in epoch 10 (2 of 50 trials). The baseline reached 0.55: a gain of 0.057.\n\n"
-        "Measured once on the test split: accuracy 0.59.\n\n"
-        "Trials: 2 complete.\n\n"
-        "| trial | accuracy | epoch | layers | units | optimizer | learning_rate | dropout |\n"
-        "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
-        "| [7](#/x/7) | 0.607 | 10 | 2 | 71 | sgd | 0.008 | 0.1 |\n"
-        "| 0 | 0.55 | 10 | 2 | 64 | sgd | 0.001 | 0.1 |"
+def test_a_summary_counts_all_errors_as_failed() -> None:
+    told = replace(
+        summary(), counts={"complete": 3, "pruned": 5, "diverged": 1, "out_of_memory": 1, "waiting": 2}, epochs=(30, 120), gain=0.25
     )
+    assert study_metrics(told) == {"trials/complete": 3, "trials/pruned": 5, "trials/failed": 2, "epochs/saved_percent": 25, "gain": 0.25}
 
 
-def test_the_note_says_that_nothing_beat_the_baseline() -> None:
-    base = trial(0)
-    told = note(HEADER, replace(summary(base), baseline=base, gain=0.0), {})
-    assert told.startswith("**Trial 0 is best: accuracy 0.6** in epoch 10 (1 of 50 trials). That is the baseline: no trial beat it.\n")
-
-
-def test_the_note_of_a_study_without_complete_trials_says_so() -> None:
-    assert note(HEADER, replace(summary(), counts={"failed": 3, "waiting": 1}), {}) == (
-        "**No trial is complete yet** (accuracy, 3 of 50 trials).\n\nTrials: 3 failed, 1 waiting."
-    )
-
-
-def test_values_do_not_break_the_table() -> None:
-    odd = replace(trial(1), configuration={"optimizer": "a|b\nc"})
-    assert note(HEADER, summary(odd), {}).splitlines()[-1] == "| 1 | 0.601 | 10 | a\\|b c |"
+def test_logarithms_are_of_parameters_on_a_logarithmic_scale_and_of_values_that_have_one() -> None:
+    header = replace(HEADER, logarithmic=("learning_rate", "l2", "momentum"))
+    assert logarithms_of(header, {"learning_rate": 0.01, "l2": 0.0, "dropout": 0.5}) == {"log10/learning_rate": -2.0}

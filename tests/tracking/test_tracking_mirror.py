@@ -240,7 +240,10 @@ def test_a_server_that_comes_late_goes_and_comes_back_gets_everything_once(serve
     for number in "0123":
         history = client.get_metric_history(found[number].info.run_id, "accuracy")
         assert sorted(metric.step for metric in history) == list(range(1, 11))
-    assert done.url == f"{server.uri}/#/experiments/{found['0'].info.experiment_id}/runs/{found['study'].info.run_id}"
+    assert (
+        done.url
+        == f"{server.uri}/#/experiments/{found['0'].info.experiment_id}/runs/{found['study'].info.run_id}?workflowType=machine_learning"
+    )
     names = [file.path for file in client.list_artifacts(found["study"].info.run_id)]
     assert sorted(names) == ["events.txt", "summary.json"]
 

@@ -17,6 +17,8 @@ from automl.errors import TrackingError
 from automl.events import Finished, Reported, Started, TrialKey
 from automl.study import Event, Lost, Rested, Resumed, Suggested
 from automl.tracking.client import connect
+from automl.tracking.colours import COMPLETE, WINNER
+from automl.tracking.views import BY_STRATEGY, STRATEGIES, TAG, TRIALS, own_key
 from automl.tracking.writer import Writer
 
 
@@ -441,8 +443,10 @@ def test_the_end_leaves_ranks_a_note_and_artifacts(uri: str, tmp_path: Path) -> 
     writer.close(summary(trial(2), trial(0)), artifacts)
     found = runs(uri, "end")
     assert {number: found[number].data.tags.get("automl.rank") for number in "012"} == {"0": "2", "1": None, "2": "1"}
+    assert {number: found[number].data.tags.get("automl.view") for number in "012"} == {"0": "by strategy", "1": None, "2": "by strategy"}
+    assert {number: found[number].data.tags["mlflow.runColor"] for number in "012"} == {"0": COMPLETE, "1": COMPLETE, "2": WINNER}
     note = found["study"].data.tags["mlflow.note.content"]
-    assert f"[2](#/experiments/{writer.experiment}/runs/{found['2'].info.run_id})" in note
+    assert f"[2](#/experiments/{writer.experiment}/runs/{found['2'].info.run_id}?workflowType=machine_learning)" in note
     client = connect(uri)
     names = sorted(file.path for file in client.list_artifacts(writer.parent))
     assert names == ["best", "space.yaml", "summary.json"]
@@ -477,3 +481,103 @@ def test_replicates_have_curves_of_their_own_and_the_trial_their_mean(uri: str) 
         "replicate_1/loss": [(1, 0.75)],
     }
     assert (run.info.status, run.data.tags["automl.state"]) == ("FINISHED", "complete")
+
+
+# -- what it looks like -------------------------------------------------------------------------------------------------
+
+
+def tags_of(uri: str, writer: Writer) -> dict[str, str]:
+    return dict(connect(uri).get_experiment(writer.experiment).tags)
+
+
+def test_an_experiment_has_its_views_from_the_first_moment_and_a_person_may_change_its_note(uri: str) -> None:
+    writer = opened(uri, "views")
+    seen = tags_of(uri, writer)
+    assert {key for key in seen if key.startswith(TAG)} == {TAG + key for key in (STRATEGIES, TRIALS, BY_STRATEGY, own_key("views"))}
+    assert "[Trials](#/experiments/" in seen["mlflow.note.content"]
+    connect(uri).set_experiment_tag(writer.experiment, "mlflow.note.content", "mine")
+    opened(uri, "views").close(summary(), {})
+    assert tags_of(uri, writer) == {**seen, "mlflow.note.content": "mine"}
+
+
+@pytest.mark.parametrize(("version", "reads"), [("3.16.9", False), ("3.17.0rc1", True), ("3.99", True), ("4.0.0", False), ("odd", False)])
+def test_a_ui_that_reads_other_views_gets_none(uri: str, monkeypatch: pytest.MonkeyPatch, version: str, reads: bool) -> None:
+    monkeypatch.setattr("mlflow.version.VERSION", version)
+    writer = mirrored(uri, "old", study("old", ["complete"]))
+    assert (TAG + TRIALS in tags_of(uri, writer)) == reads
+    assert ("viewStateShareKey" in runs(uri, "old")["study"].data.tags["mlflow.note.content"]) == reads
+
+
+def test_what_mlflow_refuses_of_the_looks_holds_up_nothing(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+
+    def refuse(*anything: object) -> None:
+        raise MlflowException("you may not", PERMISSION_DENIED)
+
+    monkeypatch.setattr("mlflow.tracking.MlflowClient.set_experiment_tag", refuse)
+    monkeypatch.setattr("mlflow.tracking.MlflowClient.log_inputs", refuse)
+    writer = mirrored(uri, "refusing", study("refusing", ["complete"]))
+    assert writer.problems == []
+    assert runs(uri, "refusing")["study"].info.status == "FINISHED"
+
+
+def test_the_data_set_is_an_input_of_the_study_once(uri: str) -> None:
+    told = replace(header("data"), data_fingerprint="f" * 64, data_source="tables/a.csv", data_sizes={"train": 80, "test": 20})
+    for _ in range(2):
+        writer = Writer(connect(uri), uri, told)
+        writer.open()
+    (given,) = connect(uri).get_run(writer.parent).inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest, given.dataset.source_type) == ("digits", "f" * 36, "local")
+    assert given.dataset.source == '{"uri": "tables/a.csv"}'
+    assert given.dataset.profile == '{"samples": 100, "train": 80, "test": 20}'
+
+
+def test_the_study_tells_how_it_searches_and_what_became_of_its_trials(uri: str) -> None:
+    writer = opened(uri, "told")
+    take(writer, study("told", ["complete", "pruned", "failed"]))
+    writer.close(replace(summary(), counts={"complete": 1, "pruned": 1, "failed": 1}, epochs=(5, 20), gain=0.5), {})
+    run = runs(uri, "told")["study"]
+    assert run.data.params == {"strategy": "random", "pruner": "median", "epochs": "10", "seed": "3", "data": "digits"}
+    shown = {name: points[-1][:2] for name, points in history(uri, run).items()}
+    assert shown == {
+        "best_objective": (2, 0.6),
+        "epochs/saved_percent": (3, 25.0),
+        "epochs/trained": (2, 30.0),
+        "gain": (3, 0.5),
+        "trials/complete": (3, 1.0),
+        "trials/failed": (3, 1.0),
+        "trials/pruned": (3, 1.0),
+    }
+
+
+def test_trials_have_the_colour_of_their_end_and_failed_ones_their_log(uri: str, tmp_path: Path) -> None:
+    (tmp_path / "trials" / "2").mkdir(parents=True)
+    (tmp_path / "trials" / "2" / "log.txt").write_text("its last words")
+    for _ in range(2):
+        writer = Writer(connect(uri), uri, replace(header("ends"), folder=str(tmp_path)))
+        writer.open()
+        take(writer, study("ends", ["complete", "pruned", "failed", "diverged", "running"]))
+        writer.close(summary(), {})
+    found = runs(uri, "ends")
+    assert [found[number].data.tags.get("mlflow.runColor") for number in "01234"] == ["#0072B2", "#B0B0B0", "#D55E00", "#D55E00", None]
+    note = found["2"].data.tags["mlflow.note.content"]
+    log = f"#/experiments/{writer.experiment}/runs/{found['2'].info.run_id}/artifacts/log.txt?workflowType=machine_learning"
+    assert note == f"**Trial 2: failed.**\n\n```\nTraceback\nValueError: no\n```\n\n[Its log]({log})"
+    assert Path(connect(uri).download_artifacts(found["2"].info.run_id, "log.txt", str(tmp_path))).read_text() == "its last words"
+    assert "log" not in found["3"].data.tags["mlflow.note.content"]
+    assert "mlflow.note.content" not in found["0"].data.tags
+
+
+def test_parameters_on_a_logarithmic_scale_have_their_logarithm_as_a_metric(uri: str) -> None:
+    writer = Writer(connect(uri), uri, replace(header("logs"), logarithmic=("learning_rate",)))
+    writer.open()
+    take(writer, study("logs", ["complete"]))
+    writer.close(summary(), {})
+    assert history(uri, runs(uri, "logs")["0"])["log10/learning_rate"] == [(0, -3.0, round(T0 * 1000))]
+
+
+def test_a_trial_that_stopped_early_says_so(uri: str) -> None:
+    early = replace(end("early", 0, "complete")[0], stopped_early=True)  # type: ignore[type-var]
+    mirrored(uri, "early", [*story("early", 0, "running", epochs=4), early])
+    assert runs(uri, "early")["0"].data.tags["automl.reason"] == "stopped early after epoch 4"
