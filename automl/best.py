@@ -34,12 +34,8 @@ _HEADER = """\
 
 
 def command_again(study: Study, folder: Path) -> str:
-    """The command that trains the winner of the study in ``folder`` once more, as a new study; a baseline comes first."""
-    assert study.winner is not None
-    command = ["automl", "run", str(folder / "study.yaml"), "--study", f"{folder.name}-again", "--trials"]
-    if study.winner.origin == "baseline":
-        return shlex.join([*command, "1"])
-    return shlex.join([*command, "1" if study.spec.baseline is None else "2", "--enqueue", str(folder / FOLDER / CONFIG)])
+    """The command that trains the winner of the study in ``folder`` once more, as a new study."""
+    return shlex.join(["automl", "run", str(folder / "study.yaml"), "--config", str(folder / FOLDER / CONFIG)])
 
 
 def write_best(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from automl import data, families, metrics, spacefile
+from automl.best import CONFIG, FOLDER
+from automl.configurations import read_configurations
 from automl.data import DataInfo
-from automl.errors import SpaceError, UsageError, suggestion
+from automl.errors import UsageError
 from automl.events import Configuration, Value
 from automl.folders import check_new_study, home_expanded, space_file, study_folder
 from automl.pruners import check_pruner
-from automl.space import Parameter
 from automl.spec import DataSpec, Objective, StudySpec
 from automl.strategies import check_strategy
 from automl.tracking import OFF, redacted, resolve_uri
@@ -48,6 +49,7 @@ class RunOptions:
     lanes: str = "auto"
     engine: str = "local"
     enqueue: str | None = None
+    config: str | None = None
     mlflow: str | None = None
     experiment: str | None = None
 
@@ -76,10 +78,13 @@ class Plan:
 def plan(options: RunOptions) -> Plan:
     """Check everything that can be checked before anything starts. Raises the errors of ``automl.errors``."""
     spec = specify(options)
+    if options.config is not None:
+        _refuse_search(options)
+        spec = _single(spec, options)
     folder = study_folder(default_name(spec, options) if options.study is None else options.study)
     check_strategy(spec.settings.strategy, spec.settings.strategy_options, spec.space)
     check_pruner(spec.settings.pruner, spec.settings.pruner_options, spec.epochs, spec.replicates)
-    enqueued = read_configurations(Path(options.enqueue), spec) if options.enqueue is not None else ()
+    enqueued = _configurations(options, spec)
     lanes = lanes_asked(options.lanes)
     uri = resolve_uri(options.mlflow, os.environ)
     continues = (folder / "study.db").is_file()
@@ -91,6 +96,31 @@ def plan(options: RunOptions) -> Plan:
             f"{spec.settings.trials}. Give at least --trials {len(enqueued) + (spec.baseline is not None)}."
         )
     return Plan(spec, folder, options, enqueued, None if uri == OFF else uri, continues, lanes)
+
+
+def _refuse_search(options: RunOptions) -> None:
+    """``--config`` trains one configuration as it is, so nothing can be asked of a search."""
+    for flag in ("strategy", "pruner", "trials", "enqueue"):
+        if getattr(options, flag) is not None:
+            raise UsageError(f"--{flag}: must be left out with --config, which trains one configuration as it is, but was given.")
+
+
+def _single(spec: StudySpec, options: RunOptions) -> StudySpec:
+    """The study of one configuration: no baseline and no search; confirmed where that is asked for."""
+    confirm = spec.settings.confirm if options.confirm is not None else 0
+    alone = replace(spec.settings, strategy="random", strategy_options={}, pruner="none", pruner_options={}, trials=1, confirm=confirm)
+    return replace(spec, baseline=None, settings=alone)
+
+
+def _configurations(options: RunOptions, spec: StudySpec) -> tuple[Configuration, ...]:
+    if options.config is None:
+        return read_configurations(Path(options.enqueue), spec) if options.enqueue is not None else ()
+    found = read_configurations(Path(options.config), spec, "--config")
+    if len(found) != 1:
+        raise UsageError(
+            f"--config: must hold one configuration, but {options.config} holds {len(found)}. To train several: --enqueue and --trials."
+        )
+    return found
 
 
 def lanes_asked(lanes: str) -> int | None:
@@ -197,72 +227,17 @@ def _beside(spec: StudySpec, source: str) -> str:
 
 
 def default_name(spec: StudySpec, options: RunOptions) -> str:
-    """What a study is called that nobody named: its space and strategy, and the data where these are not the space's own."""
-    parts = [spec.name, *([Path(options.data).stem] if options.data and options.space else []), spec.settings.strategy]
+    """What a study is called that nobody named: its space and its strategy or configuration, and the data where they are not its own."""
+    how = spec.settings.strategy
+    if options.config is not None:
+        path = Path(options.config).absolute()
+        if (path.name, path.parent.name) == (CONFIG, FOLDER):
+            return f"{path.parent.parent.name}-again"
+        how = path.stem
+    parts = [spec.name, *([Path(options.data).stem] if options.data and options.space else []), how]
     if options.data and not options.space:
         parts[0] = Path(options.data).stem
     return "-".join(parts)
-
-
-def read_configurations(path: Path, spec: StudySpec) -> tuple[Configuration, ...]:
-    """A person's own configurations: a YAML or JSON file with one configuration or a list of them."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"--enqueue: must be a file with configurations, but {path} cannot be read ({reason}). Check the path.") from None
-    except (UnicodeDecodeError, YAMLError) as error:
-        raise UsageError(f"--enqueue: must be YAML or JSON in UTF-8, but {path} is not{_place(error)}. Correct the file.") from None
-    if isinstance(content, dict) and isinstance(content.get("parameters"), dict):
-        content = content["parameters"]  # what `best/config.yaml` and `automl best --json` write
-    entries = content if isinstance(content, list) else [content]
-    if not entries or not all(isinstance(entry, dict) and entry for entry in entries):
-        raise UsageError(
-            f"--enqueue: must hold a configuration or a list of them, but {path} holds {_kind(content)}. "
-            "Write them like [{learning_rate: 0.01}, {learning_rate: 0.1}]."
-        )
-    problems = [problem for number, entry in enumerate(entries, 1) for problem in _problems(f"{path}: configuration {number}", entry, spec)]
-    if problems:
-        raise SpaceError(problems)
-    fixed = spec.space.fixed
-    return tuple({name: value for name, value in entry.items() if name not in fixed or fixed[name] != value} for entry in entries)
-
-
-def _problems(where: str, configuration: Mapping[str, Value], spec: StudySpec) -> Iterator[str]:
-    for name, value in configuration.items():
-        setting = families.find_setting(spec.model, str(name))
-        if setting is None:
-            known = [parameter.name for parameter in spec.space.parameters] + list(families.setting_names(spec.model))
-            yield f"{where}: {name!r} is not a parameter of {spec.model}.{suggestion(str(name), known)}"
-        elif not setting.admits(value):
-            yield f"{where}: {name} must be {setting.domain}, but is {value!r}."
-    missing = [name for name in _active(spec, configuration) if name not in configuration]
-    if missing:
-        yield f"{where}: must give every searched parameter, but lacks {', '.join(missing)}."
-
-
-def _active(spec: StudySpec, configuration: Mapping[str, Value]) -> list[str]:
-    """The searched parameters that are active with these values (a missing one counts as its default)."""
-    defaults = families.complete(spec.model, {})
-
-    def choose(parameter: Parameter) -> Value:
-        return configuration.get(parameter.name, defaults.get(parameter.name))
-
-    return list(spec.space.configure(choose))
-
-
-def _place(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    return f", from line {mark.line + 1} on" if mark is not None else ""
-
-
-def _kind(content: object) -> str:
-    if content is None or content == [] or content == {}:
-        return "nothing"
-    return "a list of other things" if isinstance(content, list) else "something else"
 
 
 def settle(spec: StudySpec, info: DataInfo) -> StudySpec:

@@ -129,7 +129,7 @@ def gain_text(study: Study) -> str:
     if best is None:
         return "No trial is complete, so there is no winner."
     if baseline is None:
-        return "The space file has no baseline, so there is no gain to report."
+        return f"Validation {metric} {number_text(best.objective)}; there is no baseline, so no gain to report."
     if baseline.state != "complete" or baseline.objective is None or study.gain is None:
         return f"The baseline is {baseline.state}, so there is no gain to report."
     if best.number == baseline.number:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from automl.best import WEIGHTS, are_whole, command_again, holds_best, write_best
+from automl.configurations import stated
 from automl.driver import Session
 from automl.engines import Engine
 from automl.errors import AutomlError
@@ -56,7 +57,7 @@ def _belongings(study: Study, folder: Path) -> dict[str, Any]:
     assert study.winner is not None
     return {
         "model": study.spec.model,
-        "configuration": {**study.space.fixed, **study.winner.configuration},
+        "configuration": stated(study.spec, study.winner.configuration),
         "data_folder": folder / "data",
         "extra": {"study": folder.name, **(best_record(study) or {})},
     }

@@ -90,7 +90,7 @@ def test_a_run_leaves_a_finished_study_that_the_other_commands_can_tell_of(shell
     assert 0.5 < best["test"]["accuracy"] <= 1
     left = {path.name for path in (shell.folder / "studies" / "small-random").iterdir()}
     assert {"study.db", "study.yaml", "best"} <= left
-    words, _ = shell.run("best", "small-random")
+    _, words = shell.run("best", "small-random")
     assert f"Trial {best['number']} won after 4 trials." in words
 
 
@@ -174,6 +174,23 @@ def test_a_winning_baseline_is_trained_again_alone(shell: Shell) -> None:
     (again,) = (line.partition(":  ")[2] for line in out.splitlines() if line.startswith("Train it again:"))
     shell.run(*shlex.split(again)[1:], "--mlflow", "off", "--engine", "inline")
     assert [trial["parameters"] for trial in shell.json("trials", "small-random-again")] == [{"units": 16, "learning_rate": 0.001}]
+
+
+def test_a_baseline_that_leaves_out_what_is_searched_can_be_trained_again(shell: Shell) -> None:
+    text = SPACE.format(epochs=1).replace("baseline: {units: 16, learning_rate: 0.001}", "baseline: {units: 16}")
+    (shell.folder / "small.yaml").write_text(text)
+    shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--trials", "1")
+    text, said = shell.run("best", "small-random")
+    assert text == "units: 16\nlearning_rate: 0.001\n"
+    assert said.startswith("Trial 0 won after 1 trial.")
+    (shell.folder / "best.yaml").write_text(text)
+    shell.run("run", "small.yaml", "--config", "best.yaml", "--mlflow", "off", "--engine", "inline")
+    assert [trial["parameters"] for trial in shell.json("trials", "small-best")] == [{"units": 16, "learning_rate": 0.001}]
+    (shell.folder / "best.yaml").write_text(text.replace("16", "17"))
+    _, err = shell.run("run", "small.yaml", "--config", "best.yaml", "--mlflow", "off", "--engine", "inline", code=2)
+    assert err.splitlines()[-1] == (
+        "studies/small-best holds a study of another configuration than best.yaml. Use --study NAME for a new one."
+    )
 
 
 def test_what_a_run_prints_about_its_winner_works_as_it_stands(shell: Shell) -> None:

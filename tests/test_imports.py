@@ -34,6 +34,8 @@ FORBIDDEN = {
     "reading": ("automl.cli", "automl.launch", "automl.driver", "automl.tracking", "automl.training", "automl.engines"),
     "importances": ("automl.driver", "automl.store", "automl.tracking", "automl.page", "automl.cli"),
     "page": ("automl.cli", "automl.launch", "automl.driver", "automl.engines", "automl.training", "automl.data", "automl.tracking"),
+    "configurations": ("automl.study", "automl.plan", "automl.driver", "automl.cli", "automl.data", "automl.training"),
+    "selection": ("automl.store", "automl.driver", "automl.cli", "automl.engines", "automl.tracking", "automl.training"),
     "progress": ("automl.cli", "automl.launch", "automl.driver", "automl.store", "automl.tracking", "automl.training"),
     "driver": ("automl.cli", "automl.launch", "automl.tracking", "automl.data", "automl.training"),
     "winner": ("automl.cli", "automl.launch", "automl.mirroring", "automl.plan", "automl.tracking"),
@@ -84,7 +86,18 @@ def test_cheap_commands_load_nothing_heavy(statement: str) -> None:
 
 def test_the_driver_does_not_load_torch() -> None:
     """Workers train; the driver's process stays small."""
-    modules = ("launch", "reading", "cli.run", "cli.display", "cli.outcome", "cli.status", "cli.watch", "cli.trials", "cli.best")
+    modules = (
+        "launch",
+        "reading",
+        "cli.run",
+        "cli.display",
+        "cli.outcome",
+        "cli.status",
+        "cli.watch",
+        "cli.trials",
+        "cli.trial",
+        "cli.best",
+    )
     assert "torch" not in _modules_after("\n".join(f"import automl.{module}" for module in modules))
 
 

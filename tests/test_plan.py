@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from automl.configurations import configuration_yaml, read_configurations
 from automl.data import DataInfo, inspect
 from automl.errors import AutomlError, UsageError
 from automl.folders import study_folder
 from automl.plan import RunOptions, lanes_asked, plan, settle, specify
-from automl.spec import DataSpec
+from automl.space import SearchSpace
+from automl.spec import DataSpec, StudySpec
 
 SPACE = """\
 name: small
@@ -82,6 +88,23 @@ def test_data_beside_the_space_file_are_found_from_everywhere(folder: Path, monk
     assert specify(RunOptions(space="own.yaml")).data.source == "rows.csv"
 
 
+GONE = "--config: must be a file with configurations, but gone.yaml cannot be read (no such file or directory). Check the path."
+PRINTED = StudySpec("x", DataSpec("digits"), "mlp", None, 1, SearchSpace(()))
+
+
+def many_sided_space_configurations() -> st.SearchStrategy[dict[str, Any]]:
+    """Values of every type that a configuration has, as the family takes them."""
+    values = {
+        "layers": st.integers(1, 9),
+        "learning_rate": st.floats(1e-12, 1e3),
+        "dropout": st.floats(0.0, 0.9),
+        "optimizer": st.sampled_from(["adam", "sgd"]),
+        "schedule": st.sampled_from(["constant", "cosine"]),
+        "clip_norm": st.floats(0.0, 10.0),
+    }
+    return st.fixed_dictionaries({"layers": values.pop("layers")}, optional=values)
+
+
 NO_CONFIGURATION = "--enqueue: must hold a configuration or a list of them, but own.yaml holds"
 HOW_TO_WRITE_THEM = "Write them like [{learning_rate: 0.01}, {learning_rate: 0.1}]."
 ENQUEUED = [
@@ -125,6 +148,49 @@ def test_a_winner_can_be_given_as_best_wrote_it(folder: Path) -> None:
         '{"number": 3, "parameters": {"optimizer": "adam", "learning_rate": 0.01, "units": 64}, "objective": 1}'
     )
     assert plan(RunOptions(space="small.yaml", enqueue="own.json")).enqueued == ({"optimizer": "adam", "learning_rate": 0.01},)
+
+
+def test_a_configuration_alone_is_a_study_of_one_trial_without_baseline_and_search(folder: Path) -> None:
+    (folder / "fast.yaml").write_text("{optimizer: adam, learning_rate: 0.1}")
+    planned = plan(RunOptions(space="small.yaml", config="fast.yaml", seed=3, epochs=7))
+    settings = planned.spec.settings
+    assert (planned.folder.name, planned.enqueued) == ("small-fast", ({"optimizer": "adam", "learning_rate": 0.1},))
+    assert (planned.spec.baseline, settings.trials, settings.pruner, settings.confirm) == (None, 1, "none", 0)
+    assert (settings.seed, planned.spec.epochs) == (3, 7)
+    assert plan(RunOptions(space="small.yaml", config="fast.yaml", confirm="2")).spec.settings.confirm == 2
+
+
+def test_the_configuration_of_a_winner_alone_is_called_after_its_study(folder: Path) -> None:
+    (folder / "studies" / "first" / "best").mkdir(parents=True)
+    (folder / "studies" / "first" / "best" / "config.yaml").write_text("{model: mlp, parameters: {optimizer: adam, learning_rate: 0.1}}")
+    assert plan(RunOptions(space="small.yaml", config="studies/first/best/config.yaml")).folder == Path("studies/first-again")
+    assert plan(RunOptions(space="small.yaml", config="studies/first/best/config.yaml", study="x")).folder == Path("studies/x")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"trials": 5}, "--trials: must be left out with --config, which trains one configuration as it is, but was given."),
+        ({"strategy": "grid"}, "--strategy: must be left out with --config, which trains one configuration as it is, but was given."),
+        ({"pruner": "none"}, "--pruner: must be left out with --config, which trains one configuration as it is, but was given."),
+        ({"enqueue": "a.yaml"}, "--enqueue: must be left out with --config, which trains one configuration as it is, but was given."),
+        ({}, "--config: must hold one configuration, but two.yaml holds 2. To train several: --enqueue and --trials."),
+        ({"config": "gone.yaml"}, GONE),
+    ],
+)
+def test_what_a_configuration_alone_cannot_have(folder: Path, options: dict[str, Any], expected: str) -> None:
+    (folder / "two.yaml").write_text("[{optimizer: adam, learning_rate: 0.01}, {optimizer: adam, learning_rate: 0.02}]")
+    assert message(**{"config": "two.yaml", **options}) == expected
+
+
+@given(many_sided_space_configurations())
+def test_a_configuration_that_was_printed_is_read_as_the_same(configuration: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "printed.yaml"
+        path.write_text(configuration_yaml(configuration), encoding="utf-8")
+        (read,) = read_configurations(path, PRINTED)
+    assert read == configuration
+    assert [type(value) for value in read.values()] == [type(value) for value in configuration.values()]
 
 
 def test_more_enqueued_than_trials_is_refused(folder: Path) -> None:

@@ -10,46 +10,60 @@ import click
 
 from automl.best import command_again
 from automl.cli.wrapping import print_sentence
+from automl.configurations import configuration_yaml, stated
 from automl.reading import read_study
 from automl.summary import best_record, confirmation_text, gain_text, number_text, value_text
 
 if TYPE_CHECKING:
-    from automl.study import Study
+    from automl.study import Study, Trial
 
 
 @click.command()
 @click.argument("study")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def best(study: str, as_json: bool) -> None:
-    """The winner of STUDY: its parameters, what it reached, and how to use it."""
+@click.pass_context
+def best(ctx: click.Context, /, study: str, as_json: bool) -> None:
+    """The winner of STUDY: its configuration as YAML on stdout, what it reached and how to use it on stderr.
+
+    \b
+    automl best my_study > best.yaml
+    automl run my_space.yaml --config best.yaml
+    """
     reading = read_study(study)
-    record = best_record(reading.study)
+    found = reading.study
     if as_json:
-        click.echo(json.dumps(record, indent=2))
-    elif record is None:
-        click.echo(f"{reading.folder.name}: no trial is complete yet, so there is no winner.")
+        click.echo(json.dumps(best_record(found), indent=2))
+    elif found.winner is None:
+        click.echo(f"{reading.folder.name}: no trial is complete yet, so there is no winner.", err=True)
+        ctx.exit(1)
     else:
-        print_best(reading.study, reading.folder)
+        print_best(found, reading.folder, err=True)
+        click.echo(configuration_yaml(stated(found.spec, found.winner.configuration)), nl=False)
 
 
-def print_best(study: Study, folder: Path) -> None:
-    """What won, what it reached, its parameters, and how to use it."""
+def print_best(study: Study, folder: Path, err: bool = False) -> None:
+    """What won, what it reached, and how to use it. ``err``: on stderr."""
     winner, tested = study.winner, study.test
     assert winner is not None
     verb = "won" if study.why_rested == "done" else "leads"
-    print_sentence(f"Trial {winner.number} {verb} after {study.ended} trial{'s' if study.ended != 1 else ''}. {gain_text(study)}")
+    print_sentence(f"Trial {winner.number} {verb} after {study.ended} trial{'s' if study.ended != 1 else ''}. {gain_text(study)}", err)
     claim = confirmation_text(study)
     if claim:
-        print_sentence(claim)
+        print_sentence(claim, err)
     if tested is not None and tested.trial == winner.number:
         values = ", ".join(f"{name} {number_text(value)}" for name, value in tested.metrics.items())
-        print_sentence(f"Its own weights on {_split_text(tested.split)}, measured once: {values}.")
-    width = max((len(name) for name in winner.configuration), default=0)
-    for name, value in winner.configuration.items():
-        click.echo(f"  {name:<{width}}  {value_text(value)}")
+        print_sentence(f"Its own weights on {_split_text(tested.split)}, measured once: {values}.", err)
+    if not err:
+        _print_parameters(winner)
     if (folder / "best").is_dir():
-        click.echo(f"Use it:          from automl import load_best; model = load_best({str(folder)!r})")
-        click.echo(f"Train it again:  {command_again(study, folder)}")
+        click.echo(f"Use it:          from automl import load_best; model = load_best({str(folder)!r})", err=err)
+        click.echo(f"Train it again:  {command_again(study, folder)}", err=err)
+
+
+def _print_parameters(trial: Trial) -> None:
+    width = max((len(name) for name in trial.configuration), default=0)
+    for name, value in trial.configuration.items():
+        click.echo(f"  {name:<{width}}  {value_text(value)}")
 
 
 def _split_text(split: str) -> str:

@@ -34,6 +34,7 @@ from automl.plan import Plan, RunOptions
     "--engine", type=click.Choice(["local", "inline"]), default="local", show_default=True, help="Workers in processes, or in this one."
 )
 @click.option("--enqueue", metavar="FILE", help="Your own configurations to train first (YAML or JSON).")
+@click.option("--config", metavar="FILE", help="Train this one configuration and nothing else, such as `automl best` prints.")
 @click.option(
     "--mlflow", metavar="URI", help="Tracking store or server, or off.  [default: $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db]"
 )

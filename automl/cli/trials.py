@@ -1,13 +1,17 @@
-"""``automl trials``: the table of a study's trials, for people or as JSON."""
+"""``automl trials``: the table of a study's trials, sorted and filtered, or one of them whole; for people or as JSON."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from automl.reading import read_study
+from automl.errors import UsageError
+from automl.reading import Reading, read_study
+from automl.selection import SORTED_BY, selected
+from automl.study import ENDED
 from automl.summary import number_text, trial_record, value_text
 
 if TYPE_CHECKING:
@@ -15,67 +19,118 @@ if TYPE_CHECKING:
 
     from automl.study import Study, Trial
 
-_NARROWEST = 60  # columns that a table of trials needs
+_NARROW = 60  # columns that a table with parameters needs
+_STATES = ("waiting", "running", *ENDED)
 
 
 @click.command()
 @click.argument("study")
+@click.argument("number", type=int, required=False)
+@click.option("--sort", metavar="KEY", help=f"{', '.join(SORTED_BY)}, or a parameter; of objective the best first.  [default: number]")
+@click.option("--reverse", is_flag=True, help="Turn the order round.")
+@click.option("--state", "states", multiple=True, type=click.Choice(_STATES), metavar="STATE", help="Only these (again for more).")
 @click.option("--failed", is_flag=True, help="Only trials that did not work out, with the reason.")
+@click.option("--where", metavar="RULE", help="Only trials for which this holds, such as 'learning_rate < 0.01 and epochs > 5'.")
+@click.option("--top", metavar="N", type=click.IntRange(1, 10**9), help="Only the first N; the best ones where no --sort is given.")
+@click.option("--yaml", "as_yaml", is_flag=True, help="With NUMBER: only its configuration, for `automl run --config`.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def trials(study: str, failed: bool, as_json: bool) -> None:
-    """The trials of STUDY, in the order of their numbers."""
+def trials(
+    study: str,
+    number: int | None,
+    sort: str | None,
+    reverse: bool,
+    states: tuple[str, ...],
+    failed: bool,
+    where: str | None,
+    top: int | None,
+    as_yaml: bool,
+    as_json: bool,
+) -> None:
+    """The trials of STUDY, or all there is to know of the one with this NUMBER.
+
+    \b
+    automl trials my_study --top 10
+    automl trials my_study --state pruned --where 'learning_rate < 0.01' --sort epochs
+    automl trials my_study 17
+    """
     reading = read_study(study)
-    loaded = reading.study
-    wanted = [t for t in loaded.trials if not failed or (t.has_ended and t.state not in ("complete", "pruned"))]
+    if number is not None:
+        if sort or reverse or states or failed or where or top:
+            raise UsageError("automl trials: must be given a number or ways to choose among trials, but both were given. Leave one out.")
+        _show_one(reading, number, as_yaml, as_json)
+        return
+    if as_yaml:
+        raise UsageError("--yaml: must be given with the number of a trial, but there is none. Try `automl trials STUDY 17 --yaml`.")
+    found = reading.study
+    wanted = selected(found, sort=sort, reverse=reverse, states=states, failed=failed, where=where, top=top)
     if as_json:
         click.echo(json.dumps([trial_record(trial) for trial in wanted], indent=2))
     elif not wanted:
-        click.echo(f"{reading.folder.name}: no trial {'has failed' if failed else 'yet'}.")
+        what = "no trial yet" if not found.trials else "no trial has failed" if failed else "no such trial"
+        click.echo(f"{reading.folder.name}: {what}.")
     else:
-        _print_trials(loaded, wanted, failed)
+        _print_trials(found, wanted, failed)
 
 
-def _print_trials(study: Study, wanted: list[Trial], reasons: bool) -> None:
-    """A column for each parameter where the terminal has room for them, else one for all; whole rows where there is no terminal."""
+def _show_one(reading: Reading, number: int, as_yaml: bool, as_json: bool) -> None:
+    from automl.cli.trial import print_trial, whole_record
+    from automl.configurations import configuration_yaml, stated
+
+    study, last = reading.study, len(reading.study.trials) - 1
+    if not 0 <= number <= last:
+        there = f"trials 0 to {last}" if last >= 0 else "no trial yet"
+        raise UsageError(f"{reading.folder.name}: must be given the number of a trial that it has, but {number} was given; it has {there}.")
+    if as_json:
+        click.echo(json.dumps(whole_record(reading, study.trials[number]), indent=2))
+    elif as_yaml:
+        click.echo(configuration_yaml(stated(study.spec, study.trials[number].configuration)), nl=False)
+    else:
+        print_trial(reading, study.trials[number])
+
+
+def _print_trials(study: Study, wanted: Sequence[Trial], reasons: bool) -> None:
+    """A column for each parameter where the terminal has room for them, else one for all, and none on a narrow one; whole rows where
+    there is no terminal."""
     from rich.console import Console
     from rich.measure import Measurement
 
     console = Console(highlight=False)
-    console.width = max(console.width, _NARROWEST)
     table = _trial_table(study, wanted, _reasons(wanted) if reasons else _parameter_columns(wanted))
     widest = Measurement.get(console, console.options.update(width=10_000), table).maximum
     if not console.is_terminal:
         console.width = widest
+    elif console.width < _NARROW:
+        table = _trial_table(study, wanted, _reasons(wanted) if reasons else {}, is_narrow=True)
     elif widest > console.width and not reasons:
         table = _trial_table(study, wanted, _parameter_words(wanted))
     console.print(table)
 
 
-def _trial_table(study: Study, wanted: list[Trial], columns: dict[str, list[str]]) -> Table:
+def _trial_table(study: Study, wanted: Sequence[Trial], columns: dict[str, list[str]], is_narrow: bool = False) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-    for name in ("trial", "state", study.objective.metric, "epochs", "seconds"):
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1 if is_narrow else 2, 0, 0), pad_edge=False, show_edge=False)
+    for name in ("trial", "state", study.objective.metric, "epochs", *(() if is_narrow else ("seconds",))):
         table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
     for name in columns:
         table.add_column(name, overflow="fold")
     for row, trial in enumerate(wanted):
-        is_best = study.best is not None and trial.number == study.best.number
-        cells = [f"{'*' if is_best else ''}{trial.number}", trial.state.replace("_", " "), number_text(trial.objective)]
-        cells += [str(trial.epochs), f"{trial.seconds:.1f}", *(values[row] for values in columns.values())]
+        is_best = study.winner is not None and trial.number == study.winner.number
+        cells = [f"{'*' if is_best else ''}{trial.number}", trial.state.replace("_", " "), number_text(trial.objective), str(trial.epochs)]
+        cells += [*([] if is_narrow else [f"{trial.seconds:.1f}"]), *(values[row] for values in columns.values())]
         table.add_row(*cells, style="bold" if is_best else "")
     return table
 
 
-def _parameter_columns(wanted: list[Trial]) -> dict[str, list[str]]:
+def _parameter_columns(wanted: Sequence[Trial]) -> dict[str, list[str]]:
     names = dict.fromkeys(name for trial in wanted for name in trial.configuration)
     return {name: [value_text(t.configuration[name]) if name in t.configuration else "" for t in wanted] for name in names}
 
 
-def _parameter_words(wanted: list[Trial]) -> dict[str, list[str]]:
+def _parameter_words(wanted: Sequence[Trial]) -> dict[str, list[str]]:
     return {"parameters": [", ".join(f"{name} {value_text(value)}" for name, value in t.configuration.items()) for t in wanted]}
 
 
-def _reasons(wanted: list[Trial]) -> dict[str, list[str]]:
+def _reasons(wanted: Sequence[Trial]) -> dict[str, list[str]]:
     return {"reason": [trial.reason.strip() for trial in wanted]}
