@@ -176,7 +176,7 @@ def sentence(study: Study, found: Importances, importance: Importance) -> str:
     """What one parameter did, for people: where the best trials lie, and where there may be better ones."""
     parameter = study.space.by_name[importance.name]
     best = [study.trials[number].configuration for number in sorted(found.best) if importance.name in study.trials[number].configuration]
-    share = f"{importance.name} ({importance.share:.0%})"
+    share = f"{importance.name} ({'<1%' if 0 < importance.share < 0.005 else f'{importance.share:.0%}'})"
     if not importance.is_clear:
         return f"{share}: no more than chance would give in so few trials."
     if len(best) < 2:

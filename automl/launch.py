@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import time
 from collections import Counter
@@ -17,10 +18,12 @@ from automl.confirmation import SHARE, next_confirmations
 from automl.data import DataInfo
 from automl.driver import Follower, Session, WhyRested, drive, tidy
 from automl.engines import Engine, make_engine
+from automl.environment import environment
 from automl.errors import AutomlError, DataError, StudyError, UsageError
 from automl.events import Configuration, Job, Slot
 from automl.interrupts import interrupts, sigterm_like_ctrl_c
 from automl.lanes import lanes_of
+from automl.page import PAGE
 from automl.plan import Plan, RunOptions, settle
 from automl.pruners import make_pruner
 from automl.spec import StudySpec
@@ -38,13 +41,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended. ``tracking`` says where MLflow shows the study; None where tracking is off."""
+    """How a run ended. ``tracking`` says where MLflow shows the study, None where tracking is off; ``page`` is the study page, where
+    there is one of this state."""
 
     study: Study
     folder: Path
     why: WhyRested
     data: DataInfo
     tracking: str | None = None
+    page: Path | None = None
 
 
 def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) -> Outcome:
@@ -72,7 +77,8 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         level = _where_level(plan, store, study)
         if end is not None and _is_noted(plan, study, end) and is_crowned(study, plan.folder) and level is not None:
             say(f"{plan.folder} has {study.ended} of {study.asked} trials and its winner; there is nothing left to do.")
-            return Outcome(study, plan.folder, end, info, level or None)
+            known_page = plan.folder / PAGE
+            return Outcome(study, plan.folder, end, info, level or None, known_page if known_page.exists() else None)
         for note in info.notes:
             say(f"data: {note}")
         session = session_of(plan, spec, study, store, info)
@@ -80,22 +86,25 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         if plan.tracking_uri is not None:
             mirror = mirroring.start_mirror(plan.tracking_uri, plan.options.experiment, plan.folder, store, study, say)
             session.followers.append(mirror.follow)
+        page = None
         try:
             why = _train(plan, workers, session, watch, say) if end is None else _note_end(plan, session, end)
             if why != "interrupted":
                 why = _crown(plan, workers, session, why, say)
+            if why != "interrupted":
+                why, page = _write_page(plan.folder, session, why, say)
         except AutomlError:
             if mirror is not None:
                 mirroring.bring_level(mirror, plan.folder, study, "failed", say)
             raise
         if mirror is None:
-            return Outcome(study, plan.folder, why, info)
+            return Outcome(study, plan.folder, why, info, page=page)
         try:
             url = mirroring.bring_level(mirror, plan.folder, study, why, say)
         except KeyboardInterrupt:
             why = "interrupted"
             url = mirroring.bring_level(mirror, plan.folder, study, why, say)
-        return Outcome(study, plan.folder, why, info, url)
+        return Outcome(study, plan.folder, why, info, url, page)
 
 
 class Workers:
@@ -257,7 +266,7 @@ def _train(plan: Plan, workers: Workers, session: Session, watch: Watcher | None
     left = max(settings.trials - study.ended, len(next_confirmations(study, settings.confirm, study.ended)), 1)
     trainings = left * study.replicates
     engine = workers.start(trainings)
-    begin(session, plan.folder, settings.trials, _new_configurations(plan, study))
+    begin(session, plan.folder, settings.trials, _new_configurations(plan, study), engine.slots)
     if settings.time_seconds is not None:
         session.time_left = settings.time_seconds - study.active_seconds
         share = 0.0 if settings.confirm == 0 else SHARE
@@ -275,10 +284,13 @@ def _train(plan: Plan, workers: Workers, session: Session, watch: Watcher | None
     return _cut_short(session) if is_interrupted() and why != "interrupted" else why  # noted when the loop looked no more
 
 
-def begin(session: Session, folder: Path, asked: int, enqueued: Sequence[Configuration] = ()) -> None:
-    """A driver begins, or begins again: to so many trials in all, the baseline first and a person's own configurations next."""
+def begin(session: Session, folder: Path, asked: int, enqueued: Sequence[Configuration] = (), slots: Sequence[Slot] = ()) -> None:
+    """A driver begins, or begins again: to so many trials in all, the baseline first and a person's own configurations next.
+
+    ``slots``: those of the engine, for the record of what the study was made with.
+    """
     study = session.study
-    session.record([Resumed(time.time(), asked)])
+    session.record([Resumed(time.time(), asked, environment(slots))])
     if not study.trials and study.spec.baseline is not None:
         session.suggest([study.spec.baseline], "baseline")
     session.suggest(enqueued, "enqueued")
@@ -305,6 +317,19 @@ def _crown(plan: Plan, workers: Workers, session: Session, why: WhyRested, say: 
     except KeyboardInterrupt:
         return _cut_short(session)
     return why
+
+
+def _write_page(folder: Path, session: Session, why: WhyRested, say: Say) -> tuple[WhyRested, Path | None]:
+    """Write the study page; a study is none the worse for lacking it. Says why the run ends: it may be interrupted here as well."""
+    try:
+        from automl.page.studypage import write_page
+
+        return why, write_page(folder)
+    except KeyboardInterrupt:
+        return _cut_short(session), None
+    except Exception as error:  # whatever it is, the study is complete
+        say(f"The study page could not be made ({type(error).__name__}: {error}). `automl page {shlex.quote(str(folder))}` tries again.")
+        return why, None
 
 
 def _cut_short(session: Session) -> WhyRested:

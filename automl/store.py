@@ -145,7 +145,9 @@ class Store:
     def _event(self, at: float, kind: str, trial: int | None, replicate: int | None, body: list[Any]) -> Event:
         if kind not in _KINDS:
             raise ValueError(f"it holds an event of kind {kind!r}")
-        arguments = dict(zip(_FIELDS[kind], body, strict=True))
+        if len(body) > len(_FIELDS[kind]):
+            raise ValueError(f"it says more of an event of kind {kind!r} than this version of automl knows")
+        arguments = dict(zip(_FIELDS[kind], body, strict=False))  # of older studies the last ones are missing: those have defaults
         if kind == "Created":
             self._identity = arguments["identity"]
         if kind in _KEYED:

@@ -95,10 +95,14 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A driver begins, or begins again: whatever was running waits from here on. ``asked`` is the total of trials that it is to reach."""
+    """A driver begins, or begins again: whatever was running waits from here on. ``asked`` is the total of trials that it is to reach.
+
+    ``environment``: with which versions, hardware and command, as ``environment.environment`` says it; no number depends on it.
+    """
 
     at: float
     asked: int
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("automl.cli.status", "Where a study stands."),
     "trials": ("automl.cli.trials", "The table of a study's trials."),
     "best": ("automl.cli.best", "The winner of a study, and how to use it."),
+    "page": ("automl.cli.page", "Write the study page: one HTML file, to look at and to mail."),
     "sync": ("automl.cli.sync", "Bring MLflow level with a study."),
     "space": ("automl.cli.space", "Check, show and make search-space files."),
     "devices": ("automl.cli.devices", "What can be trained on, and what would be used."),

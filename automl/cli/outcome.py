@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 def outcome_record(outcome: Outcome) -> dict[str, Any]:
     """What ``run --json`` prints."""
     record = status_record(outcome.study, False)
-    return {**record, "study": outcome.folder.name, "folder": str(outcome.folder), "why": outcome.why, "mlflow": outcome.tracking}
+    return {
+        **record,
+        "study": outcome.folder.name,
+        "folder": str(outcome.folder),
+        "why": outcome.why,
+        "page": None if outcome.page is None else str(outcome.page),
+        "mlflow": outcome.tracking,
+    }
 
 
 def print_outcome(outcome: Outcome) -> None:
@@ -35,5 +42,7 @@ def print_outcome(outcome: Outcome) -> None:
     else:
         print_sentence(gain_text(study))
     click.echo(f"All trials:      {shlex.join(['automl', 'trials', folder.name if folder.parent == STUDIES else str(folder)])}")
+    if outcome.page is not None:
+        click.echo(f"Study page:      {outcome.page}")
     if outcome.tracking:
         click.echo(f"MLflow:          {outcome.tracking}")

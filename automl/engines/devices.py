@@ -90,8 +90,12 @@ def read_machine(environment: Mapping[str, str] | None = None) -> Machine:
         Device(f"cuda:{position}", "gpu", gpu.model, gpu.memory_gib, visible=gpu.uuid, unusable=unusable)
         for position, gpu in enumerate(visible)
     ]
-    cpu = Device("cpu", "cpu", _cpu_model(), _cpu_memory_gib(), cores=cpu_cores())
-    return Machine((*devices, cpu), (*notes, *more_notes))
+    return Machine((*devices, read_cpu()), (*notes, *more_notes))
+
+
+def read_cpu() -> Device:
+    """The CPU alone."""
+    return Device("cpu", "cpu", _cpu_model(), _cpu_memory_gib(), cores=cpu_cores())
 
 
 def torch_without_cuda() -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure as PlotlyFigure
 
 _ASSETS = Path(__file__).parent / "assets"
+_MANY_COLUMNS = 15  # fit on paper only with broken words
 _FIRST_ROWS = 20  # of a data table, for where scripts do not run
 
 
@@ -103,7 +104,8 @@ class DataTable:
     """A table that is sorted, filtered and turned over by its reader; any number of rows.
 
     ``keys`` gives columns numbers to sort by where those in the cells are rounded. ``state`` is the column that a menu chooses from,
-    ``sort`` the one that it is sorted by at first, ``marked`` are rows that stand out, ``what`` names the rows (``trials``).
+    ``sort`` the one that it is sorted by at first (``is_falling``: greatest first), ``marked`` are rows that stand out, ``what`` names
+    the rows (``trials``). Empty cells always come last.
     """
 
     name: str
@@ -114,6 +116,7 @@ class DataTable:
     keys: Mapping[int, Sequence[float | None]] = field(default_factory=dict)
     state: int | None = None
     sort: int = 0
+    is_falling: bool = False
     marked: Sequence[int] = ()
     what: str = "rows"
     hint: str = ""
@@ -134,9 +137,32 @@ class Folded:
 
     summary: str
     blocks: Sequence[Block]
+    is_open: bool = False
 
 
-Block = Text | Points | Tiles | Figure | Group | Facts | Table | DataTable | Code | Folded
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Blocks in a frame under a small heading."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Blocks one below the other, as one of several ``Columns``."""
+
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Blocks side by side where there is room."""
+
+    blocks: Sequence[Block]
+
+
+Block = Text | Points | Tiles | Figure | Group | Facts | Table | DataTable | Code | Folded | Card | Stack | Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +188,7 @@ class Document:
 
 def render(document: Document) -> str:
     """The page as HTML."""
-    first, plotly, own = _asset("first.js"), _asset("plotly-cartesian.min.js"), _asset("page.js")
+    first, plotly, own = asset("first.js"), asset("plotly-cartesian.min.js"), asset("page.js")
     has_figures = any(True for section in document.sections for block in section.blocks for _ in _figures(block))
     scripts = [first, *([plotly] if has_figures else []), own]
     titled = [section for section in document.sections if section.title]
@@ -173,7 +199,7 @@ def render(document: Document) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="generator" content="automl">\n<link rel="icon" href="data:,">',
             f"<title>{escape(document.title)} · {escape(document.kind.lower())}</title>",
-            f"<style>\n{_asset('page.css')}</style>\n<script>{first}</script>\n</head>\n<body>",
+            f"<style>\n{asset('page.css')}</style>\n<script>{first}</script>\n</head>\n<body>",
             '<a class="skip" href="#content">To the content</a>',
             '<div class="bar"><div class="wide"><nav aria-label="Sections"><ul>',
             *(f'<li><a href="#{section.anchor}">{escape(section.title)}</a></li>' for section in titled),
@@ -192,7 +218,8 @@ def render(document: Document) -> str:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The content of a file that comes with the pages."""
     return (_ASSETS / name).read_text(encoding="utf-8")
 
 
@@ -203,11 +230,11 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON that may stand in a script element."""
-    return _in_script(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    return in_script(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 
-def _in_script(text: str) -> str:
+def in_script(text: str) -> str:
+    """JSON as it may stand in a script element."""
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
@@ -217,7 +244,7 @@ def _figures(block: Block) -> Iterator[Figure]:
             yield block
         case Group(figures=figures):
             yield from figures
-        case Folded(blocks=blocks):
+        case Folded(blocks=blocks) | Card(blocks=blocks) | Stack(blocks=blocks) | Columns(blocks=blocks):
             for each in blocks:
                 yield from _figures(each)
 
@@ -257,8 +284,14 @@ def _block(block: Block) -> str:
                 f'<p class="note">{escape(label)}</p><div class="code{" short" if is_command else ""}">'
                 f'<pre tabindex="0" aria-label="{escape(label)}">{escape(text)}</pre><button type="button">Copy</button></div>'
             )
-        case Folded(summary=summary, blocks=blocks):
-            return f"<details><summary>{escape(summary)}</summary>{''.join(map(_block, blocks))}</details>"
+        case Folded(summary=summary, blocks=blocks, is_open=is_open):
+            return f"<details{' open' if is_open else ''}><summary>{escape(summary)}</summary>{''.join(map(_block, blocks))}</details>"
+        case Card(title=title, blocks=blocks):
+            return f'<div class="card"><h3>{escape(title)}</h3>{"".join(map(_block, blocks))}</div>'
+        case Stack(blocks=blocks):
+            return f'<div class="stack">{"".join(map(_block, blocks))}</div>'
+        case Columns(blocks=blocks):
+            return f'<div class="group two">{"".join(map(_block, blocks))}</div>'
 
 
 def _tile(tile: Tile) -> str:
@@ -278,7 +311,7 @@ def _figure(figure: Figure) -> str:
         f'<button type="button" class="save" aria-label="Save {escape(figure.title)} as a picture">Save</button></div>'
         f'<div class="scroll"{reached}><div class="plot" id="{name}" role="img" aria-label="{escape(says)}"'
         f' style="{least}min-height:{height:g}px"></div></div>{caption}'
-        f'<script type="application/json" id="data-{name}">{_in_script(figure.figure.to_json())}</script></figure>'
+        f'<script type="application/json" id="data-{name}">{in_script(figure.figure.to_json())}</script></figure>'
     )
 
 
@@ -307,18 +340,20 @@ def _data_table(table: DataTable) -> str:
         f"<tr>{''.join(f'<td{number(index)}>{escape(text)}</td>' for index, text in enumerate(row))}</tr>"
         for row in table.rows[:_FIRST_ROWS]
     )
+    many = ' class="many"' if len(table.columns) > _MANY_COLUMNS else ""
     record = {
         "columns": [{"name": column, "number": index in table.numbers} for index, column in enumerate(table.columns)],
         "rows": table.rows,
         "keys": [list(table.keys[index]) if index in table.keys else None for index in range(len(table.columns))],
         "state": table.state,
         "sort": table.sort,
+        "falling": table.is_falling,
         "marked": list(table.marked),
         "what": table.what,
     }
     return (
         f'<div class="card data" id="{name}"><div class="tools">{_tools(table)}</div>'
-        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(table.caption)}"><table>'
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(table.caption)}"><table{many}>'
         f'<caption class="hidden">{escape(table.caption)} The buttons in the head sort.</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
         '<div class="pages"><button type="button">Previous</button><span class="place"></span><button type="button">Next</button></div>'

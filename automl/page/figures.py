@@ -6,6 +6,7 @@ Plain functions of a study: the study page shows them, MLflow keeps them, notebo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from automl.importances import Importances
 from automl.importances import importances as importances_of
@@ -14,6 +15,9 @@ from automl.page.document import Figure
 from automl.page.spans import Span, packed, spans_of_study, utilisation
 from automl.study import Study
 from automl.summary import epochs_saved, number_text, value_text
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure as PlotlyFigure
 
 MOST_SLICES = 6
 
@@ -35,8 +39,8 @@ def all_figures(study: Study, spans: Sequence[Span] | None = None, found: Import
 
 
 def best_figures(study: Study, spans: Sequence[Span]) -> list[Figure]:
-    """Best so far against trials, epochs and seconds."""
-    if not any(trial.has_ended and trial.objective is not None for trial in study.trials):
+    """Best so far against trials, epochs and seconds; none while there is only one."""
+    if sum(trial.has_ended and trial.objective is not None for trial in study.trials) < 2:
         return []
     metric, best = study.objective.metric, study.best
     says = f"Validation {metric} of each trial in the order in which they ended, and the best so far as a line."
@@ -54,10 +58,17 @@ def best_figures(study: Study, spans: Sequence[Span]) -> list[Figure]:
     if best is not None:
         for name, along, words in (
             ("epochs", progress.by_epochs(study), "epochs that all trials trained together"),
-            ("seconds", progress.by_seconds(study, spans), "seconds at work, without pauses between runs"),
+            ("seconds", progress.by_seconds(study, spans), "time at work, without pauses between runs"),
         ):
             plot = progress.best_so_far(study, along, height=280, with_trials=False)
-            figures.append(Figure(f"best-by-{name}", f"Best so far by {name}", plot, alternative=f"The same line against the {words}."))
+            figures.append(
+                Figure(
+                    f"best-by-{name}",
+                    f"Best so far by {'time' if name == 'seconds' else name}",
+                    plot,
+                    alternative=f"The same line against the {words}.",
+                )
+            )
     return figures
 
 
@@ -78,7 +89,7 @@ def importance_figures(found: Importances) -> list[Figure]:
     """The importances as bars, where there are any."""
     if not found.parameters:
         return []
-    listed = ", ".join(f"{each.name} {each.share:.0%}" for each in found.parameters)
+    listed = ", ".join(f"{each.name} {landscape.share_text(each.share)}" for each in found.parameters)
     caption = (
         f"What sets the {len(found.best)} best of {found.counted} trials apart from all of them (PED-ANOVA; pruned and failed trials "
         "count as not among the best). Grey: shuffled trials gave as much."
@@ -94,12 +105,13 @@ def parallel_figures(study: Study, found: Importances) -> list[Figure]:
         return []
     caption = "A line is a complete trial: the stronger its colour, the better it was; the best is orange. The most important stand left."
     if len(names) > landscape.MOST_AXES:
-        caption += f" {len(names) - landscape.MOST_AXES} parameters are left out."
+        left = len(names) - landscape.MOST_AXES
+        caption += f" {left} parameter{'s are' if left > 1 else ' is'} left out."
     caption = " ".join(filter(None, [caption, _sampled_note(len(complete), landscape.MOST_LINES)]))
     figure = landscape.parallel_coordinates(study, names)
     shown = ", ".join(names[: landscape.MOST_AXES])
     says = f"Parallel coordinates of {len(complete)} complete trials over {shown}. The table has their values."
-    width = 96 * (min(len(names), landscape.MOST_AXES) + 1)
+    width = 72 * (min(len(names), landscape.MOST_AXES) + 1)
     return [Figure("parallel-coordinates", "Parallel coordinates", figure, caption, says, least_width=width)]
 
 
@@ -157,6 +169,22 @@ def pruning_figures(study: Study) -> list[Figure]:
         return []
     says = f"Pruning saved {saved:,} of {whole:,} epochs ({saved / whole:.0%})."
     return [Figure("epochs-saved", "Epochs saved by pruning", progress.epochs_saved_figure(study), says, says)]
+
+
+def titled(figure: Figure) -> PlotlyFigure:
+    """The figure with its title in it, for wherever it stands alone."""
+    import plotly.graph_objects as go
+
+    alone = go.Figure(figure.figure)
+    has_legend = alone.layout.showlegend is not False and len(alone.data) > 1
+    room = 60 if has_legend else 34
+    alone.update_layout(
+        height=(alone.layout.height or 400) + room,
+        margin={"t": 8 + room},
+        title={"text": figure.title, "x": 0, "xref": "container", "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 10, "l": 12}},
+        title_font={"size": 16},
+    )
+    return alone
 
 
 def ordered_names(study: Study, found: Importances) -> list[str]:

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 MOST_SLICE = 600  # points in a slice
 MOST_LINES = 400  # trials in the parallel coordinates
 MOST_AXES = 14
+_FEW = 60  # of which lines may be strong
 _BINS = 12  # shades of the parallel coordinates
 _GRID = 36  # points of the contour along each number
 _LONGEST_TICK = 16  # letters
+_LOOSE = 7  # axes whose names stand in one line
+_MOST_CHOICES = 6  # written at an axis of the parallel coordinates
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +45,7 @@ def importance_bars(found: Importances) -> Figure:
                 orientation="h",
                 x=[each.share for each in bars],
                 y=[shortened(each.name, 26) for each in bars],
-                text=[f"{each.share:.0%}" for each in bars],
+                text=[share_text(each.share) for each in bars],
                 textposition="outside",
                 cliponaxis=False,
                 marker={"color": colour, "opacity": 1.0 if is_clear else 0.55},
@@ -55,6 +58,11 @@ def importance_bars(found: Importances) -> Figure:
     y = axis(categoryorder="array", categoryarray=order, showgrid=False, ticks="", tickfont={"size": 12.5, "color": INK})
     figure.update_layout(layout(90 + 26 * len(shown), x, y, bargap=0.28, barmode="overlay"))
     return figure
+
+
+def share_text(share: float) -> str:
+    """A share in per cent; the smallest not as nothing."""
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 def slice_of(study: Study, parameter: Parameter, height: int = 300) -> Figure:
@@ -107,9 +115,9 @@ def places(parameter: Parameter, trials: Sequence[Trial], jitter: float = 0.0) -
     return np.array(values, dtype=np.float64)
 
 
-def parameter_axis(parameter: Parameter, title: str | None = None) -> dict[str, Any]:
+def parameter_axis(parameter: Parameter) -> dict[str, Any]:
     """The axis of a parameter over all of its range."""
-    name = parameter.name if title is None else title
+    name = shortened(parameter.name, 28)
     if isinstance(parameter, Categorical):
         words = [shortened(value_text(choice), _LONGEST_TICK) for choice in parameter.choices]
         at_choices = {"tickmode": "array", "tickvals": list(range(len(words))), "ticktext": words}
@@ -157,22 +165,26 @@ def parallel_coordinates(study: Study, names: Sequence[str], height: int = 420) 
     chosen = sampled(study, [trial.number for trial in complete], MOST_LINES)
     lines = [trial for trial in complete if trial.number in chosen][::-1]
     figure = go.Figure()
-    scale = _shades(_BINS)
+    scale, few = _shades(_BINS), len(lines) <= _FEW
     for index in range(_BINS):
         group = lines[math.ceil(index * len(lines) / _BINS) : math.ceil((index + 1) * len(lines) / _BINS)]
         if group:
-            look = {"color": scale[index], "width": 1.1 + index / _BINS}
-            _add_lines(figure, study, parameters, group, look, 0.75)
+            look = {"color": scale[index], "width": (1.1 if few else 0.8) + (1.0 if few else 0.5) * index / _BINS}
+            _add_lines(figure, study, parameters, group, look, 0.75 if few else 0.5)
     if lines:
         _add_lines(figure, study, parameters, lines[-1:], {"color": ORANGE, "width": 3.5}, 1.0)
-    _add_axes(figure, study, parameters, lines)
     figure.update_layout(
         layout(
             height,
             axis(visible=False, range=[-0.55, len(parameters) + 0.6], fixedrange=True),
-            axis(visible=False, range=[-0.22, 1.12], fixedrange=True),
+            axis(
+                visible=False,
+                range=[-0.22 if _any_unused(parameters, lines) else -0.04, 1.21 if len(parameters) > _LOOSE else 1.12],
+                fixedrange=True,
+            ),
             showlegend=False,
             margin={"l": 4, "r": 4, "t": 4, "b": 4},
+            **_axes(study, parameters, lines),
         )
     )
     return figure
@@ -231,43 +243,43 @@ def _share(value: float | None, span: tuple[float, float]) -> float:
     return 0.5 if value is None or high <= low else min(max((value - low) / (high - low), 0.0), 1.0)
 
 
-def _add_axes(figure: Figure, study: Study, parameters: Sequence[Parameter], trials: Sequence[Trial]) -> None:
+def _any_unused(parameters: Sequence[Parameter], trials: Sequence[Trial]) -> bool:
+    return any(parameter.name not in trial.configuration for parameter in parameters for trial in trials)
+
+
+def _axes(study: Study, parameters: Sequence[Parameter], trials: Sequence[Trial]) -> dict[str, Any]:
     """The axes, with their names and the ends or choices of their ranges."""
     low, high = _objective_span(study)
-    ends = [(number_text(low), number_text(high))]
-    for index in range(len(parameters) + 1):
-        figure.add_shape(type="line", x0=index, x1=index, y0=0, y1=1, line={"color": MUTED, "width": 1.2}, layer="above")
-    for index, parameter in enumerate(parameters):
-        name = shortened(parameter.name, 18)
-        _note(figure, index, 1.11, f"<b>{name}</b>", "top", INK)
-        if isinstance(parameter, Categorical) and len(parameter.choices) <= 6:
-            for choice in parameter.choices:
-                _note(figure, index, parameter.unit(choice), shortened(value_text(choice), 10), "middle", MUTED, shift=True)
-        elif not isinstance(parameter, Categorical):
-            _note(figure, index, 1.0, value_text(parameter.high), "middle", MUTED, shift=True)
-            _note(figure, index, 0.0, value_text(parameter.low), "middle", MUTED, shift=True)
+    line = {"color": MUTED, "width": 1.2}
+    lines = [{"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "line": line, "layer": "above"} for x in range(len(parameters) + 1)]
+    notes, is_tight = [], len(parameters) > _LOOSE
+    for x, parameter in enumerate(parameters):
+        outermost = {"xanchor": "left", "xshift": -24} if x == 0 else {}
+        notes.append({**_name(x, parameter.name, 1.11 if x % 2 or not is_tight else 1.2), **outermost})
+        if isinstance(parameter, Categorical):
+            if len(parameter.choices) <= _MOST_CHOICES:
+                notes += [_tick(x, parameter.unit(choice), shortened(value_text(choice), 10)) for choice in parameter.choices]
+        else:
+            notes += [_tick(x, 1.0, value_text(parameter.high)), _tick(x, 0.0, value_text(parameter.low))]
         if any(parameter.name not in trial.configuration for trial in trials):
-            _note(figure, index, -0.16, "not used", "top", MUTED)
+            notes.append({**_name(x, "not used", -0.16), "font": {"size": 11.5, "color": MUTED}, "text": "not used"})
     last = len(parameters)
-    _note(figure, last, 1.11, f"<b>{shortened(study.objective.metric, 18)}</b>", "top", INK)
-    for y, words in zip((0.0, 1.0), ends[0], strict=True):
-        _note(figure, last, y, words, "middle", MUTED, shift=True)
+    notes += [
+        {**_name(last, study.objective.metric, 1.11 if last % 2 or not is_tight else 1.2), "xanchor": "right", "xshift": 32},
+        _tick(last, 1.0, number_text(high)),
+        _tick(last, 0.0, number_text(low)),
+    ]
+    return {"shapes": lines, "annotations": notes}
 
 
-def _note(figure: Figure, x: float, y: float, text: str, anchor: str, colour: str, shift: bool = False) -> None:
-    figure.add_annotation(
-        x=x,
-        y=y,
-        text=text,
-        showarrow=False,
-        xanchor="left" if shift else "center",
-        yanchor=anchor,
-        xshift=5 if shift else 0,
-        font={"size": 11.5 if shift else 12.5, "color": colour},
-        bgcolor=PAPER if shift else None,
-        opacity=0.92 if shift else 1.0,
-        borderpad=1,
-    )
+def _name(x: int, name: str, y: float) -> dict[str, Any]:
+    font = {"size": 12.5, "color": INK}
+    return {"x": x, "y": y, "text": f"<b>{shortened(name, 18)}</b>", "showarrow": False, "yanchor": "top", "font": font}
+
+
+def _tick(x: int, y: float, words: str) -> dict[str, Any]:
+    place = {"x": x, "y": y, "xanchor": "left", "yanchor": "middle", "xshift": 5, "showarrow": False}
+    return {**place, "text": words, "font": {"size": 11.5, "color": MUTED}, "bgcolor": PAPER, "opacity": 0.92, "borderpad": 1}
 
 
 # -- contour ----------------------------------------------------------------------------------------------------------
@@ -306,7 +318,7 @@ def contour(study: Study, a: Parameter, b: Parameter, height: int = 440) -> Figu
     }
     figure = go.Figure()
     if numbers:
-        figure.add_heatmap(**surface, xgap=1, ygap=1)
+        figure.add_heatmap(**surface, xgap=int(isinstance(a, Categorical)), ygap=int(isinstance(b, Categorical)))
     else:
         figure.add_contour(**surface, line={"width": 0.6, "color": PAPER}, ncontours=10, connectgaps=False)
     points = [trial for trial in trials if trial.number in shown]

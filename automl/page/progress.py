@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 2_000  # trials in a figure; of more, the best and an even sample of the others
 MOST_CURVES = 250
+_FEW = 60  # curves that may be strong
 _MOST_EPOCHS = 80  # points of a curve
 _MOST_BARS = 3_000
 MOST_ROWS = 64  # of the timeline
@@ -50,7 +51,14 @@ def by_epochs(study: Study) -> Axis:
 def by_seconds(study: Study, spans: Sequence[Span]) -> Axis:
     """Progress by the time since the first trial began, without the pauses in which nothing trained."""
     clock = idle_free(spans)
-    return Axis("seconds at work", [clock(study.trials[number].ended or 0.0) for number in study.ended_order])
+    ends = [clock(study.trials[number].ended or 0.0) for number in study.ended_order]
+    unit, length = time_unit(max(ends, default=0.0))
+    return Axis(f"{unit} at work", [end / length for end in ends])
+
+
+def time_unit(seconds: float) -> tuple[str, float]:
+    """The unit in which so much time is read best, and its seconds."""
+    return ("hours", 3600.0) if seconds >= 3 * 3600 else ("minutes", 60.0) if seconds >= 180 else ("seconds", 1.0)
 
 
 def best_so_far(study: Study, along: Axis, height: int = 380, with_trials: bool = True) -> Figure:
@@ -72,18 +80,31 @@ def best_so_far(study: Study, along: Axis, height: int = 380, with_trials: bool 
     if xs:
         xs.append(along.places[-1])
         ys.append(ys[-1])
-        shown = {"color": ORANGE, "width": 2.5, "shape": "hv"}
-        figure.add_scatter(x=xs, y=ys, mode="lines", line=shown, name="best so far", hovertemplate="best so far %{y:.5g}<extra></extra>")
+        figure.add_scatter(
+            x=xs,
+            y=ys,
+            mode="lines" if with_trials else "lines+markers",
+            line={"color": ORANGE, "width": 2.5, "shape": "hv"},
+            marker={"color": ORANGE, "size": 6},
+            name="best so far",
+            hovertemplate="best so far %{y:.5g}<extra></extra>",
+        )
     _add_baseline(figure, study)
     figure.update_layout(
         layout(
             height,
-            axis(along.title, range=[0, along.places[-1] * 1.02] if along.places else None),
+            count_axis(along.title, along.places[-1] if along.places else 1),
             axis(f"validation {study.objective.metric}", range=objective_range(study)),
             showlegend=with_trials,
         )
     )
     return figure
+
+
+def count_axis(title: str, last: float, first: float = 0.0) -> dict[str, Any]:
+    """An axis of things that are counted, or of time, from ``first`` to a little after ``last``."""
+    whole = {"dtick": 1} if last <= 12 and not title.endswith("at work") else {"nticks": 10}
+    return axis(title, range=[first - 0.02 * last if first else 0, last * 1.02], tickformat=",", **whole)
 
 
 def _add_points(figure: Figure, study: Study, ended: Sequence[Trial], along: Axis) -> None:
@@ -191,7 +212,7 @@ def learning_curves(study: Study, height: int = 420) -> Figure:
         _add_curves(figure, study, [t for t in plain if t.state in states], name, STATE_COLOURS[name], 1.2, opacity)
     _add_curves(figure, study, [t for t in chosen if t.origin == "baseline" and t.number != best], "baseline", INK, 2.2, 1.0, "dash")
     _add_curves(figure, study, [t for t in chosen if t.number == best], "best", ORANGE, 3.0, 1.0)
-    x = axis("epoch", range=[1 - 0.02 * study.spec.epochs, study.spec.epochs * 1.02])
+    x = count_axis("epoch", study.spec.epochs, first=1)
     figure.update_layout(layout(height, x, axis(f"validation {study.objective.metric}", range=objective_range(study))))
     return figure
 
@@ -216,10 +237,10 @@ def _add_curves(
             x=np.array(xs, dtype=np.float32),
             y=np.array(ys, dtype=np.float32),
             customdata=np.array(numbers, dtype=np.int32),
-            mode="lines+markers",
+            mode="lines+markers" if len(trials) <= _FEW or name != "complete" else "lines",
             line={"color": colour, "width": width, "dash": dash},
-            marker={"size": 3.2 if len(trials) > 1 else 4.5, "color": colour},
-            opacity=opacity,
+            marker={"size": 4.5 if len(trials) == 1 else 3.2, "color": colour},
+            opacity=opacity if len(trials) <= _FEW else opacity * 0.6,
             name=name,
             hovertemplate=f"trial %{{customdata}}, {name}<br>epoch %{{x}}: %{{y:.5g}}<extra></extra>",
             connectgaps=False,
@@ -259,7 +280,7 @@ def epochs_saved_figure(study: Study, height: int = 300) -> Figure:
         hovertemplate="epoch %{x}: %{y} were spared it<extra></extra>",
     )
     what = "trials" if study.replicates == 1 else "trainings"
-    figure.update_layout(layout(height, axis("epoch"), axis(what, range=[0, max(1, len(trainings)) * 1.03]), barmode="stack", bargap=0.12))
+    figure.update_layout(layout(height, axis("epoch"), count_axis(what, max(1, len(trainings))), barmode="stack", bargap=0.12))
     return figure
 
 
@@ -282,14 +303,15 @@ def timeline(study: Study, spans: Sequence[Span], most_rows: int = MOST_ROWS) ->
         for index, span in enumerate(row.spans):
             if index % every == 0 or span.trial == best:
                 bars.setdefault(_kind(study, span, best), []).append((clock(span.begin), clock(span.end), place, span))
+    unit, length = time_unit(max((clock(span.end) for span in spans), default=0.0))
     figure = go.Figure()
     colours = {"complete": BLUE, "pruned": GREY, "best": ORANGE, "running": GREEN, "failed": STATE_COLOURS["failed"], "put back": MUTED}
     for kind in (kind for kind in colours if kind in bars):
         entries = bars[kind]
         figure.add_bar(
             orientation="h",
-            base=[begin for begin, *_ in entries],
-            x=[max(end - begin, 1e-3) for begin, end, *_ in entries],
+            base=[begin / length for begin, *_ in entries],
+            x=[max(end - begin, 1e-3) / length for begin, end, *_ in entries],
             y=[place for *_, place, _ in entries],
             customdata=[[span.trial, end - begin] for begin, end, _, span in entries],
             width=thick / ((height - 70) / max(1, len(shown))),
@@ -301,7 +323,7 @@ def timeline(study: Study, spans: Sequence[Span], most_rows: int = MOST_ROWS) ->
     figure.update_layout(
         layout(
             height,
-            axis("seconds at work", rangemode="tozero"),
+            axis(f"{unit} at work", rangemode="tozero"),
             axis(tickmode="array", tickvals=list(range(len(shown))), ticktext=labels, autorange="reversed", showgrid=False, ticks=""),
             barmode="overlay",
         )

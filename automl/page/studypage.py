@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from automl import spacefile
 from automl.best import command_again
+from automl.errors import StudyError
 from automl.importances import Importances, importances, sentence
-from automl.page import figures
+from automl.page import PAGE, figures
 from automl.page.document import (
     Block,
+    Card,
     Code,
+    Columns,
     DataTable,
     Document,
     Facts,
+    Figure,
     Folded,
     Group,
     Points,
     Section,
+    Stack,
     Table,
     Text,
     Tile,
@@ -33,10 +39,9 @@ from automl.page.document import (
 from automl.page.spans import Span, spans_of, utilisation
 from automl.shorthand import format_duration
 from automl.store import Store, is_being_driven
-from automl.study import Created, Event, Rested, Study, Trial
+from automl.study import Created, Event, Rested, Resumed, Study, Trial
 from automl.summary import best_record, epochs_saved, gain_text, number_text, state_of, value_text
 
-PAGE = "page.html"
 _MOST_FAILURES = 20  # kinds of them, with their log lines
 _MOST_LINES = 40  # of a log
 _NOT_WORKED = ("failed", "diverged", "out_of_memory", "timeout", "lost")
@@ -44,26 +49,35 @@ _NOT_WORKED = ("failed", "diverged", "out_of_memory", "timeout", "lost")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that the page is made of. ``spans`` are who trained what when; ``created`` is the study's first event."""
+    """All that the page is made of. ``spans`` are who trained what when; ``created`` is the study's first event; ``environments`` are
+    with what each of its runs was made, where that was noted."""
 
     study: Study
     folder: Path
     spans: Sequence[Span] = ()
     created: Created | None = None
+    environments: Sequence[Mapping[str, str]] = ()
     is_driven: bool = False
     made_at: float = field(default_factory=time.time)
 
 
 def write_page(folder: Path, out: Path | None = None) -> Path:
-    """Write the page of the study in this folder to ``out`` (``page.html`` in the folder), whole or not at all. Returns where it is."""
+    """Write the page of the study in this folder to ``out`` (``page.html`` in the folder), whole or not at all. Returns where it is.
+
+    Raises StudyError where it cannot be written.
+    """
     path = folder / PAGE if out is None else out
     content = render(study_document(read(folder)))
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         unfinished.write_text(content, encoding="utf-8")
         unfinished.replace(path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StudyError(f"{path}: the folder must be there and writable, but {reason}. Use --out with another path.") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
     return path
 
 
@@ -71,13 +85,19 @@ def read(folder: Path) -> Known:
     """The study in this folder, as its events tell it, whether or not a driver is at work on it."""
     is_driven = is_being_driven(folder)
     with Store.read_only(folder) as store:
+        created, study = store.created(), store.empty_study()
         events: list[Event] = [event for _, event in store.events()]
-        study = store.study()
+    for event in events:
+        study.apply(event)
     if study.at_work_since is not None and not is_driven:
         study.apply(Rested(time.time(), "interrupted", 0.0))  # its driver was killed, so nothing is running
-    created = events[0]
-    assert isinstance(created, Created)
-    return Known(study, folder, spans_of(events), created, is_driven)
+    environments = [event.environment for event in events if isinstance(event, Resumed) and event.environment]
+    return Known(study, folder, spans_of(events), created, environments, is_driven)
+
+
+def figures_of(known: Known) -> list[Figure]:
+    """All figures of the page."""
+    return figures.all_figures(known.study, known.spans)
 
 
 def study_document(known: Known) -> Document:
@@ -112,14 +132,15 @@ def verdict(known: Known) -> str:
     study = known.study
     if not study.trials:
         return "No trial has begun yet."
-    if study.best is None:
+    best = study.best
+    if best is None:
         if not study.ended:
             return f"No trial has ended yet; {study.counts.get('running', 0)} are running."
         return f"None of the {study.ended} trials that ended is complete, so there is no winner."
     trials = f"{study.ended} trial{'s' if study.ended != 1 else ''}"
-    if not known.is_driven and study.why_rested in ("done", "time"):
-        return f"Trial {study.best.number} won after {trials}. {gain_text(study)}"
-    return f"Trial {study.best.number} leads after {trials}. {gain_text(study)}"
+    verb = "won" if not known.is_driven and study.why_rested in ("done", "time") else "leads"
+    reached = f": validation {study.objective.metric} {number_text(best.objective)}" if study.gain is None else ""
+    return f"Trial {best.number} {verb} after {trials}{reached}. {gain_text(study)}"
 
 
 def _under(study: Study) -> str:
@@ -135,11 +156,17 @@ def _overview(known: Known, found: Importances) -> Iterator[Block]:
     study = known.study
     if study.trials:
         yield Tiles(list(_tiles(known)))
-    hints = list(_next_steps(known, found))
-    if hints:
-        yield Points(hints)
-    if study.best is not None:
-        yield _winner(study, study.best)
+    beside: list[Block] = [_winner(study, study.best)] if study.best is not None else []
+    if hints := list(_next_steps(known, found)):
+        beside.append(Card("What this suggests", [Points(hints)]))
+    if study.test is not None and study.best is not None and study.test.trial == study.best.number:
+        split = "the test split" if study.test.split == "test" else study.test.split
+        rows = [[name, number_text(value)] for name, value in study.test.metrics.items()]
+        beside.append(Table(f"The winner on {split}, measured once", ["metric", "value"], rows, numbers=(1,)))
+    if len(beside) == 3:  # the short one below the other short one
+        beside = [beside[0], Stack(beside[1:])]
+    if beside:
+        yield Columns(beside)
 
 
 def _tiles(known: Known) -> Iterator[Tile]:
@@ -226,7 +253,7 @@ def _progress(known: Known) -> Iterator[Block]:
 
 def _parameters(known: Known, found: Importances) -> Iterator[Block]:
     study = known.study
-    if not study.ended or not study.space.parameters:
+    if not study.counts.get("complete") and not study.counts.get("pruned"):
         return
     if found.parameters:
         yield Points([sentence(study, found, each) for each in found.parameters[:3]])
@@ -255,7 +282,7 @@ def _trials(known: Known) -> Iterator[Block]:
         return
     names = list(dict.fromkeys(name for trial in study.trials for name in trial.configuration))
     metric = study.objective.metric
-    head = ["trial", "state", metric, "epoch", "epochs", "seconds"]
+    head = ["trial", "state", metric, "best epoch", "epochs", "seconds"]
     rows = [
         [
             str(trial.number),
@@ -279,9 +306,10 @@ def _trials(known: Known) -> Iterator[Block]:
         [*head, *names],
         rows,
         numbers=(0, 2, 3, 4, 5, *(len(head) + index for index, is_number in enumerate(are_numbers) if is_number)),
-        keys={2: [None if t.objective is None else study.objective.loss(t.objective) for t in study.trials]},
+        keys={2: [trial.objective for trial in study.trials]},
         state=1,
         sort=2,
+        is_falling=study.objective.maximize,
         marked=marked,
         what="trials",
         hint=_filter_example(study, names),
@@ -316,6 +344,7 @@ def _failures(known: Known) -> Iterator[Block]:
                 Text("Parameters: " + ", ".join(f"{name} {value_text(value)}" for name, value in first.configuration.items()) + "."),
                 *_log_lines(known.folder, first),
             ],
+            is_open=len(kinds) == 1,
         )
     if len(kinds) > _MOST_FAILURES:
         yield Text(f"{len(kinds) - _MOST_FAILURES} more kinds of failures are left out; `automl trials --failed` lists them.", is_note=True)
@@ -356,14 +385,27 @@ def repeating_command(study: Study, folder: Path) -> str:
 def _facts(known: Known) -> Iterator[tuple[str, str]]:
     study, settings = known.study, known.study.spec.settings
     created = known.created
-    yield "seed", f"{settings.seed}; the splits of the data: {study.spec.data.split_seed}"
+    yield "seed", f"{settings.seed}; of the splits of the data: {study.spec.data.split_seed}"
     if study.best is not None:
         yield f"seed of trial {study.best.number}", str(study.trial_seed(study.key(study.best.number)))
     if created is not None:
         yield "begun", time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(created.at))
-        yield "automl", created.version
         yield "data", f"{study.spec.data.source}, fingerprint {created.data_fingerprint[:16]}"
+    if known.environments:
+        yield from known.environments[-1].items()
+        for names in _changed(known.environments):
+            yield "changed between its runs", names
+        return
+    if created is not None:
+        yield "automl", created.version
     devices = sorted({trial.device for trial in study.trials if trial.device})
     if devices:
         yield "devices", ", ".join(devices)
-    yield "space file", study.spec.source or "-"
+
+
+def _changed(environments: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """What was not the same in all runs of the study, the command apart."""
+    names = dict.fromkeys(name for each in environments for name in each if name != "command")
+    changed = [name for name in names if len({each.get(name) for each in environments}) > 1]
+    if changed:
+        yield "; ".join(f"{name}: {', then '.join(dict.fromkeys(each.get(name, '-') for each in environments))}" for name in changed)

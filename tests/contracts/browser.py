@@ -95,6 +95,7 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """A click as by a mouse, on what is visible there."""
+        self.run("document.querySelector(arguments[0]).scrollIntoView({block: 'center', behavior: 'instant'})", selector)
         self._post(f"element/{self.element(selector)}/click", {})
 
     def type(self, selector: str, keys: str) -> None:

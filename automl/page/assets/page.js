@@ -42,9 +42,10 @@
     return JSON.parse(theme() === "dark" ? text.replace(pattern, (colour) => themes[colour.toLowerCase()]) : text);
   }
 
-  async function draw(plot) {
+  async function draw(plot, width) {
     const { data, layout } = figure(plot);
-    layout.autosize = true;
+    layout.autosize = !width;
+    if (width) layout.width = width;
     layout.transition = still ? { duration: 0 } : undefined;
     if (coarse) layout.dragmode = false;
     try {
@@ -74,6 +75,20 @@
     root.dataset.ready = "true";
   }
 
+  // Paper is narrower than the window, and nobody waits for a second drawing: each figure is drawn at about its width and scaled to it.
+  function drawForPaper(plot) {
+    const group = plot.closest(".group");
+    const [width, height] = [group ? 340 : Math.max(700, parseFloat(plot.style.minWidth) || 0), plot.clientHeight];
+    draw(plot, width);
+    plot.querySelector(".svg-container").style.aspectRatio = `${width} / ${height}`;
+    plot.querySelectorAll(".main-svg").forEach((svg) => svg.setAttribute("viewBox", `0 0 ${width} ${height}`));
+  }
+
+  function drawForScreen(plot) {
+    plot.querySelectorAll(".main-svg").forEach((svg) => svg.removeAttribute("viewBox"));
+    plot.querySelector(".svg-container").style.aspectRatio = "";
+  }
+
   // -- print --------------------------------------------------------------------------------------------------------
 
   const closed = () => [...document.querySelectorAll("details:not([open])")];
@@ -83,12 +98,13 @@
     opened = closed();
     opened.forEach((each) => { each.open = true; });
     showTheme();
-    plots.forEach((plot) => { draw(plot); Plotly.Plots.resize(plot); });
+    plots.forEach(drawForPaper);
   });
   addEventListener("afterprint", () => {
     isPrinting = false;
     opened.forEach((each) => { each.open = false; });
     showTheme();
+    plots.forEach(drawForScreen);
     drawAll();
   });
 
@@ -109,7 +125,7 @@
     const keys = spec.columns.map((column, index) =>
       spec.keys[index] || (column.number ? spec.rows.map((row) => number(row[index])) : spec.rows.map((row) => row[index].toLowerCase())));
     const words = spec.rows.map((row) => row.join("\u0001").toLowerCase());
-    let [sorted, falling, page] = [spec.sort, false, 0];
+    let [sorted, falling, page] = [spec.sort, spec.falling, 0];
     let shown = [];
 
     function test(word) {
@@ -151,7 +167,8 @@
         return line;
       });
       body.replaceChildren(...rows);
-      count.textContent = shown.length === spec.rows.length ? `${shown.length} ${spec.what}` : `${shown.length} of ${spec.rows.length} ${spec.what}`;
+      const what = spec.rows.length === 1 ? spec.what.replace(/s$/, "") : spec.what;
+      count.textContent = shown.length === spec.rows.length ? `${shown.length} ${what}` : `${shown.length} of ${spec.rows.length} ${what}`;
       place.textContent = `Page ${page + 1} of ${pages}`;
       previous.disabled = page === 0;
       next.disabled = page >= pages - 1;
