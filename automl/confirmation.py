@@ -196,6 +196,11 @@ def confirmed(study: Study) -> Confirmed | None:
     )
 
 
+def claimed_values(study: Study, number: int) -> list[float]:
+    """The objective on the test split of each training on a fresh seed that says what this trial is worth."""
+    return _tested(study, _claims(study, number))
+
+
 def _claims(study: Study, number: int) -> list[Confirmation]:
     return [one for one in study.confirmations.get(number, ()) if one.purpose == "claim" and one.trial.has_ended]
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from automl.confirmation import confirmed
 from automl.importances import Importances
 from automl.importances import importances as importances_of
 from automl.page import landscape, progress
 from automl.page.document import Figure
 from automl.page.spans import Span, packed, spans_of_study, utilisation
 from automl.study import Study
-from automl.summary import epochs_saved, number_text, value_text
+from automl.summary import confirmation_text, epochs_saved, number_text, value_text
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure as PlotlyFigure
@@ -28,6 +29,7 @@ def all_figures(study: Study, spans: Sequence[Span] | None = None, found: Import
     spans = spans_of_study(study) if spans is None else spans
     return [
         *best_figures(study, spans),
+        *confirmation_figures(study),
         *curve_figures(study),
         *importance_figures(found),
         *parallel_figures(study, found),
@@ -72,6 +74,18 @@ def best_figures(study: Study, spans: Sequence[Span]) -> list[Figure]:
     return figures
 
 
+def confirmation_figures(study: Study) -> list[Figure]:
+    """The winner and the baseline on fresh seeds, where they were trained again."""
+    claim = confirmed(study)
+    if claim is None or claim.winner.interval is None:
+        return []
+    where = "the test split" if claim.split == "test" else f"the {claim.split}"
+    says = (
+        f"{claim.metric} on {where} of each training on a fresh seed; the bar is the 95 % interval of the mean. {confirmation_text(study)}"
+    )
+    return [Figure("fresh-seeds", "On fresh seeds", progress.fresh_seeds(study, claim), says, says)]
+
+
 def curve_figures(study: Study) -> list[Figure]:
     """The learning curves; none of trials of one epoch."""
     with_curves = sum(bool(trial.reports) for trial in study.trials)
@@ -79,8 +93,8 @@ def curve_figures(study: Study) -> list[Figure]:
         return []
     pruned = study.counts.get("pruned", 0)
     says = f"Validation {study.objective.metric} after each epoch of {with_curves} trials; {pruned} of them were pruned on the way."
-    if study.best is not None:
-        says += f" The best, trial {study.best.number}, was at its best in epoch {study.best.epoch}."
+    if study.winner is not None:
+        says += f" The best, trial {study.winner.number}, was at its best in epoch {study.winner.epoch}."
     note = _sampled_note(with_curves, progress.MOST_CURVES)
     return [Figure("learning-curves", "Learning curves", progress.learning_curves(study), note, says)]
 
@@ -126,8 +140,8 @@ def slice_figures(study: Study, found: Importances) -> list[Figure]:
         if having < 2:
             continue
         says = f"Validation {study.objective.metric} of {having} trials against {name}."
-        if study.best is not None and name in study.best.configuration:
-            says += f" The best has {value_text(study.best.configuration[name])}."
+        if study.winner is not None and name in study.winner.configuration:
+            says += f" The best has {value_text(study.winner.configuration[name])}."
         note = " ".join(filter(None, [_when(study, name), _sampled_note(having, landscape.MOST_SLICE)]))
         figures.append(Figure(f"slice-{_slug(study, name)}", name, landscape.slice_of(study, parameter), note, says))
     return figures
@@ -210,7 +224,7 @@ def _slug(study: Study, name: str) -> str:
 
 
 def _best(study: Study) -> str:
-    return str(study.best.number) if study.best is not None else "-"
+    return str(study.winner.number) if study.winner is not None else "-"
 
 
 def _lanes(rows: Sequence[object]) -> str:

@@ -71,12 +71,12 @@ def slice_of(study: Study, parameter: Parameter, height: int = 300) -> Figure:
 
     having = [trial for trial in study.trials if _has(trial, parameter)]
     chosen = sampled(study, [trial.number for trial in having], MOST_SLICE)
-    best = study.best.number if study.best is not None else -1
+    best = study.winner.number if study.winner is not None else -1
     figure = go.Figure()
     for name in ("pruned", "complete"):
         _add_trials(figure, study, parameter, [t for t in having if t.state == name and t.number in chosen and t.number != best], name)
-    if study.best is not None and _has(study.best, parameter):
-        _add_trials(figure, study, parameter, [study.best], "best")
+    if study.winner is not None and _has(study.winner, parameter):
+        _add_trials(figure, study, parameter, [study.winner], "best")
     y = axis(study.objective.metric, range=objective_range(study))
     figure.update_layout(layout(height, parameter_axis(parameter), y, showlegend=False))
     return figure
@@ -163,7 +163,9 @@ def parallel_coordinates(study: Study, names: Sequence[str], height: int = 420) 
     parameters = [study.space.by_name[name] for name in names[:MOST_AXES]]
     complete = [trial for trial in study.ranked() if trial.in_space]
     chosen = sampled(study, [trial.number for trial in complete], MOST_LINES)
+    best = study.winner.number if study.winner is not None else -1
     lines = [trial for trial in complete if trial.number in chosen][::-1]
+    strongest = [trial for trial in lines if trial.number == best]
     figure = go.Figure()
     scale, few = _shades(_BINS), len(lines) <= _FEW
     for index in range(_BINS):
@@ -171,8 +173,8 @@ def parallel_coordinates(study: Study, names: Sequence[str], height: int = 420) 
         if group:
             look = {"color": scale[index], "width": (1.1 if few else 0.8) + (1.0 if few else 0.5) * index / _BINS}
             _add_lines(figure, study, parameters, group, look, 0.75 if few else 0.5)
-    if lines:
-        _add_lines(figure, study, parameters, lines[-1:], {"color": ORANGE, "width": 3.5}, 1.0)
+    if strongest:
+        _add_lines(figure, study, parameters, strongest, {"color": ORANGE, "width": 3.5}, 1.0)
     figure.update_layout(
         layout(
             height,
@@ -322,9 +324,10 @@ def contour(study: Study, a: Parameter, b: Parameter, height: int = 440) -> Figu
     else:
         figure.add_contour(**surface, line={"width": 0.6, "color": PAPER}, ncontours=10, connectgaps=False)
     points = [trial for trial in trials if trial.number in shown]
+    best = study.winner.number if study.winner is not None else -1
     for group, look in (
-        (points[1:], {"color": PAPER, "size": 6, "line": {"width": 1.3, "color": INK}}),
-        (points[:1], {"color": ORANGE, "symbol": "star", "size": 16, "line": {"width": 1.2, "color": PAPER}}),
+        ([t for t in points if t.number != best], {"color": PAPER, "size": 6, "line": {"width": 1.3, "color": INK}}),
+        ([t for t in points if t.number == best], {"color": ORANGE, "symbol": "star", "size": 16, "line": {"width": 1.2, "color": PAPER}}),
     ):
         figure.add_scatter(
             x=places(a, group, jitter=0.2),

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from automl.confirmation import Confirmed, claimed_values
 from automl.draws import seed_at
-from automl.page.palette import BLUE, GREEN, GREY, INK, MUTED, ORANGE, STATE_COLOURS, STATE_SYMBOLS, axis, layout
+from automl.page.palette import BLUE, GREEN, GREY, INK, MUTED, ORANGE, SKY, STATE_COLOURS, STATE_SYMBOLS, axis, layout
 from automl.page.spans import Span, idle_free, packed
 from automl.study import Study, Trial
 from automl.summary import number_text
@@ -200,7 +201,7 @@ def learning_curves(study: Study, height: int = 420) -> Figure:
 
     with_curves = [trial.number for trial in study.trials if trial.reports]
     chosen = [study.trials[number] for number in sorted(sampled(study, with_curves, MOST_CURVES))]
-    best = study.best.number if study.best is not None else -1
+    best = study.winner.number if study.winner is not None else -1
     plain = [trial for trial in chosen if trial.number != best and trial.origin != "baseline"]
     figure = go.Figure()
     for name, states, opacity in (
@@ -284,6 +285,50 @@ def epochs_saved_figure(study: Study, height: int = 300) -> Figure:
     return figure
 
 
+# -- fresh seeds ------------------------------------------------------------------------------------------------------
+
+
+def fresh_seeds(study: Study, claim: Confirmed) -> Figure:
+    """What the winner and the baseline reached on each fresh seed, with the 95 % interval of their means."""
+    import plotly.graph_objects as go
+
+    assert study.winner is not None
+    rows = [(f"trial {study.winner.number}", study.winner.number, claim.winner, ORANGE)]
+    if claim.baseline is not None:
+        rows.append(("baseline", 0, claim.baseline, BLUE))
+    figure = go.Figure()
+    for place, (name, number, estimate, colour) in enumerate(rows):
+        values = claimed_values(study, number)
+        figure.add_scatter(
+            x=values,
+            y=[place + 0.22] * len(values),
+            mode="markers",
+            marker={"color": colour, "size": 8, "opacity": 0.65, "symbol": "circle-open", "line": {"width": 1.8}},
+            hovertemplate=f"{name}, one seed: %{{x:.5g}}<extra></extra>",
+        )
+        low, high = estimate.interval or (estimate.value, estimate.value)
+        figure.add_scatter(
+            x=[estimate.value],
+            y=[place],
+            mode="markers",
+            marker={"color": colour, "size": 12, "symbol": "diamond"},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [high - estimate.value],
+                "arrayminus": [estimate.value - low],
+                "color": colour,
+                "thickness": 3,
+                "width": 8,
+            },
+            hovertemplate=f"{name}, mean %{{x:.5g}}<extra></extra>",
+        )
+    y = axis(tickmode="array", tickvals=list(range(len(rows))), ticktext=[name for name, *_ in rows], showgrid=False, ticks="")
+    y |= {"range": [len(rows) - 0.5, -0.5], "tickfont": {"size": 12.5, "color": INK}}
+    figure.update_layout(layout(90 + 60 * len(rows), axis(f"{claim.metric} ({claim.split})", nticks=8), y, showlegend=False))
+    return figure
+
+
 # -- who worked when --------------------------------------------------------------------------------------------------
 
 
@@ -298,14 +343,22 @@ def timeline(study: Study, spans: Sequence[Span], most_rows: int = MOST_ROWS) ->
     thick = max(3.0, min(15.0, (height - 70) / max(1, len(shown)) * 0.72))
     bars: dict[str, list[tuple[float, float, int, Span]]] = {}
     every = max(1, math.ceil(sum(len(row.spans) for row in shown) / _MOST_BARS))
-    best = study.best.number if study.best is not None else -1
+    best = study.winner.number if study.winner is not None else -1
     for place, row in enumerate(shown):
         for index, span in enumerate(row.spans):
             if index % every == 0 or span.trial == best:
                 bars.setdefault(_kind(study, span, best), []).append((clock(span.begin), clock(span.end), place, span))
     unit, length = time_unit(max((clock(span.end) for span in spans), default=0.0))
     figure = go.Figure()
-    colours = {"complete": BLUE, "pruned": GREY, "best": ORANGE, "running": GREEN, "failed": STATE_COLOURS["failed"], "put back": MUTED}
+    colours = {
+        "complete": BLUE,
+        "pruned": GREY,
+        "best": ORANGE,
+        "confirmation": GREEN,
+        "running": SKY,
+        "failed": STATE_COLOURS["failed"],
+        "put back": MUTED,
+    }
     for kind in (kind for kind in colours if kind in bars):
         entries = bars[kind]
         figure.add_bar(
@@ -334,6 +387,8 @@ def timeline(study: Study, spans: Sequence[Span], most_rows: int = MOST_ROWS) ->
 def _kind(study: Study, span: Span, best: int) -> str:
     if span.is_cut:
         return "put back"
+    if span.replicate >= study.replicates:
+        return "confirmation"
     state = study.trials[span.trial].state
     if span.trial == best:
         return "best"

@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from automl import spacefile
 from automl.best import command_again
+from automl.confirmation import Estimate, confirmed
 from automl.errors import StudyError
 from automl.importances import Importances, importances, sentence
 from automl.page import PAGE, figures
@@ -40,7 +40,7 @@ from automl.page.spans import Span, spans_of, utilisation
 from automl.shorthand import format_duration
 from automl.store import Store, is_being_driven
 from automl.study import Created, Event, Rested, Resumed, Study, Trial
-from automl.summary import best_record, epochs_saved, gain_text, number_text, state_of, value_text
+from automl.summary import confirmation_text, epochs_saved, gain_text, number_text, state_of, value_text
 
 _MOST_FAILURES = 20  # kinds of them, with their log lines
 _MOST_LINES = 40  # of a log
@@ -132,7 +132,7 @@ def verdict(known: Known) -> str:
     study = known.study
     if not study.trials:
         return "No trial has begun yet."
-    best = study.best
+    best = study.winner
     if best is None:
         if not study.ended:
             return f"No trial has ended yet; {study.counts.get('running', 0)} are running."
@@ -140,7 +140,7 @@ def verdict(known: Known) -> str:
     trials = f"{study.ended} trial{'s' if study.ended != 1 else ''}"
     verb = "won" if not known.is_driven and study.why_rested in ("done", "time") else "leads"
     reached = f": validation {study.objective.metric} {number_text(best.objective)}" if study.gain is None else ""
-    return f"Trial {best.number} {verb} after {trials}{reached}. {gain_text(study)}"
+    return f"Trial {best.number} {verb} after {trials}{reached}. {confirmation_text(study) or gain_text(study)}"
 
 
 def _under(study: Study) -> str:
@@ -156,13 +156,12 @@ def _overview(known: Known, found: Importances) -> Iterator[Block]:
     study = known.study
     if study.trials:
         yield Tiles(list(_tiles(known)))
-    beside: list[Block] = [_winner(study, study.best)] if study.best is not None else []
+    beside: list[Block] = [_winner(study, study.winner)] if study.winner is not None else []
     if hints := list(_next_steps(known, found)):
         beside.append(Card("What this suggests", [Points(hints)]))
-    if study.test is not None and study.best is not None and study.test.trial == study.best.number:
-        split = "the test split" if study.test.split == "test" else study.test.split
+    if study.test is not None and study.winner is not None and study.test.trial == study.winner.number:
         rows = [[name, number_text(value)] for name, value in study.test.metrics.items()]
-        beside.append(Table(f"The winner on {split}, measured once", ["metric", "value"], rows, numbers=(1,)))
+        beside.append(Table(f"The winner's weights on {_split_text(study)}, measured once", ["metric", "value"], rows, numbers=(1,)))
     if len(beside) == 3:  # the short one below the other short one
         beside = [beside[0], Stack(beside[1:])]
     if beside:
@@ -170,16 +169,21 @@ def _overview(known: Known, found: Importances) -> Iterator[Block]:
 
 
 def _tiles(known: Known) -> Iterator[Tile]:
-    study, best, record = known.study, known.study.best, best_record(known.study)
-    metric = study.objective.metric
-    if best is not None and record is not None:
+    study, best = known.study, known.study.winner
+    metric, claim = study.objective.metric, confirmed(study)
+    if best is not None:
+        if claim is not None:
+            where = "test" if claim.split == "test" else claim.split
+            yield Tile(f"{where} {metric}", number_text(claim.winner.value), _estimate_note(claim.winner))
+            if claim.gain is not None:
+                yield Tile("gain over the baseline", number_text(claim.gain.value), _estimate_note(claim.gain))
         epoch = f"trial {best.number}" + (f", epoch {best.epoch}" if study.spec.epochs > 1 else "")
-        yield Tile(f"validation {metric}", number_text(best.objective), epoch)
-        if study.gain is not None and study.baseline is not None and study.baseline is not best:
-            yield Tile("gain over the baseline", number_text(study.gain), _interval(record))
-        if record["test"] and metric in record["test"] and study.test is not None:
-            split = "the test split" if study.test.split == "test" else study.test.split
-            yield Tile(f"test {metric}", number_text(record["test"][metric]), f"measured once, on {split}")
+        yield Tile(f"validation {metric}", number_text(best.objective), f"{epoch}, served to choose" if claim is not None else epoch)
+        if claim is None and study.gain is not None and study.baseline is not None and study.baseline is not best:
+            seeds = "on one seed each" if study.replicates == 1 else f"means of {study.replicates} seeds each"
+            yield Tile("gain over the baseline", number_text(study.gain), seeds)
+        if claim is None and study.test is not None and study.test.trial == best.number and metric in study.test.metrics:
+            yield Tile(f"test {metric}", number_text(study.test.metrics[metric]), f"measured once, on {_split_text(study)}")
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(study.counts.items()) if count)
     yield Tile("trials", f"{study.ended:,}" if study.ended >= study.asked else f"{study.ended:,} of {study.asked:,}", counts)
     saved, whole = epochs_saved(study)
@@ -189,12 +193,16 @@ def _tiles(known: Known) -> Iterator[Tile]:
         yield Tile("at work", format_duration(max(1, round(study.active_seconds))), _device_text(study))
 
 
-def _interval(record: dict[str, Any]) -> str:
-    interval = record.get("interval")
-    if interval:
-        low, high = interval
-        return f"95 % interval {number_text(low)} to {number_text(high)}"
-    return "on one seed each" if record["replicates"] == 1 else f"means of {record['replicates']} seeds each"
+def _estimate_note(estimate: Estimate) -> str:
+    seeds = f"{estimate.replicates} fresh seed{'s' if estimate.replicates != 1 else ''}"
+    if estimate.interval is None:
+        return f"on {seeds}"
+    low, high = estimate.interval
+    return f"{number_text(low)} to {number_text(high)} (95 %), {seeds}"
+
+
+def _split_text(study: Study) -> str:
+    return "the test split" if study.test is None or study.test.split == "test" else study.test.split
 
 
 def _device_text(study: Study) -> str:
@@ -215,7 +223,7 @@ def _next_steps(known: Known, found: Importances) -> Iterator[str]:
     broken = sum(study.counts.get(name, 0) for name in _NOT_WORKED)  # type: ignore[call-overload]
     if study.ended >= 5 and broken > study.ended / 3:
         yield f"{broken} of {study.ended} trials did not work out: see Failures before looking at anything else."
-    best = study.best
+    best = study.winner
     if best is None or state != "done":
         return
     place = study.ended_order.index(best.number) + 1
@@ -243,6 +251,7 @@ def _winner(study: Study, best: Trial) -> Block:
 
 def _progress(known: Known) -> Iterator[Block]:
     study = known.study
+    yield from figures.confirmation_figures(study)
     shown = figures.best_figures(study, known.spans)
     yield from shown[:1]
     if len(shown) > 1:
@@ -299,7 +308,7 @@ def _trials(known: Known) -> Iterator[Block]:
         all(isinstance(t.configuration.get(name, 0), int | float) and not isinstance(t.configuration.get(name), bool) for t in study.trials)
         for name in names
     ]
-    marked = [study.best.number] if study.best is not None else []
+    marked = [study.winner.number] if study.winner is not None else []
     yield DataTable(
         "trials",
         f"All trials of the study: state, validation {metric}, best epoch, epochs trained, device seconds, parameters.",
@@ -370,7 +379,7 @@ def _log_lines(folder: Path, trial: Trial) -> Iterator[Block]:
 def _specification(known: Known) -> Iterator[Block]:
     study, folder = known.study, known.folder
     yield Code("Repeat the study", repeating_command(study, folder), is_command=True)
-    if study.best is not None and (folder / "best").is_dir():
+    if study.winner is not None and (folder / "best").is_dir():
         yield Code("Train the winner once more", command_again(study, folder), is_command=True)
         yield Code("Use the winner, in Python", f"from automl import load_best\nmodel = load_best({str(folder)!r})", is_command=True)
     yield Facts("What it was made with", list(_facts(known)))
@@ -386,8 +395,8 @@ def _facts(known: Known) -> Iterator[tuple[str, str]]:
     study, settings = known.study, known.study.spec.settings
     created = known.created
     yield "seed", f"{settings.seed}; of the splits of the data: {study.spec.data.split_seed}"
-    if study.best is not None:
-        yield f"seed of trial {study.best.number}", str(study.trial_seed(study.key(study.best.number)))
+    if study.winner is not None:
+        yield f"seed of trial {study.winner.number}", str(study.trial_seed(study.key(study.winner.number)))
     if created is not None:
         yield "begun", time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(created.at))
         yield "data", f"{study.spec.data.source}, fingerprint {created.data_fingerprint[:16]}"
