@@ -324,7 +324,7 @@ def _write_page(folder: Path, session: Session, why: WhyRested, say: Say) -> tup
     try:
         from automl.page.studypage import write_page
 
-        return why, write_page(folder)
+        return why, write_page(folder, is_driven=False)
     except KeyboardInterrupt:
         return _cut_short(session), None
     except Exception as error:  # whatever it is, the study is complete

@@ -99,7 +99,7 @@ def test_a_study_without_trials_has_no_pictures() -> None:
 def test_a_run_ends_with_a_page_and_says_where(capsys: pytest.CaptureFixture[str]) -> None:
     outcome = run([])
     assert outcome.page == Path("studies/first/page.html")
-    assert "Trial" in outcome.page.read_text()
+    assert "won after 2 trials" in outcome.page.read_text()
     print_outcome(outcome)
     assert "Study page:      studies/first/page.html\n" in capsys.readouterr().out
     assert run([]).page == outcome.page  # nothing is left to do, and the page is there
@@ -108,7 +108,7 @@ def test_a_run_ends_with_a_page_and_says_where(capsys: pytest.CaptureFixture[str
 def test_a_page_that_cannot_be_made_fails_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     import automl.page.studypage
 
-    def fails(folder: Path) -> Path:
+    def fails(folder: Path, is_driven: bool) -> Path:
         raise ValueError("odd")
 
     monkeypatch.setattr(automl.page.studypage, "write_page", fails)
@@ -121,7 +121,7 @@ def test_a_page_that_cannot_be_made_fails_no_run(monkeypatch: pytest.MonkeyPatch
 def test_an_interrupt_while_the_page_is_made_ends_the_run_in_good_order(monkeypatch: pytest.MonkeyPatch) -> None:
     import automl.page.studypage
 
-    def interrupted(folder: Path) -> Path:
+    def interrupted(folder: Path, is_driven: bool) -> Path:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

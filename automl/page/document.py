@@ -291,7 +291,7 @@ def _block(block: Block) -> str:
         case Stack(blocks=blocks):
             return f'<div class="stack">{"".join(map(_block, blocks))}</div>'
         case Columns(blocks=blocks):
-            return f'<div class="group two">{"".join(map(_block, blocks))}</div>'
+            return f'<div class="group two columns">{"".join(map(_block, blocks))}</div>'
 
 
 def _tile(tile: Tile) -> str:

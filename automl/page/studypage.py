@@ -61,13 +61,13 @@ class Known:
     made_at: float = field(default_factory=time.time)
 
 
-def write_page(folder: Path, out: Path | None = None) -> Path:
+def write_page(folder: Path, out: Path | None = None, is_driven: bool | None = None) -> Path:
     """Write the page of the study in this folder to ``out`` (``page.html`` in the folder), whole or not at all. Returns where it is.
 
-    Raises StudyError where it cannot be written.
+    ``is_driven``: as for ``read``. Raises StudyError where it cannot be written.
     """
     path = folder / PAGE if out is None else out
-    content = render(study_document(read(folder)))
+    content = render(study_document(read(folder, is_driven)))
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         unfinished.write_text(content, encoding="utf-8")
@@ -81,9 +81,12 @@ def write_page(folder: Path, out: Path | None = None) -> Path:
     return path
 
 
-def read(folder: Path) -> Known:
-    """The study in this folder, as its events tell it, whether or not a driver is at work on it."""
-    is_driven = is_being_driven(folder)
+def read(folder: Path, is_driven: bool | None = None) -> Known:
+    """The study in this folder, as its events tell it, whether or not a driver is at work on it.
+
+    ``is_driven``: what the page says of that, for a driver that makes the page as its last work; None to find out.
+    """
+    is_driven = is_being_driven(folder) if is_driven is None else is_driven
     with Store.read_only(folder) as store:
         created, study = store.created(), store.empty_study()
         events: list[Event] = [event for _, event in store.events()]
