@@ -17,8 +17,8 @@ from automl.plan import RunOptions, plan
 from automl.space import Categorical, Float, SearchSpace
 from automl.store import Store
 from contracts.browser import Browser
-from contracts.told import Story, write_study
 from contracts.studies import many_sided_space
+from contracts.told import Story, write_study
 
 SPACE = SearchSpace((Float("learning_rate", 1e-5, 1e-1, log=True), Categorical("optimizer", ("adam", "sgd")), Float("dropout", 0.0, 0.5)))
 BASELINE = {"learning_rate": 2e-5, "optimizer": "adam", "dropout": 0.0}
