@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from automl.confirmation import confirmed
 from automl.events import Configuration, Value
 from automl.space import Float, Int
 from automl.specrecord import sha256
 from automl.study import Study, Trial
-from automl.summary import epochs_saved, gain_text
+from automl.summary import confirmation_text, epochs_saved, gain_text
 from automl.tracking.address import redacted
 from automl.tracking.colours import strategy_colour
 
@@ -113,6 +114,9 @@ class Summary:
     failures: tuple[Trial, ...] = ()  # the last few trials that ended in an error
     importances: tuple[tuple[str, float, bool], ...] = ()  # parameter, share, whether more than chance; the greatest first
     again: str = ""  # the command that trains the winner once more
+    winner: Trial | None = None  # picked on fresh seeds, or the best
+    confirmation: str = ""  # what fresh seeds say of the winner, in words
+    confirmed: Mapping[str, float] = field(default_factory=dict)  # the same as metrics
 
     @classmethod
     def of(cls, study: Study, why: str, **more: Any) -> Self:
@@ -131,6 +135,9 @@ class Summary:
             gain_text=gain_text(study),
             epochs=epochs_saved(study),
             failures=tuple(failed[-_FAILURES:]),
+            winner=study.winner,
+            confirmation=confirmation_text(study),
+            confirmed=_confirmed_metrics(study),
             **more,
         )
 
@@ -143,6 +150,19 @@ class Summary:
     def failed(self) -> int:
         """How many trials ended in an error."""
         return sum(count for state, count in self.counts.items() if STATUS.get(state) == "FAILED")
+
+
+def _confirmed_metrics(study: Study) -> dict[str, float]:
+    """``confirmed/winner``, ``confirmed/baseline`` and ``confirmed/gain`` with the ends of their intervals."""
+    claim = confirmed(study)
+    found: dict[str, float] = {}
+    for name in ("winner", "baseline", "gain") if claim else ():
+        estimate = getattr(claim, name)
+        if estimate is not None:
+            found[f"confirmed/{name}"] = estimate.value
+            if estimate.interval is not None:
+                found[f"confirmed/{name}_low"], found[f"confirmed/{name}_high"] = estimate.interval
+    return found
 
 
 def text(value: Value) -> str:
@@ -288,4 +308,4 @@ def study_metrics(summary: Summary) -> dict[str, float]:
         "epochs/saved_percent": 100 * saved / whole if whole else 0,
     }
     gain = {} if summary.gain is None or not math.isfinite(summary.gain) else {"gain": summary.gain}
-    return {name: float(value) for name, value in numbers.items()} | gain
+    return {name: float(value) for name, value in numbers.items()} | gain | dict(summary.confirmed)

@@ -72,10 +72,10 @@ def _row(places: Mapping[str, str]) -> str:
 def _verdict(header: StudyHeader, summary: Summary, links: Links) -> str:
     if not summary.top or summary.top[0].objective is None:
         return f"**No trial is complete yet** ({header.metric}, {_counted(summary)})."
-    best = summary.top[0]
+    best = summary.winner or summary.top[0]
     verb = "won" if summary.why == "done" else "leads"
     reached = f"{header.metric} {number_text(best.objective)}** in epoch {best.epoch}, of {_counted(summary)}."
-    return f"**Trial {links.trial(best.number)} {verb}: {reached} {summary.gain_text}".rstrip()
+    return f"**Trial {links.trial(best.number)} {verb}: {reached} {summary.gain_text} {summary.confirmation}".rstrip()
 
 
 def _counted(summary: Summary) -> str:

@@ -141,7 +141,7 @@ def describe(place: Place, header: StudyHeader, summary: Summary, links: Links, 
         _NOTE: notes.study_note(header, summary, links),
     }
     if summary.top:
-        tags["automl.best_trial"] = str(summary.top[0].number)
+        tags["automl.best_trial"] = str((summary.winner or summary.top[0]).number)
     metrics = [Metric(name, value, at, ended) for name, value in study_metrics(summary).items()]
     place.client.log_batch(place.parent, metrics=metrics, tags=[RunTag(key, value) for key, value in tags.items()])
 

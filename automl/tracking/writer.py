@@ -11,6 +11,7 @@ a trial of two flushes is written in one batch.
 from __future__ import annotations
 
 import getpass
+import itertools
 import math
 import os
 import re
@@ -23,7 +24,21 @@ from typing import TYPE_CHECKING
 from automl.errors import TrackingError
 from automl.events import Diverged, Failed, Finished, Reported, Started, Tested
 from automl.spec import Objective
-from automl.study import ENDED, Created, Event, Lost, Pruned, Rested, Resumed, Suggested, Trial, TrialEvent, after, begun, put_back
+from automl.study import (
+    ENDED,
+    Created,
+    Event,
+    Lost,
+    Pruned,
+    Rested,
+    Resumed,
+    Suggested,
+    Trial,
+    TrialEvent,
+    after,
+    begun,
+    put_back,
+)
 from automl.tracking import content, presentation
 from automl.tracking.address import redacted, sqlite_path
 from automl.tracking.colours import trial_colour
@@ -36,6 +51,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 _PAGE = 5000  # runs of one page of a search; MLflow's own default of 1,000 hides the rest
+_MOST_POINTS = 1000  # that MLflow takes in a batch
 _POINTS = 4  # points of the parent's curve that are worth a batch of their own ...
 _LATEST = 20.0  # ... and the seconds after which fewer are
 _MOST_PROBLEMS = 5  # that are told in words
@@ -76,6 +92,9 @@ class Writer:
         self._known: dict[int, Run] = {}  # runs found in MLflow that are not complete
         self._runs: dict[int, str] = {}  # the runs of all trials
         self._finished: set[int] = set()  # trials whose runs were complete in MLflow when it was opened
+        self._confirmed: dict[int, int] = {}  # of trials in MLflow: how many fresh seeds it has of them whole
+        self._fresh_ends: dict[int, set[int]] = {}  # of trials that are confirmed: the replicates of fresh seeds that have ended
+        self._fresh_points: dict[int, list[Point]] = {}  # of trials that are confirmed, not written yet
         self._best: float | None = None
         self._ended = 0
         self._epochs = 0
@@ -160,6 +179,7 @@ class Writer:
 
     def _find(self, number: int, run: Run) -> None:
         self._runs[number] = run.info.run_id
+        self._confirmed[number] = int(run.data.tags.get("automl.fresh_seeds", 0))
         self._finished.discard(number)
         self._known.pop(number, None)
         if _is_complete(run):
@@ -175,7 +195,7 @@ class Writer:
     @property
     def missing(self) -> int:
         """How many trials MLflow does not show as they are."""
-        return len(self._dirty) + self.refused
+        return len(self._dirty.keys() | self._fresh_points.keys()) + self.refused
 
     def take(self, event: Event) -> None:
         """Take in the study's next event. Writes nothing and never fails."""
@@ -186,15 +206,30 @@ class Writer:
             case Resumed() | Rested():
                 self._at_work = isinstance(event, Resumed)
                 self._put_back(event.at)
-            case Tested(key=key, metrics=metrics, split=split) if key.replicate == 0:
-                prefix = "test" if split == "test" else "training"  # the only data of xor are its training data
-                self._point(*((f"{prefix}_{name}", value, _milliseconds(event.at), 0) for name, value in metrics.items()))
+            case Finished(key=key) | Diverged(key=key) | Failed(key=key) if key.replicate >= self._header.replicates:
+                self._fresh_ends.setdefault(key.trial, set()).add(key.replicate)
+            case Reported(key=key) | Tested(key=key) if key.replicate >= self._header.replicates:
+                self._take_fresh(event)
+            case Tested(split=split):
+                self._point(*_points(event, f"{_measured_on(split)}_", 0))
             case Suggested(key=key):
                 self._trials[key.trial] = self._begun(event)
             case Started() | Reported() | Finished() | Pruned() | Diverged() | Failed() | Lost():
                 mirrored = self._trials.get(event.key.trial)
                 if mirrored is not None and not mirrored.trial.has_ended and event.key.replicate < self._header.replicates:
                     self._change(mirrored, event)
+
+    def _take_fresh(self, event: Reported | Tested) -> None:
+        """The curves of a confirmation, and what it reached on the test split, stand with its trial under a name of their own."""
+        again, replicate = divmod(event.key.replicate, self._header.replicates)
+        if again <= self._confirmed.get(event.key.trial, 0):
+            return
+        prefix = f"fresh_{again}/" + (f"replicate_{replicate}/" if self._header.replicates > 1 else "")
+        if isinstance(event, Tested):
+            points = _points(event, f"{prefix}{_measured_on(event.split)}_", 0)
+        else:
+            points = _points(event, prefix, event.epoch)
+        self._fresh_points.setdefault(event.key.trial, []).extend(points)
 
     def _begun(self, event: Suggested) -> _Mirrored:
         number = event.key.trial
@@ -237,8 +272,7 @@ class Writer:
     def _report_points(self, trial: Trial, event: Reported) -> list[Point]:
         """A replicate's own curves stand under its name; the trial's is their mean, once all of them have got there."""
         now, metric = _milliseconds(event.at), self._objective.metric
-        prefix = f"replicate_{event.key.replicate}/" if trial.replicates else ""
-        points = [(f"{prefix}{name}", value, now, event.epoch) for name, value in event.metrics.items()]
+        points = _points(event, f"replicate_{event.key.replicate}/" if trial.replicates else "", event.epoch)
         if trial.replicates and all(one.epochs >= event.epoch for one in trial.replicates):
             points += [(metric, report.value, now, report.epoch) for report in trial.reports if report.epoch == event.epoch]
         return [point for point in points if math.isfinite(point[1])]
@@ -282,12 +316,25 @@ class Writer:
                 mirrored.points.clear()
                 if mirrored.trial.has_ended:
                     del self._trials[number]
+        self._write_fresh_points()
         self._write_points(now, final)
+
+    def _write_fresh_points(self) -> None:
+        """The curves of confirmations, to the runs of their trials, which are at their end."""
+        from mlflow.entities import Metric
+
+        for number in [number for number in self._fresh_points if number in self._runs and number not in self._dirty]:
+            points = self._fresh_points[number]
+            while points and not self._should_stop():
+                self._client.log_batch(self._runs[number], [Metric(*point) for point in points[:_MOST_POINTS]])
+                del points[:_MOST_POINTS]
+            if not points:
+                del self._fresh_points[number]
 
     @property
     def has_work(self) -> bool:
         """Whether ``flush`` has something left to write, now or in a while."""
-        return bool(self._dirty or self._points)
+        return bool(self._dirty or self._points or self._fresh_points)
 
     def _refuse(self, what: str, error: Exception) -> None:
         if len(self.problems) < _MOST_PROBLEMS:
@@ -375,6 +422,7 @@ class Writer:
             return
         for number in sorted(self._unanswered):
             self._find_trial(number)  # and only one
+        self._note_fresh_seeds()
         place, now = self._place(), _milliseconds(self._last_at)
         important = [name for name, _, _ in summary.importances]
         has_views = presentation.prepare_experiment(place, self._header, important, now)
@@ -388,6 +436,15 @@ class Writer:
         status = content.PARENT_STATUS.get(summary.why, "FINISHED")
         self._client.set_terminated(self.parent, status, now)
         self._parent_status = status
+
+    def _note_fresh_seeds(self) -> None:
+        """Remember in MLflow how many fresh seeds it has whole of each trial, so that they are not written again."""
+        replicates = self._header.replicates
+        for number, ends in self._fresh_ends.items():
+            count = next(again for again in itertools.count() if not ends.issuperset(range(replicates, replicates * (again + 2))))
+            if count > self._confirmed.get(number, 0) and number in self._runs:
+                self._client.set_tag(self._runs[number], "automl.fresh_seeds", str(count))
+                self._confirmed[number] = count
 
     def _place(self) -> Place:
         return Place(self._client, self._uri, self.experiment, self.parent, self._search)
@@ -413,6 +470,16 @@ def _tags_now(trial: Trial) -> dict[str, str]:
         tags["automl.reason"] = content.last_part(trial.reason or f"stopped early after epoch {trial.epochs}", content.LONGEST_TAG)
     tags["mlflow.runColor"] = trial_colour(trial)
     return {key: value for key, value in tags.items() if value}
+
+
+def _points(event: Reported | Tested, prefix: str, step: int) -> list[Point]:
+    """Its metrics, as far as they are finite."""
+    now = _milliseconds(event.at)
+    return [(f"{prefix}{name}", value, now, step) for name, value in event.metrics.items() if math.isfinite(value)]
+
+
+def _measured_on(split: str) -> str:
+    return "test" if split == "test" else "training"  # the only data of xor are its training data
 
 
 def _milliseconds(at: float) -> int:

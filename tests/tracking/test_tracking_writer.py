@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import sqlite3
 import uuid
 from collections.abc import Callable, Sequence
@@ -13,9 +14,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tracking.stories import T0, configuration, counted, end, header, key, report, start, story, study, suggestion, summary, trial
 
+from automl import events as automl_events
 from automl.errors import TrackingError
 from automl.events import Finished, Reported, Started, TrialKey
-from automl.study import Event, Lost, Rested, Resumed, Suggested
+from automl.study import Confirming, Event, Lost, Rested, Resumed, Suggested
 from automl.tracking.client import connect
 from automl.tracking.colours import COMPLETE, WINNER
 from automl.tracking.views import BY_STRATEGY, STRATEGIES, TAG, TRIALS, own_key
@@ -581,3 +583,44 @@ def test_a_trial_that_stopped_early_says_so(uri: str) -> None:
     early = replace(end("early", 0, "complete")[0], stopped_early=True)  # type: ignore[type-var]
     mirrored(uri, "early", [*story("early", 0, "running", epochs=4), early])
     assert runs(uri, "early")["0"].data.tags["automl.reason"] == "stopped early after epoch 4"
+
+
+def fresh(identity: str, number: int, again: int) -> list[Event]:
+    """A confirmation of a trial that is complete."""
+    replicate, at = TrialKey(identity, number, again), T0 + 1000 + again * 20
+    made = [Confirming(replicate, at, "claim"), Started(replicate, at, "cpu", "worker-0")]
+    reports = [Reported(replicate, at + epoch, epoch, {"accuracy": 0.9 + epoch / 100, "loss": math.nan}, 1.0) for epoch in (1, 2)]
+    return [*made, *reports, automl_events.Tested(replicate, at + 3, {"accuracy": again / 4}), Finished(replicate, at + 3)]
+
+
+@pytest.mark.parametrize("cut", range(0, 13, 3))
+def test_confirmations_stand_with_their_trial_and_change_nothing_else(uri: str, cut: int) -> None:
+    """Also when a first writer got only so far, and a second one begins anew with all events."""
+    identity = uuid.uuid4().hex
+    before = [event for number in (0, 1) for event in story(identity, number)]
+    plain = uuid.uuid4().hex
+    mirrored(uri, plain, [event for number in (0, 1) for event in story(plain, number)])
+    events = [*before, *fresh(identity, 1, 1), *fresh(identity, 1, 2)]
+    mirrored(uri, identity, events[: len(before) + cut])
+    mirrored(uri, identity, events)
+    found, expected = content(uri, identity), content(uri, plain)
+    assert set(found) == set(expected) == {"study", "0", "1"}
+    info, tags, params, curves = found["1"]
+    own = {name: points for name, points in curves.items() if not name.startswith("fresh_")}
+    assert (info[1:], params, own) == (expected["1"][0][1:], *expected["1"][2:])
+    assert tags["automl.fresh_seeds"] == "2"
+    assert sorted(set(curves) - set(own)) == ["fresh_1/accuracy", "fresh_1/test_accuracy", "fresh_2/accuracy", "fresh_2/test_accuracy"]
+    assert [(step, value) for step, value, _ in curves["fresh_2/accuracy"]] == [(1, 0.91), (2, 0.92)]
+    assert [(step, value) for step, value, _ in curves["fresh_2/test_accuracy"]] == [(0, 0.5)]
+    assert found["study"][3].keys() == expected["study"][3].keys(), "the test of a confirmation is not that of the winner"
+    assert found["0"][3] == expected["0"][3]
+
+
+def test_confirmations_that_mlflow_has_whole_are_not_written_again(uri: str, database: Path) -> None:
+    identity = uuid.uuid4().hex
+    events = [*story(identity, 0), *fresh(identity, 0, 1)]
+    mirrored(uri, identity, events)
+    again = opened(uri, identity)
+    take(again, events)
+    assert not again.has_work
+    assert again.missing == 0
