@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import random
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from automl import pedanova
 from automl.draws import seed_at
-from automl.events import Configuration, Value
-from automl.space import Categorical, Int, Parameter, SearchSpace
+from automl.events import Configuration
+from automl.space import Categorical, Int
 from automl.strategies.standing import standing
-from automl.study import Study, Trial
-
-if TYPE_CHECKING:
-    import optuna
+from automl.study import Study
 
 FEWEST = 10  # trials that count, of which at least so many are complete:
 FEWEST_BEST = 5
@@ -57,10 +57,8 @@ class Importances:
 
 
 def importances(study: Study) -> Importances:
-    """What set the best trials of the study apart, by PED-ANOVA.
-
-    Source: Watanabe, Bansal and Hutter, "PED-ANOVA", arXiv:2304.10255, with conditional parameters as in arXiv:2601.20800, both as
-    Optuna computes them. The best tenth of the trials (five at least) is compared with all of them.
+    """What set the best trials of the study apart, by PED-ANOVA (``automl.pedanova``): the best tenth of the trials, five at least, is
+    compared with all of them.
 
     Every trial counts that says something of its configuration, standing as strategies see it: a pruned, diverged or failed one is
     one of those that are not the best. Left out, the parameters that decide on survival would seem to matter little. Trials outside
@@ -80,13 +78,16 @@ def importances(study: Study) -> Importances:
     best = frozenset(number for number, rank in zip(order, ranks, strict=True) if rank <= ranks[best_count - 1])
     if 2 * len(best) > len(order):
         return Importances((), len(order), best, "So many trials are equally good that nothing sets the best apart.")
-    found, by_chance = _ped_anova(study, order, ranks, best_count)
+    trials = [study.trials[number] for number in order]
+    names = [parameter.name for parameter in study.space.parameters]
+    values = pedanova.importances([pedanova.column(study.space.by_name[name], trials) for name in names], _rankings(study, order, best))
+    found = dict(zip(names, map(float, values[0]), strict=True))
+    by_chance = dict(zip(names, map(float, values[1:].max(axis=0)), strict=True))
     total = sum(found.values())
     if total <= 0:
         return Importances((), len(order), best, "No parameter has more than one value, or none sets the best trials apart.")
     parameters = tuple(
-        Importance(name, value / total, all(value > chance.get(name, 0.0) for chance in by_chance))
-        for name, value in sorted(found.items(), key=lambda item: -item[1])
+        Importance(name, value / total, value > by_chance[name]) for name, value in sorted(found.items(), key=lambda item: -item[1])
     )
     return Importances(parameters, len(order), best)
 
@@ -106,67 +107,19 @@ def _sample(order: list[int], seed: int) -> list[int]:
     return [order[0], *(order[index] for index in kept)]
 
 
+def _rankings(study: Study, order: Sequence[int], best: frozenset[int]) -> list[NDArray[np.bool_]]:
+    """Which of the trials are among the best, as it is and as chance would have it."""
+    is_best = [number in best for number in order]
+    source = random.Random(seed_at(study.seed, "importances by chance"))
+    return [np.array(each) for each in (is_best, *(source.sample(is_best, len(is_best)) for _ in range(_SHUFFLES)))]
+
+
 def _ranks(ordered: Sequence[tuple[int, float, float]]) -> list[int]:
     """The place of each of the ordered standings; equals share one."""
     ranks: list[int] = []
     for index, stands in enumerate(ordered):
         ranks.append(ranks[-1] if index and ordered[index - 1] == stands else index)
     return ranks
-
-
-def _ped_anova(study: Study, order: Sequence[int], ranks: Sequence[int], best: int) -> tuple[dict[str, float], list[dict[str, float]]]:
-    """The importances as found, and as found with shuffled ranks."""
-    import optuna
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about regimes of few trials, of which the shuffles take account
-        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=(best - 0.5) / len(order))
-        converted = _converted([study.trials[number] for number in order], study.space)
-
-        def evaluated(places: Sequence[int]) -> dict[str, float]:
-            return evaluator.evaluate(converted, target=lambda trial: float(places[trial.number]))
-
-        found = evaluated(ranks)
-        source = random.Random(seed_at(study.seed, "importances by chance"))
-        return found, [evaluated(source.sample(ranks, len(ranks))) for _ in range(_SHUFFLES)]
-
-
-def _converted(trials: Sequence[Trial], space: SearchSpace) -> optuna.Study:
-    """An Optuna study of complete trials with these configurations, in this order. Choices are their positions, as texts, since
-    ``1``, ``1.0`` and ``True`` are the same to Optuna."""
-    import optuna
-
-    distributions = {parameter.name: _distribution(parameter) for parameter in space.parameters}
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study()
-    finally:
-        optuna.logging.set_verbosity(level)
-    study.add_trials(
-        optuna.trial.create_trial(
-            params={name: _encoded(space.by_name[name], value) for name, value in trial.configuration.items() if name in distributions},
-            distributions={name: distributions[name] for name in trial.configuration if name in distributions},
-            value=0.0,
-        )
-        for trial in trials
-    )
-    return study
-
-
-def _distribution(parameter: Parameter) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(parameter, Categorical):
-        return CategoricalDistribution([str(index) for index in range(len(parameter.choices))])
-    if isinstance(parameter, Int):
-        highest = parameter.low + (int(parameter.size) - 1) * parameter.step
-        return IntDistribution(parameter.low, highest, parameter.log, 1 if parameter.log else parameter.step)
-    return FloatDistribution(parameter.low, parameter.high, parameter.log)
-
-
-def _encoded(parameter: Parameter, value: Value) -> Any:
-    return str(parameter.index(value)) if isinstance(parameter, Categorical) else value
 
 
 # -- in words ---------------------------------------------------------------------------------------------------------
