@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from automl import families
 from automl.errors import SpaceError, UsageError, suggestion
@@ -45,15 +46,22 @@ def read_configurations(path: Path, spec: StudySpec, flag: str = "--enqueue") ->
         raise UsageError(f"{flag}: must be a file with configurations, but {path} cannot be read ({reason}). Check the path.") from None
     except (UnicodeDecodeError, YAMLError) as error:
         raise UsageError(f"{flag}: must be YAML or JSON in UTF-8, but {path} is not{_place(error)}. Correct the file.") from None
+    return check_configurations(content, spec, flag, str(path))
+
+
+def check_configurations(content: Any, spec: StudySpec, flag: str, where: str) -> tuple[Configuration, ...]:
+    """The same for what a file held, or what a program gives as it is. ``where`` names it."""
     if isinstance(content, dict) and isinstance(content.get("parameters"), dict):
         content = content["parameters"]  # as in `best/config.yaml` and in what `automl best --json` prints
     entries = content if isinstance(content, list) else [content]
     if not entries or not all(isinstance(entry, dict) and entry for entry in entries):
         raise UsageError(
-            f"{flag}: must hold a configuration or a list of them, but {path} holds {_kind(content)}. "
+            f"{flag}: must hold a configuration or a list of them, but {where} holds {_kind(content)}. "
             "Write them like [{learning_rate: 0.01}, {learning_rate: 0.1}]."
         )
-    problems = [problem for number, entry in enumerate(entries, 1) for problem in _problems(f"{path}: configuration {number}", entry, spec)]
+    problems = [
+        problem for number, entry in enumerate(entries, 1) for problem in _problems(f"{where}: configuration {number}", entry, spec)
+    ]
     if problems:
         raise SpaceError(problems)
     fixed = spec.space.fixed

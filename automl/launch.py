@@ -343,9 +343,8 @@ def _new_configurations(plan: Plan, study: Study) -> list[Configuration]:
     new = {study.space.key(entry): entry for entry in plan.enqueued if not study.knows(entry)}
     asked = plan.spec.settings.trials
     if new and study.trials and plan.options.config is not None:
-        raise StudyError(
-            f"{plan.folder} holds a study of another configuration than {plan.options.config}. Use --study NAME for a new one."
-        )
+        asked_for = plan.options.config if isinstance(plan.options.config, str) else "the one that was given"
+        raise StudyError(f"{plan.folder} holds a study of another configuration than {asked_for}. Use --study NAME for a new one.")
     if new and len(study.trials) + len(new) > asked:
         raise UsageError(
             f"--trials: must leave room for the {len(new)} enqueued configurations beside the {len(study.trials)} trials that are "

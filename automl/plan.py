@@ -11,7 +11,7 @@ from pathlib import Path
 
 from automl import data, families, metrics, spacefile
 from automl.best import CONFIG, FOLDER
-from automl.configurations import read_configurations
+from automl.configurations import check_configurations, read_configurations
 from automl.data import DataInfo
 from automl.errors import UsageError
 from automl.events import Configuration, Value
@@ -29,7 +29,10 @@ MOST_LANES = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What a person can ask of ``run``; None: as the space file or the study says. Named like the flags."""
+    """What a person can ask of ``run``; None: as the space file or the study says. Named like the flags.
+
+    ``enqueue`` and ``config`` are paths, or from a program configurations as they are.
+    """
 
     space: str | None = None
     data: str | None = None
@@ -48,8 +51,8 @@ class RunOptions:
     workers: str = "auto"
     lanes: str = "auto"
     engine: str = "local"
-    enqueue: str | None = None
-    config: str | None = None
+    enqueue: str | Sequence[Configuration] | None = None
+    config: str | Configuration | None = None
     mlflow: str | None = None
     experiment: str | None = None
 
@@ -114,13 +117,22 @@ def _single(spec: StudySpec, options: RunOptions) -> StudySpec:
 
 def _configurations(options: RunOptions, spec: StudySpec) -> tuple[Configuration, ...]:
     if options.config is None:
-        return read_configurations(Path(options.enqueue), spec) if options.enqueue is not None else ()
-    found = read_configurations(Path(options.config), spec, "--config")
+        return () if options.enqueue is None else _given(options.enqueue, spec, "--enqueue")
+    found = _given(options.config, spec, "--config")
     if len(found) != 1:
+        where = options.config if isinstance(options.config, str) else "what was given"
         raise UsageError(
-            f"--config: must hold one configuration, but {options.config} holds {len(found)}. To train several: --enqueue and --trials."
+            f"--config: must hold one configuration, but {where} holds {len(found)}. To train several: --enqueue and --trials."
         )
     return found
+
+
+def _given(entries: str | Sequence[Configuration] | Configuration, spec: StudySpec, flag: str) -> tuple[Configuration, ...]:
+    if isinstance(entries, str):
+        return read_configurations(Path(entries), spec, flag)
+    return check_configurations(
+        dict(entries) if isinstance(entries, Mapping) else [dict(entry) for entry in entries], spec, flag, "what was given"
+    )
 
 
 def lanes_asked(lanes: str) -> int | None:
@@ -230,7 +242,7 @@ def default_name(spec: StudySpec, options: RunOptions) -> str:
     """What a study is called that nobody named: its space and its strategy or configuration, and the data where they are not its own."""
     how = spec.settings.strategy
     if options.config is not None:
-        path = Path(options.config).absolute()
+        path = Path(options.config if isinstance(options.config, str) else "config").absolute()
         if (path.name, path.parent.name) == (CONFIG, FOLDER):
             return f"{path.parent.parent.name}-again"
         how = path.stem

@@ -38,6 +38,7 @@ FORBIDDEN = {
     "configurations": ("automl.study", "automl.plan", "automl.driver", "automl.cli", "automl.data", "automl.training"),
     "selection": ("automl.store", "automl.driver", "automl.cli", "automl.engines", "automl.tracking", "automl.training"),
     "progress": ("automl.cli", "automl.launch", "automl.driver", "automl.store", "automl.tracking", "automl.training"),
+    "library": ("automl.driver", "automl.engines", "automl.tracking", "automl.strategies", "automl.pruners"),
     "driver": ("automl.cli", "automl.launch", "automl.tracking", "automl.data", "automl.training"),
     "winner": ("automl.cli", "automl.launch", "automl.mirroring", "automl.plan", "automl.tracking"),
     "mirroring": ("automl.cli", "automl.launch", "automl.winner", "automl.plan", "automl.driver", "automl.engines"),
@@ -77,6 +78,7 @@ def _modules_after(statement: str) -> set[str]:
     "statement",
     [
         "import automl",
+        "from automl import load_space, load_study, run",
         "from automl.cli import automl; automl.main(['--help'], standalone_mode=False)",
         "import automl.study, automl.space, automl.families, automl.events",
     ],

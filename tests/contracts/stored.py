@@ -27,8 +27,8 @@ study: {strategy: random, pruner: none, trials: 5}
 """
 
 
-def stored_study(folder: Path) -> Path:
-    """A study that is done: the baseline, a better trial, one that was pruned, one that failed and one that diverged."""
+def stored_study(folder: Path, trials: int = 5) -> Path:
+    """A study that is done: the baseline, a better trial, one that was pruned, one that failed and one that diverged; or none of them."""
     folder.mkdir(parents=True)
     (folder / "space.yaml").write_text(SPACE)
     spec = replace(spacefile.load(folder / "space.yaml"), source="small.yaml")
@@ -36,7 +36,7 @@ def stored_study(folder: Path) -> Path:
     created = Created(0.0, "me", spacefile.to_dict(spec), "accuracy", True, "none", "0")
     with Store.create(folder, created) as store:
         study = store.empty_study()
-        store.append([Resumed(1.0, 5), *_trials(study), Rested(9.0, "done", 8.0)])
+        store.append([Resumed(1.0, trials), *(_trials(study) if trials else ()), Rested(9.0, "done", 8.0)])
     (folder / "trials" / "3").mkdir(parents=True)
     (folder / "trials" / "3" / "log.txt").write_text("".join(f"line {number}\n" for number in range(20)) + "ValueError: a bug\n")
     return folder
