@@ -65,6 +65,7 @@ class Session:
     time_left: float | None = None
     search_time_left: float | None = None
     confirm: int | None = 0
+    is_spent: Callable[[Study], bool] | None = None  # whether a budget other than the number of trials is used up
     is_called_off: bool = False  # the search, since its time is over
     followers: list[Follower] = field(default_factory=list)
     used_up: bool = False  # the strategy has nothing more to suggest
@@ -74,13 +75,19 @@ class Session:
 
     @property
     def is_done(self) -> bool:
-        """Whether the study has all that it was asked for."""
-        return self._has_searched and self.is_over
+        """Whether the study has all that it was asked for, or has used up its budget."""
+        return self._is_spent or (self._has_searched and self.is_over)
 
     @property
     def is_over(self) -> bool:
         """Whether there is nothing more to train: for ever, or since the time of the search is over."""
+        if self._is_spent:
+            return True
         return (self._has_searched or self.is_called_off) and not self.study.is_confirming and not self._next_confirmations()
+
+    @property
+    def _is_spent(self) -> bool:
+        return self.is_spent is not None and self.is_spent(self.study)
 
     @property
     def _has_searched(self) -> bool:
@@ -287,7 +294,8 @@ def drive(
     """Train until every study is done, its time is over, or somebody interrupts.
 
     What is running then is put back: the same study can be driven on later. An interrupt is one also where it came with the last trial:
-    whoever interrupts does not wait for what would come next. After ``done`` every worker is idle. A study that cannot work says so in
+    whoever interrupts does not wait for what would come next. After ``done`` every worker is idle, but for trials of a study whose budget
+    is spent. A study that cannot work says so in
     ``Session.trouble``; raises AutomlError when that is true of all. ``most``: how many trials each worker has at once, where that is
     less than it can take.
 

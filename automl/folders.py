@@ -8,6 +8,7 @@ from pathlib import Path
 from automl.errors import StudyError, UsageError, suggestion
 
 STUDIES = Path("studies")
+COMPARISON = "comparison.json"
 _LONGEST_NAME = 255  # of a file system
 
 
@@ -27,6 +28,12 @@ def study_folder(name: str) -> Path:
         raise UsageError(f"--study: must be a name of at most {_LONGEST_NAME} bytes, but has {longest}. Give a shorter one.")
     is_path = os.sep in name or name in (".", "..") or path != Path(name)
     return path if is_path or (path / "study.db").is_file() else STUDIES / name
+
+
+def comparison_of(folder: Path) -> str:
+    """The name of the comparison that the study in this folder is part of; empty for a study of its own."""
+    parent = folder.absolute().parent
+    return parent.name if (parent / COMPARISON).is_file() else ""
 
 
 def check_new_study(folder: Path) -> None:

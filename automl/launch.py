@@ -33,7 +33,7 @@ from automl.study import Confirming, Created, Event, Rested, Resumed, Study
 from automl.winner import crown, is_crowned
 
 _DIFFERENCES_SHOWN = 5
-_MADE_BEFORE_THE_STUDY = ("workers", "data")
+MADE_BEFORE_THE_STUDY = ("workers", "data")
 
 Watcher = Callable[[Study, Sequence[Slot]], Follower]
 Say = Callable[[str], None]
@@ -64,8 +64,8 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         held = stack.enter_context(hold(plan.folder))
         plan = replace(plan, continues=(plan.folder / "study.db").is_file())
         known = _data_of_before(plan) if plan.continues else None
-        no_files = [path for path in (plan.folder / name for name in _MADE_BEFORE_THE_STUDY) if not path.exists()]
-        stack.callback(_leave_no_empty_study, plan.folder, no_files, no_folders)
+        no_files = [path for path in (plan.folder / name for name in MADE_BEFORE_THE_STUDY) if not path.exists()]
+        stack.callback(leave_nothing, plan.folder, "study.db", no_files, no_folders)
         workers = stack.enter_context(contextlib.closing(Workers(plan.options, plan.lanes, plan.folder / "workers")))
         if not plan.continues:
             workers.start(plan.spec.settings.trials * plan.spec.replicates)  # they come up while the data are prepared
@@ -140,9 +140,12 @@ class Workers:
             self._engine = None
 
 
-def _leave_no_empty_study(folder: Path, files: Sequence[Path], folders: Sequence[Path]) -> None:
-    """A run that ended before there was a study leaves nothing of its own behind. ``files`` and ``folders`` were not there before it."""
-    if not (folder / "study.db").exists():
+def leave_nothing(folder: Path, mark: str, files: Sequence[Path], folders: Sequence[Path]) -> None:
+    """A run that ended before its ``mark`` was in the folder leaves nothing of its own behind.
+
+    ``files`` and ``folders`` were not there before it.
+    """
+    if not (folder / mark).exists():
         for path in files:
             shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from automl import data, tracking
 from automl.best import FOLDER, command_again
+from automl.folders import comparison_of
 from automl.importances import importances
 from automl.store import Store, hold
 from automl.study import Event, Study
@@ -123,6 +124,7 @@ def study_header(folder: Path, store: Store, study: Study, experiment: str | Non
         data_sizes=info.sizes,
         data_fingerprint=info.fingerprint,
         command=shlex.join(["automl", *sys.argv[1:]]),
+        comparison=comparison_of(folder),
     )
 
 

@@ -158,16 +158,16 @@ def specify(options: RunOptions) -> StudySpec:
         pruner, pruner_options = spacefile.parse_choice(options.pruner)
         settings = replace(settings, pruner=pruner, pruner_options=pruner_options)
     if options.trials is not None:
-        settings = replace(settings, trials=_at_least_one("--trials", options.trials))
+        settings = replace(settings, trials=at_least_one("--trials", options.trials))
     if options.time is not None:
-        settings = replace(settings, time_seconds=_duration(options.time))
+        settings = replace(settings, time_seconds=duration(options.time))
     if options.seed is not None:
         if options.seed < 0:
             raise UsageError(f"--seed: must be a whole number of at least 0, but is {options.seed}.")
         settings = replace(settings, seed=options.seed)
     if options.confirm is not None:
         settings = replace(settings, confirm=_finalists(options.confirm))
-    epochs = spec.epochs if options.epochs is None else _at_least_one("--epochs", options.epochs)
+    epochs = spec.epochs if options.epochs is None else at_least_one("--epochs", options.epochs)
     return replace(spec, data=_data_spec(spec, options), settings=settings, epochs=epochs)
 
 
@@ -182,7 +182,7 @@ def _space_named(name: str) -> str:
     return name
 
 
-def _duration(text: str) -> float:
+def duration(text: str) -> float:
     try:
         return spacefile.parse_duration(text)
     except UsageError as error:
@@ -198,7 +198,7 @@ def _finalists(text: str) -> int | None:
     return int(text)
 
 
-def _at_least_one(flag: str, number: int) -> int:
+def at_least_one(flag: str, number: int) -> int:
     if number < 1:
         raise UsageError(f"{flag}: must be a whole number of at least 1, but is {number}.")
     return number

@@ -42,7 +42,8 @@ FORBIDDEN = {
     "driver": ("automl.cli", "automl.launch", "automl.tracking", "automl.data", "automl.training"),
     "winner": ("automl.cli", "automl.launch", "automl.mirroring", "automl.plan", "automl.tracking"),
     "mirroring": ("automl.cli", "automl.launch", "automl.winner", "automl.plan", "automl.driver", "automl.engines"),
-    "launch": ("automl.cli",),
+    "launch": ("automl.cli", "automl.compare"),
+    "compare": ("automl.cli", "automl.training", "automl.models"),
     "plan": ("automl.cli", "automl.launch", "automl.engines", "automl.training"),
 }
 

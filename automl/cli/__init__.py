@@ -18,6 +18,7 @@ from automl.errors import AutomlError, suggestion
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("automl.cli.run", "Search a space: train, prune, track; the same command again continues."),
     "watch": ("automl.cli.watch", "The live screen of a study that runs elsewhere."),
+    "compare": ("automl.cli.compare", "Which strategy is better here, by how much, and how sure that is."),
     "status": ("automl.cli.status", "Where a study stands."),
     "trials": ("automl.cli.trials", "The table of a study's trials."),
     "best": ("automl.cli.best", "The winner of a study, and how to use it."),

@@ -45,6 +45,7 @@ class StudyHeader:
 
     ``searched`` are the names of the searched parameters, in the order of the space: among them ``numeric`` ones, some of these searched
     on a ``logarithmic`` scale, and ``conditional`` ones that not every trial has. ``data_sizes`` are the samples of each split.
+    ``comparison`` is the name of the comparison that it is part of.
     """
 
     identity: str
@@ -69,10 +70,11 @@ class StudyHeader:
     numeric: tuple[str, ...] = ()
     logarithmic: tuple[str, ...] = ()
     conditional: tuple[str, ...] = ()
+    comparison: str = ""
 
     @classmethod
     def of(cls, study: Study, *, name: str, folder: str, created: float, experiment: str | None = None, **more: Any) -> Self:
-        """The header of a study in memory; ``more`` are ``data_name``, ``data_sizes``, ``data_fingerprint`` and ``command``."""
+        """The header of a study in memory; ``more`` are the fields from ``data_name`` on."""
         spec, parameters = study.spec, study.space.parameters
         return cls(
             identity=study.identity,
@@ -270,6 +272,7 @@ def study_tags(header: StudyHeader) -> dict[str, str]:
         "automl.folder": shortened(header.folder, LONGEST_TAG),
         "automl.data": shortened(redacted(header.data_name), LONGEST_TAG),
         "automl.data_fingerprint": header.data_fingerprint,
+        **({"automl.comparison": header.comparison} if header.comparison else {}),
     }
 
 
