@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from contracts.browser import opened  # noqa: E402  (the tests' own browser)
 
-WIDTH, HEIGHT = 1280, 1440
+WIDTH, HEIGHT, MARGIN = 1280, 1000, 24  # pixels; it ends below the first large figure
 COLOURS = 128  # a picture of a page needs no more, and weighs a third
 
 
@@ -34,6 +34,8 @@ def main() -> None:
             browser.prefer("light")
             browser.open((folder / "studies" / "digits_mlp-bayesian" / "page.html").as_uri())
             browser.wait("return document.documentElement.dataset.ready")
+            bottom = "return Math.ceil(document.querySelector('#figure-best-by-trials').closest('figure').getBoundingClientRect().bottom)"
+            browser.resize(WIDTH, browser.run(bottom) + MARGIN)
             browser.screenshot(picture)
     with Image.open(picture) as photograph:
         photograph.convert("RGB").quantize(COLOURS, method=Image.Quantize.MEDIANCUT).save(picture, optimize=True)

@@ -80,10 +80,9 @@ def confirmation_figures(study: Study) -> list[Figure]:
     if claim is None or claim.winner.interval is None:
         return []
     where = "the test split" if claim.split == "test" else f"the {claim.split}"
-    says = (
-        f"{claim.metric} on {where} of each training on a fresh seed; the bar is the 95 % interval of the mean. {confirmation_text(study)}"
-    )
-    return [Figure("fresh-seeds", "On fresh seeds", progress.fresh_seeds(study, claim), says, says)]
+    caption = f"A circle is the {claim.metric} on {where} of one training on a fresh seed, the bar the 95 % interval of their mean."
+    says = f"{caption} {confirmation_text(study)}"
+    return [Figure("fresh-seeds", "On fresh seeds", progress.fresh_seeds(study, claim), caption, says)]
 
 
 def curve_figures(study: Study) -> list[Figure]:
