@@ -326,7 +326,11 @@ def drive(
         raise AutomlError(sessions[0].trouble)
     if not all(session.is_done or session.trouble for session in sessions):
         return "interrupted" if is_interrupted() else "time"
-    while busy and not is_interrupted():  # in the middle of what nobody waits for any more
+    while not is_interrupted():  # some are in the middle of what nobody waits for any more, or do not know that it is over
+        if not busy:
+            busy = _say_stops(engine, lanes)
+        if not busy:
+            break
         busy -= len(engine.wait(_LONGEST_WAIT))
     return "interrupted" if is_interrupted() else "done"
 
@@ -371,6 +375,15 @@ def _take(lanes: _Lanes, slot: Slot, answer: Answer) -> None:
             session.take(own)
             for key in session.over_by(own):
                 lanes.release(key, worker_knows=key in known)
+
+
+def _say_stops(engine: Engine, lanes: _Lanes) -> int:
+    """Tell idle workers what is over, such as replicates of a trial that ended elsewhere. Returns how many of them are to answer."""
+    told = [slot for slot, stops in lanes.stops.items() if stops]
+    for slot in told:
+        engine.send(slot, Orders(stop=tuple(lanes.stops[slot])))
+        lanes.stops[slot].clear()
+    return len(told)
 
 
 def _take_last_words(engine: Engine, lanes: _Lanes, busy: int) -> int:

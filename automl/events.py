@@ -18,7 +18,10 @@ FailureReason = Literal["error", "out_of_memory", "timeout"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class TrialKey:
-    """Which training this is: a replicate (a fold, a fresh seed) of a trial of a study."""
+    """Which training this is: a replicate (a fold, a fresh seed) of a trial of a study.
+
+    Where the data have n folds, replicate r is trained in fold r mod n.
+    """
 
     study: str
     trial: int

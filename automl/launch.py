@@ -68,7 +68,7 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         stack.callback(leave_nothing, plan.folder, "study.db", no_files, no_folders)
         workers = stack.enter_context(contextlib.closing(Workers(plan.options, plan.lanes, plan.folder / "workers")))
         if not plan.continues:
-            workers.start(plan.spec.settings.trials * plan.spec.replicates)  # they come up while the data are prepared
+            workers.start(plan.spec.settings.trials * plan.spec.trainings)  # they come up while the data are prepared
         info = known or data.prepare_apart(plan.spec.data, plan.folder / "data")
         spec = settle(plan.spec, info)
         store = stack.enter_context(open_study(plan, spec, info, held))
@@ -212,7 +212,7 @@ def session_of(plan: Plan, spec: StudySpec, study: Study, store: Store, info: Da
         study,
         store,
         make_strategy(settings.strategy, settings.strategy_options, study.space),
-        make_pruner(settings.pruner, settings.pruner_options, spec.epochs, spec.replicates),
+        make_pruner(settings.pruner, settings.pruner_options, spec.epochs, spec.trainings),
         job,
     )
 

@@ -45,6 +45,8 @@ class RunOptions:
     trials: int | None = None
     time: str | None = None
     epochs: int | None = None
+    folds: int | None = None
+    replicates: int | None = None
     confirm: str | None = None
     seed: int | None = None
     devices: str = "auto"
@@ -86,7 +88,7 @@ def plan(options: RunOptions) -> Plan:
         spec = _single(spec, options)
     folder = study_folder(default_name(spec, options) if options.study is None else options.study)
     check_strategy(spec.settings.strategy, spec.settings.strategy_options, spec.space)
-    check_pruner(spec.settings.pruner, spec.settings.pruner_options, spec.epochs, spec.replicates)
+    check_pruner(spec.settings.pruner, spec.settings.pruner_options, spec.epochs, spec.trainings)
     enqueued = _configurations(options, spec)
     lanes = lanes_asked(options.lanes)
     uri = resolve_uri(options.mlflow, os.environ)
@@ -168,7 +170,8 @@ def specify(options: RunOptions) -> StudySpec:
     if options.confirm is not None:
         settings = replace(settings, confirm=_finalists(options.confirm))
     epochs = spec.epochs if options.epochs is None else at_least_one("--epochs", options.epochs)
-    return replace(spec, data=_data_spec(spec, options), settings=settings, epochs=epochs)
+    replicates = spec.replicates if options.replicates is None else at_least_one("--replicates", options.replicates)
+    return replace(spec, data=_data_spec(spec, options), settings=settings, epochs=epochs, replicates=replicates)
 
 
 def _space_named(name: str) -> str:
@@ -218,7 +221,7 @@ def _space_for(options: RunOptions) -> str:
 
 def _data_spec(spec: StudySpec, options: RunOptions) -> DataSpec:
     if options.data is not None:
-        source = DataSpec(options.data, validation=spec.data.validation)
+        source = DataSpec(options.data, validation=spec.data.validation, folds=spec.data.folds)
     else:
         source = replace(spec.data, source=_beside(spec, spec.data.source))
         if isinstance(source.test, str):
@@ -229,6 +232,13 @@ def _data_spec(spec: StudySpec, options: RunOptions) -> DataSpec:
         source = replace(source, drop=options.drop)
     if options.test is not None:
         source = replace(source, test=options.test)
+    if options.folds is not None:
+        if options.folds < spacefile.FEWEST_FOLDS:
+            raise UsageError(
+                f"--folds: must be a whole number of at least {spacefile.FEWEST_FOLDS}, but is {options.folds}. "
+                "Leave it out for a validation split in place of folds."
+            )
+        source = replace(source, folds=options.folds, validation=None)
     return source
 
 

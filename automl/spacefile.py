@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from automl import families
 from automl.errors import SpaceError, UsageError, nearest, suggestion
@@ -30,7 +31,7 @@ from automl.yamlfile import Mapping as MappingNode
 
 __all__ = ["difference", "dump", "examine", "from_dict", "load", "parse_choice", "parse_duration", "sha256", "to_dict"]
 
-KEYS = ("name", "data", "model", "objective", "epochs", "space", "forbid", "require", "baseline", "study", "extends")
+KEYS = ("name", "data", "model", "objective", "epochs", "replicates", "space", "forbid", "require", "baseline", "study", "extends")
 DATA_KEYS = ("source", "target", "drop", "test", "validation", "positive", "split_seed")
 STUDY_KEYS = ("strategy", "pruner", "trials", "time", "seed", "confirm")
 # A test holds these equal to the strategies and pruners that there are.
@@ -38,6 +39,7 @@ STRATEGIES = ("grid", "random", "sobol", "bayesian", "gp", "cmaes", "evolution")
 PRUNERS = ("none", "median", "percentile", "asha", "hyperband", "patient", "wilcoxon")
 MEASURES = ("parameters",)
 DEFAULT_EPOCHS = 20
+FEWEST_FOLDS = 2
 
 _NAME = re.compile(r"\w[\w.-]{0,99}")
 _LONGEST_CHAIN = 10
@@ -174,6 +176,7 @@ class _Reader:
         model = self._model() or self._probable_model()
         data = self._data()
         name, epochs, objective = self._name(), self._epochs(), self._objective()
+        replicates = self._whole(self.root.get("replicates"), "replicates", 1, least=1)
         settings = self._settings()
         before = len(self.problems)
         section = self._section(model)
@@ -184,15 +187,16 @@ class _Reader:
         space = SearchSpace(section.parameters, section.fixed, forbid, require)
         self._check_baseline(model, space, baseline)
         self._check_not_empty(space)
-        return StudySpec(name, data or DataSpec(""), model, objective, epochs, space, baseline, settings)
+        return StudySpec(name, data or DataSpec(""), model, objective, epochs, space, baseline, settings, replicates=replicates)
 
     def _add(self, node: Node | None, text: str) -> None:
         self.problems.add(node.place if node is not None else Place(str(self.path), 0), text)
 
-    def _check_keys(self, node: MappingNode, prefix: str, known: tuple[str, ...]) -> None:
+    def _check_keys(self, node: MappingNode, prefix: str, known: tuple[str, ...], hints: Mapping[str, str] = MappingProxyType({})) -> None:
+        """``hints``: what to do about keys that stand elsewhere."""
         for key, _ in node.entries:
             if key.text not in known:
-                hint = suggestion(key.text, known) or f" Keys: {', '.join(known)}."
+                hint = hints.get(key.text) or suggestion(key.text, known) or f" Keys: {', '.join(known)}."
                 self._add(key, f"{prefix}unknown key {key.text!r}.{hint}")
 
     def _name(self) -> str:
@@ -287,19 +291,21 @@ class _Reader:
         if isinstance(node, ListNode):
             self._add(node, "data must be a name, a path or a mapping with the key 'source', but is a list.")
             return None
-        self._check_keys(node, "data: ", DATA_KEYS)
+        self._check_keys(node, "data: ", DATA_KEYS, {"folds": " Write validation: {folds: N}."})
         source_node = node.get("source")
         if source_node is None:
             self._add(node, "data: source is missing. Give a built-in name (such as digits), or a file or folder.")
         source = self._text(source_node, "data: source")
+        validation, folds = self._validation(node.get("validation"))
         return DataSpec(
             source=self._path(source_node, source),
             target=self._text(node.get("target"), "data: target") or None,
             drop=self._texts(node.get("drop"), "data: drop"),
             test=self._test(node.get("test")),
-            validation=self._validation(node.get("validation")),
+            validation=validation,
             positive=self._positive(node.get("positive")),
             split_seed=self._whole(node.get("split_seed"), "data: split_seed", 0, least=0),
+            folds=folds,
         )
 
     def _text(self, node: Node | None, label: str) -> str:
@@ -342,13 +348,15 @@ class _Reader:
             return self._path(node, self._text(node, "data: test"))
         return self._share(node, "data: test", " or a file")
 
-    def _validation(self, node: Node | None) -> float | None:
+    def _validation(self, node: Node | None) -> tuple[float | None, int | None]:
+        """The share, or the number of folds."""
         if node is None:
-            return None
-        if isinstance(node, MappingNode) and node.get("folds") is not None:
-            self._add(node, "data: validation must be a share above 0 and below 1: folds are not there yet. Write validation: 0.2.")
-            return None
-        return self._share(node, "data: validation")
+            return None, None
+        if not isinstance(node, MappingNode) or not node.entries:
+            return self._share(node, "data: validation", " or {folds: N}"), None
+        self._check_keys(node, "data: validation: ", ("folds",))
+        folds = node.get("folds")
+        return None, None if folds is None else self._whole(folds, "data: validation: folds", FEWEST_FOLDS, least=FEWEST_FOLDS)
 
     def _positive(self, node: Node | None) -> tuple[str | int | float | bool, ...]:
         if node is None:

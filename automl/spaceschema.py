@@ -33,6 +33,9 @@ def schema() -> dict[str, Any]:
             "model": _described({"enum": list(families.FAMILIES)}, "a built-in family of models"),
             "objective": {"$ref": "#/$defs/objective"},
             "epochs": _described({"type": "integer", "minimum": 1, "default": spacefile.DEFAULT_EPOCHS}, "the most that a trial trains"),
+            "replicates": _described(
+                {"type": "integer", "minimum": 1, "default": 1}, "how often each trial is trained, with other draws each time"
+            ),
             "space": _described({"type": "object", "minProperties": 1}, "what is searched, and what is fixed"),
             "forbid": {"$ref": "#/$defs/rules", "description": "expressions, of which none may hold"},
             "require": {"$ref": "#/$defs/rules", "description": "expressions, of which each must hold"},
@@ -144,7 +147,7 @@ def _data() -> dict[str, Any]:
         "target": _described(_TEXT, "the column to predict"),
         "drop": {"type": "array", "items": _TEXT, "description": "columns to leave out"},
         "test": {"anyOf": [_SHARE, _TEXT], "description": "a share of the data, or a file"},
-        "validation": _described(_SHARE, "a share of the data that is left for training"),
+        "validation": {"anyOf": [_SHARE, _folds()], "description": "a share of the data that is left for training, or folds"},
         "positive": {"type": "array", "items": _VALUE, "minItems": 1, "description": "the classes that count as positive"},
         "split_seed": {"type": "integer", "minimum": 0, "default": 0},
     }
@@ -154,6 +157,11 @@ def _data() -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {"description": "what is learned from; --data overrides it", "anyOf": [_TEXT, mapping]}
+
+
+def _folds() -> dict[str, Any]:
+    folds = {"type": "integer", "minimum": spacefile.FEWEST_FOLDS, "description": "cross-validation: in so many parts"}
+    return {"type": "object", "properties": {"folds": folds}, "required": ["folds"], "additionalProperties": False}
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,10 @@ class DataSpec:
     """Where the samples come from and how they are split.
 
     ``source`` is a built-in name or a path. ``test`` and ``validation`` are shares of the data in (0, 1); ``test`` may also be the
-    path of a file. ``positive`` lists the classes that count as positive, which makes the task binary. ``split_seed`` fixes the
-    splits and is apart from the study's seed, so that studies with other seeds see the same splits.
+    path of a file. With ``folds`` (at least 2) there is no one validation split: what is not for test is cut into so many parts, and
+    each of them is the validation split of one fold, whose training split are the others. ``positive`` lists the classes that count
+    as positive, which makes the task binary. ``split_seed`` fixes the splits and is apart from the study's seed, so that studies with
+    other seeds see the same splits.
     """
 
     source: str
@@ -25,6 +27,7 @@ class DataSpec:
     validation: float | None = None
     positive: tuple[str | int | float | bool, ...] = ()
     split_seed: int = 0
+    folds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ class StudySpec:
     """A search-space file, read and checked. ``objective`` is None until the task is known from the data.
 
     ``source`` is the path of the file and ``text`` its content, both as they were read. ``baseline`` may lie outside the space.
-    ``replicates``: so many trainings, each with draws of its own, are one trial; its objective is their mean.
+    ``replicates``: a trial is trained so often (each time in every fold, where there are some), with other draws each time; its objective
+    is the mean.
     """
 
     name: str
@@ -81,3 +85,8 @@ class StudySpec:
     source: str = ""
     text: str = ""
     replicates: int = 1
+
+    @property
+    def trainings(self) -> int:
+        """Of how many trainings a trial consists: replicates times folds. They are numbered fold after fold, replicate after replicate."""
+        return self.replicates * (self.data.folds or 1)

@@ -23,7 +23,7 @@ def to_dict(spec: StudySpec) -> dict[str, Any]:
     """The specification as JSON-able data; ``from_dict`` gives the same specification back."""
     return {
         "name": spec.name,
-        "data": {**asdict(spec.data), "drop": list(spec.data.drop), "positive": list(spec.data.positive)},
+        "data": _data_record(spec.data),
         "model": spec.model,
         "objective": None if spec.objective is None else asdict(spec.objective),
         "epochs": spec.epochs,
@@ -57,6 +57,13 @@ def from_dict(record: Mapping[str, Any]) -> StudySpec:
         text=record["text"],
         replicates=record.get("replicates", 1),
     )
+
+
+def _data_record(data: DataSpec) -> dict[str, Any]:
+    record = {**asdict(data), "drop": list(data.drop), "positive": list(data.positive)}
+    if data.folds is None:
+        del record["folds"]  # so that studies without any keep the hash that they have
+    return record
 
 
 def _space_record(space: SearchSpace) -> dict[str, Any]:
@@ -132,7 +139,7 @@ def _flat(spec: StudySpec) -> Iterator[tuple[str, str]]:
     yield "replicates", str(spec.replicates)
     if spec.objective is not None:
         yield "objective", f"{'maximize' if spec.objective.maximize else 'minimize'} {spec.objective.metric}"
-    yield from _entries("data.", record["data"])
+    yield from _entries("data.", {"validation.folds" if key == "folds" else key: value for key, value in record["data"].items()})
     for parameter in spec.space.parameters:
         yield from _parameter_lines(parameter)
     for name, value in spec.space.fixed.items():
@@ -196,6 +203,7 @@ def _lines(spec: StudySpec) -> Iterator[str]:
     else:
         yield "# objective: accuracy for classification, rmse for regression"
     yield f"epochs: {spec.epochs}"
+    yield f"replicates: {spec.replicates}"
     yield ""
     yield "space:"
     for parameter in spec.space.parameters:
@@ -226,6 +234,8 @@ def _data_lines(data: DataSpec) -> Iterator[str]:
         yield f"  test: {written(data.test)}"
     if data.validation is not None:
         yield f"  validation: {written(data.validation)}"
+    if data.folds is not None:
+        yield f"  validation: {{folds: {data.folds}}}"
     if data.positive:
         yield f"  positive: {_list(data.positive)}"
     yield f"  split_seed: {data.split_seed}"

@@ -360,8 +360,8 @@ class Study:
 
     @property
     def replicates(self) -> int:
-        """How many trainings a trial consists of."""
-        return self.spec.replicates
+        """Of how many trainings a trial consists: one for each fold and each replicate of the specification."""
+        return self.spec.trainings
 
     @property
     def ended(self) -> int:

@@ -384,3 +384,5 @@ def test_a_worker_in_the_middle_of_what_nobody_wants_is_waited_for_at_the_end(tm
     assert (why, study.trials[0].state) == ("done", "diverged")
     for slot in engine.slots:
         engine.send(slot, Orders())
+    answers = [answer for _ in range(6) for answer in engine.wait()]
+    assert sorted(answers, key=lambda answer: answer[0].index) == [(slot, []) for slot in engine.slots], "and knows nothing of it any more"

@@ -184,6 +184,13 @@ def test_data_as_a_mapping() -> None:
     assert spec.data == DataSpec("a.csv", "price", ("id", "date"), "t.csv", 0.3, (1, "b", True), 4)
 
 
+def test_folds_and_replicates() -> None:
+    space = "model: mlp\nspace: {dropout: {type: float, low: 0, high: 0.5}}"
+    spec = spec_of(f"data: {{source: iris, validation: {{folds: 5}}}}\nreplicates: 3\n{space}")
+    assert (spec.data, spec.replicates, spec.trainings) == (DataSpec("iris", folds=5), 3, 15)
+    assert spec_of(f"data: iris\n{space}").trainings == 1
+
+
 def test_settings_of_the_study() -> None:
     study = "study: {strategy: {name: bayesian, n_startup: 5}, pruner: none, trials: 7, time: 1h30m, seed: 3}"
     spec = spec_of(f"{SPACE}  dropout: {{type: float, low: 0, high: 0.5}}\n{study}")
@@ -306,6 +313,8 @@ def specs(draw: st.DrawFn) -> StudySpec:
         draw(st.none() | st.floats(0.01, 0.99)), tuple(draw(st.lists(text | st.integers(0, 9) | st.booleans(), max_size=3, unique_by=str))),
         draw(st.integers(0, 99)),
     )  # fmt: skip
+    if data.validation is None:
+        data = replace(data, folds=draw(st.none() | st.integers(2, 9)))
     baseline = draw(st.none() | st.fixed_dictionaries({"layers": st.integers(1, 9), "dropout": st.floats(0, 0.99)}))
     methods = draw(
         st.sampled_from([("bayesian", {"n_startup": 3, "x": None, "y": "1"}, "none", {}), ("grid", {}, "asha", {"min_epochs": 2})])
@@ -327,6 +336,7 @@ def specs(draw: st.DrawFn) -> StudySpec:
         space,
         baseline,
         settings,
+        replicates=draw(st.integers(1, 5)),
     )
 
 
@@ -376,6 +386,8 @@ CHANGES: list[tuple[str, str, list[str]]] = [
     ("{maximize: accuracy}", "{minimize: loss}", ["objective was maximize accuracy, now minimize loss"]),
     ("[relu, gelu, tanh]", "[relu, gelu]", ["activation.choices was [relu, gelu, tanh], now [relu, gelu]"]),
     ("data: mnist ", "data: {source: mnist, validation: 0.1} ", ["data.validation was not there, now 0.1"]),
+    ("data: mnist ", "data: {source: mnist, validation: {folds: 5}} ", ["data.validation.folds was not there, now 5"]),
+    ("epochs: 10", "epochs: 10\nreplicates: 3", ["replicates was 1, now 3"]),
     ("when: {optimizer: sgd}", "when: {optimizer: adam}", ["momentum.when was optimizer is sgd, now optimizer is adam"]),
     ("channels > 48", "channels > 50", ["forbid was conv_layers == 3 and channels > 48, now conv_layers == 3 and channels > 50"]),
     ("dropout: 0.2", "dropout: 0.3", ["baseline.dropout was 0.2, now 0.3"]),

@@ -25,6 +25,8 @@ from automl.plan import Plan, RunOptions
 @click.option("--trials", type=int, help="Total of trials for the study, the baseline included.")
 @click.option("--time", metavar="30m", help="Total of time for the study: 90s, 30m, 2h.")
 @click.option("--epochs", type=int, help="The most epochs that a trial trains.")
+@click.option("--folds", type=int, metavar="N", help="Cross-validation: train each trial on N folds of the data.")
+@click.option("--replicates", type=int, metavar="N", help="Train each trial N times, with other draws each time.")
 @click.option("--confirm", metavar="K", help="Train the K best again on fresh seeds (0: none).  [default: what 15 % of the budget allows]")
 @click.option("--seed", type=int, help="Seed of the study.  [default: 0]")
 @click.option("--devices", default="auto", show_default=True, metavar="D", help="auto, cpu, or GPUs such as cuda:0,cuda:1.")
@@ -108,6 +110,8 @@ def _print_plan(planned: Plan, as_json: bool) -> None:
         "model": spec.model,
         "objective": spec.objective.metric if spec.objective else None,
         "epochs": spec.epochs,
+        "folds": spec.data.folds,
+        "replicates": spec.replicates,
         "strategy": settings.strategy,
         "pruner": settings.pruner,
         "trials": settings.trials,

@@ -93,7 +93,7 @@ def _method_problems(spec: StudySpec) -> list[str]:
     except UsageError as error:
         problems.append(f"{spec.source}: study: {str(error).removeprefix('--')}")
     try:
-        check_pruner(settings.pruner, settings.pruner_options, spec.epochs, spec.replicates)
+        check_pruner(settings.pruner, settings.pruner_options, spec.epochs, spec.trainings)
     except UsageError as error:
         problems.append(f"{spec.source}: study: {str(error).removeprefix('--')}")
     return problems

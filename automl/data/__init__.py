@@ -9,9 +9,22 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from automl.data.builtin import is_built_in
     from automl.data.prediction import decode, encode
-    from automl.data.preparation import fingerprint, inspect, load, prepare, prepare_apart, read_info
+    from automl.data.preparation import fingerprint, inspect, load, load_parts, prepare, prepare_apart, read_info
 
-__all__ = ["DataInfo", "Task", "decode", "encode", "fingerprint", "inspect", "is_built_in", "load", "prepare", "prepare_apart", "read_info"]
+__all__ = [
+    "DataInfo",
+    "Task",
+    "decode",
+    "encode",
+    "fingerprint",
+    "inspect",
+    "is_built_in",
+    "load",
+    "load_parts",
+    "prepare",
+    "prepare_apart",
+    "read_info",
+]
 
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -22,6 +35,7 @@ _LATER = {
     "inspect": "automl.data.preparation",
     "is_built_in": "automl.data.builtin",
     "load": "automl.data.preparation",
+    "load_parts": "automl.data.preparation",
     "prepare": "automl.data.preparation",
     "prepare_apart": "automl.data.preparation",
     "read_info": "automl.data.preparation",
@@ -34,7 +48,8 @@ class DataInfo:
 
     Beside it lie ``x_<split>.npy`` and ``y_<split>.npy`` for the splits ``train``, ``validation`` and ``test``, first axis samples:
     x is ``float32``, or ``uint8`` to be multiplied with ``input_scale``; y is ``int64`` class numbers (0 and 1 for binary) or ``float32``
-    standardised targets (``raw = y * target_scale + target_mean``). Tables also have ``preprocessing.skops``.
+    standardised targets (``raw = y * target_scale + target_mean``). Tables also have ``preprocessing.skops``. What folds there are lies
+    as ``automl.data.folding`` says.
     """
 
     name: str
@@ -48,6 +63,7 @@ class DataInfo:
     target_scale: float = 1.0
     shared_splits: bool = False  # the same samples are training, validation and test at once (xor)
     notes: tuple[str, ...] = ()  # what a person should know: dropped columns, filled values, ...
+    folds: int = 1  # parts of the data that are the validation split in turn; sizes are those of one fold
     fingerprint: str = ""  # sha256 of the source and of all that shaped the prepared data
 
 

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from automl.data import DataInfo
 from automl.data.builtin import Arrays
 from automl.data.classes import group_classes
+from automl.data.folding import FOLD_OF_ROW, POOL, check_folds, folder_of, folds_note, rows_of
 from automl.data.sources import Source, open_source
-from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, split_rows
+from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, fold_rows, split_rows
 from automl.errors import DataError
 from automl.spec import DataSpec
 
@@ -32,20 +33,37 @@ FORMAT = 1  # raise it when the same source and specification come to mean other
 SPLITS = ("train", "validation", "test")
 INFO = "info.json"
 PREPROCESSING = "preprocessing.skops"
-FILES = {INFO, PREPROCESSING, *(f"{axis}_{split}.npy" for axis in "xy" for split in SPLITS)}
+FILES = {INFO, PREPROCESSING, FOLD_OF_ROW, *(f"{axis}_{part}.npy" for axis in "xy" for part in (*SPLITS, POOL))}
+FOLD_FOLDER = re.compile(r"fold_[1-9]\d*")
 
 Array = NDArray[Any]
 SplitArrays = dict[str, tuple[Array, Array]]
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A split: ``x`` as it lies in ``file`` and, where the split has only some of them, their ``rows``; ``y`` of these."""
+
+    file: Path
+    x: Array
+    y: Array
+    rows: Rows | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
-    """Prepared data in memory. ``plan`` and ``preprocessing`` say how raw rows of a table become features; empty for pictures."""
+    """Prepared data in memory. ``plan`` and ``preprocessing`` say how raw rows of a table become features; empty for pictures.
+
+    With folds: a table has ``others``, the folds after this one; of pictures there is a pool in place of training and validation data, and
+    ``fold`` says of each row in which fold it is for validation.
+    """
 
     info: DataInfo
     arrays: SplitArrays
     plan: Mapping[str, Any] = field(default_factory=dict)
     preprocessing: bytes = b""
+    others: tuple[Prepared, ...] = ()
+    fold: Rows | None = None
 
 
 def prepare(spec: DataSpec, folder: Path) -> DataInfo:
@@ -87,14 +105,32 @@ def prepare_apart(spec: DataSpec, folder: Path) -> DataInfo:
     return read_info(folder)
 
 
-def load(folder: Path) -> tuple[DataInfo, SplitArrays]:
-    """What ``prepare`` has left in ``folder``: the info, and by split x and y, read-only and mapped into memory that processes share."""
+def load(folder: Path, fold: int = 0) -> tuple[DataInfo, SplitArrays]:
+    """What ``prepare`` has left in ``folder``: the info, and by split x and y, read-only and mapped into memory that processes share.
+
+    Where folds share their samples (pictures), x of training and validation are copies: ``load_parts`` has them without.
+    """
+    info, parts = load_parts(folder, fold)
+    return info, {split: (part.x if part.rows is None else part.x[part.rows], part.y) for split, part in parts.items()}
+
+
+def load_parts(folder: Path, fold: int = 0) -> tuple[DataInfo, dict[str, Part]]:
+    """The same, with what several splits or folds share as it lies there, and the rows that each of them has."""
+    folder = folder_of(folder, fold) if (folder_of(folder, fold) / INFO).exists() else folder
     info = read_info(folder)
     try:
-        arrays = {split: (_map(folder / f"x_{split}.npy"), _map(folder / f"y_{split}.npy")) for split in SPLITS}
-    except (OSError, ValueError, EOFError) as error:
+        rows = rows_of(folder, fold)
+        parts = {split: _part(folder, split, rows.get(split)) for split in SPLITS}
+    except (OSError, ValueError, EOFError, IndexError) as error:
         raise _unreadable(folder, error) from error
-    return info, arrays
+    return (replace(info, sizes={split: len(part.y) for split, part in parts.items()}) if rows and fold else info), parts
+
+
+def _part(folder: Path, split: str, rows: Rows | None) -> Part:
+    name = split if rows is None else POOL
+    file = folder / f"x_{name}.npy"
+    x, y = _map(file), _map(folder / f"y_{name}.npy")
+    return Part(file, x, y if rows is None else y[rows], rows)
 
 
 def inspect(spec: DataSpec) -> DataInfo:
@@ -148,6 +184,7 @@ def _fingerprint(spec: DataSpec, source: Source) -> str:
         "validation": spec.validation,
         "positive": [repr(value) for value in spec.positive],
         "split_seed": spec.split_seed,
+        **({"folds": spec.folds} if spec.folds is not None else {}),
     }
     return hashlib.sha256(f"{json.dumps(shaping, sort_keys=True)}\n{source.digest()}".encode()).hexdigest()
 
@@ -159,8 +196,11 @@ def _build(spec: DataSpec, source: Source, mark: str) -> Prepared:
     else:
         from automl.data.tabular import prepare_table
 
-        info, arrays, plan, preprocessing = prepare_table(spec, source)
-        prepared = Prepared(info, arrays, plan, preprocessing)
+        first, *others = (
+            Prepared(replace(table.info, fingerprint=mark), table.arrays, table.plan, table.preprocessing)
+            for table in prepare_table(spec, source)
+        )
+        return replace(first, others=tuple(others))
     return replace(prepared, info=replace(prepared.info, fingerprint=mark))
 
 
@@ -171,21 +211,31 @@ def _from_arrays(spec: DataSpec, source: Arrays) -> Prepared:
         wanted, classes = group_classes(classes, spec.positive, source.name)
         y, y_test = wanted[y], wanted[y_test]
     notes: list[str] = []
+    fold: Rows | None = None
     rows: dict[str, Rows]
+    share = None if source.test else float(spec.test or TEST_SHARE)
     if source.shared:
         every = np.arange(len(y), dtype=np.int64)
         rows = dict.fromkeys(SPLITS, every)
         notes.append(
             f"All {len(y)} rows are training, validation and test at once: results say what was learnt, not how well it generalises."
         )
+    elif spec.folds is not None:
+        folds = fold_rows(len(y), source.y, share, spec.folds, spec.split_seed)
+        check_folds(source.name, spec.folds, len(folds.rows), source.y[folds.rows], source.classes)
+        rows, fold = {POOL: folds.rows, "test": folds.test}, folds.fold
+        notes.append(folds_note([int(size) for size in np.bincount(fold)]))
     else:
-        share = None if source.test else float(spec.test or TEST_SHARE)
         splits = split_rows(len(y), source.y, share, spec.validation or VALIDATION_SHARE, spec.split_seed)
         rows = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    arrays: SplitArrays = {split: (source.x[rows[split]], y[rows[split]]) for split in SPLITS}
+    arrays: SplitArrays = {split: (source.x[rows[split]], y[rows[split]]) for split in rows}
     if source.test:
         arrays["test"] = (source.test[0], y_test)
         notes.append(f"Test: the official {len(y_test)} samples.")
+    sizes = {split: len(values) for split, (_, values) in arrays.items()}
+    if fold is not None:
+        validation = int(np.count_nonzero(fold == 0))
+        sizes = {"train": sizes.pop(POOL) - validation, "validation": validation, **sizes}
     binary = len(classes) == 2
     info = DataInfo(
         name=source.name,
@@ -193,12 +243,13 @@ def _from_arrays(spec: DataSpec, source: Arrays) -> Prepared:
         input_shape=tuple(int(size) for size in source.x.shape[1:]),
         outputs=1 if binary else len(classes),
         classes=classes,
-        sizes={split: len(arrays[split][1]) for split in SPLITS},
+        sizes=sizes,
         input_scale=source.scale,
         shared_splits=source.shared,
         notes=tuple(notes),
+        folds=spec.folds or 1,
     )
-    return Prepared(info, arrays)
+    return Prepared(info, arrays, fold=fold)
 
 
 def _check_shares(spec: DataSpec) -> None:
@@ -207,6 +258,8 @@ def _check_shares(spec: DataSpec) -> None:
             continue
         if isinstance(share, bool) or not 0 < share < 1:
             raise DataError(f"{spec.source}: {name} must be a share above 0 and below 1, but is {share}. Give, say, {name}: 0.2.")
+    if spec.folds is not None and spec.folds < 2:
+        raise DataError(f"{spec.source}: folds must be a whole number of at least 2, but is {spec.folds}. Give, say, 5.")
 
 
 def _refuse_table_options(spec: DataSpec, source: Arrays) -> None:
@@ -220,6 +273,8 @@ def _refuse_table_options(spec: DataSpec, source: Arrays) -> None:
         raise DataError(f"{source.name}: test must be a share of a built-in data set, but is {spec.test!r}. Give, say, test: 0.2.")
     if spec.validation is not None and source.shared:
         raise DataError(f"{source.name}: uses the same rows in every split, but validation is {spec.validation}. Leave validation out.")
+    if spec.folds is not None and source.shared:
+        raise DataError(f"{source.name}: uses the same rows in every split, but {spec.folds} folds are asked for. Leave folds out.")
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -235,18 +290,28 @@ def _finished(folder: Path, fingerprint: str) -> DataInfo | None:
     if not (folder / INFO).is_file():
         return None
     try:
-        info, arrays = load(folder)
+        info = read_info(folder)
+        if info.fingerprint != fingerprint:
+            return None
+        return info if all(_is_whole(folder, fold) for fold in range(info.folds)) else None
     except DataError:
         return None
-    complete = all(len(array) == info.sizes[split] for split, pair in arrays.items() for array in pair)
-    described = "columns" not in read_info_file(folder) or (folder / PREPROCESSING).is_file()
-    return info if complete and described and info.fingerprint == fingerprint else None
+
+
+def _is_whole(folder: Path, fold: int) -> bool:
+    """Whether everything of this fold is there."""
+    info, parts = load_parts(folder, fold)
+    for split, part in parts.items():
+        if len(part.y) != info.sizes[split] or (part.rows is None and len(part.x) != len(part.y)):
+            return False
+    own = folder_of(folder, fold)
+    return "columns" not in read_info_file(folder) or ((own / INFO).is_file() and (own / PREPROCESSING).is_file())
 
 
 def _refuse_foreign(folder: Path) -> None:
     """Never remove what is not ours."""
     if folder.is_dir():
-        foreign = sorted(path.name for path in folder.iterdir() if path.name not in FILES)
+        foreign = sorted(path.name for path in folder.iterdir() if path.name not in FILES and not FOLD_FOLDER.fullmatch(path.name))
         if foreign:
             raise DataError(
                 f"{folder}: must be empty or hold prepared data, but has {foreign[0]!r}. Move that away, or choose another folder."
@@ -272,6 +337,8 @@ def _write(prepared: Prepared, folder: Path) -> None:
         regression = prepared.info.task == "regression"
         np.save(folder / f"x_{split}.npy", np.ascontiguousarray(x))
         np.save(folder / f"y_{split}.npy", np.ascontiguousarray(y, np.float32 if regression else np.int64))
+    if prepared.fold is not None:
+        np.save(folder / FOLD_OF_ROW, prepared.fold)
     if prepared.preprocessing:
         (folder / PREPROCESSING).write_bytes(prepared.preprocessing)
     content = dataclasses.asdict(prepared.info) | dict(prepared.plan)
@@ -279,6 +346,8 @@ def _write(prepared: Prepared, folder: Path) -> None:
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
+    for number, other in enumerate(prepared.others, 1):
+        _write(other, folder_of(folder, number))
 
 
 def _put_in_place(temporary: Path, folder: Path, info: DataInfo) -> DataInfo:

@@ -39,6 +39,36 @@ def split_rows(count: int, groups: Rows | None, test: float | None, validation: 
     return Splits(rows, chosen, taken)
 
 
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """``rows`` are those that are not for ``test``, ascending; ``fold`` says of each of them in which fold it is for validation."""
+
+    rows: Rows
+    fold: Rows
+    test: Rows
+
+    def splits(self, fold: int) -> Splits:
+        """One fold: what is not for its validation is for its training."""
+        return Splits(self.rows[self.fold != fold], self.rows[self.fold == fold], self.test)
+
+
+def fold_rows(count: int, groups: Rows | None, test: float | None, folds: int, seed: int) -> Folds:
+    """Cut the rows that ``split_rows`` leaves for training and validation into ``folds`` parts; its test rows stay the same.
+
+    The sizes of the parts differ by one row at most, and with ``groups`` so do the numbers of each class in them.
+    """
+    rows = np.arange(count, dtype=np.int64)
+    taken = rows[:0]
+    if test is not None:
+        taken, rows = _take(rows, groups, test, 2, seed_at(seed, "split", "test"))
+    places = np.random.default_rng(seed_at(seed, "split", "folds")).permutation(len(rows))
+    if groups is not None:
+        places = places[np.argsort(groups[rows[places]], kind="stable")]  # class after class
+    fold = np.empty(len(rows), np.int64)
+    fold[places] = np.arange(len(rows)) % folds  # dealt like cards
+    return Folds(rows, fold, taken)
+
+
 def _take(rows: Rows, groups: Rows | None, share: float, spare: int, seed: int) -> tuple[Rows, Rows]:
     """Some of the rows, and the others: at least ``spare`` of them, a row of every class counting as one."""
     shuffled = np.random.default_rng(seed).permutation(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from automl.data import DataInfo
 from automl.data.builtin import Frame
 from automl.data.columns import Column, Left, describe, describe_part, features, recognise
+from automl.data.folding import check_folds, folds_note
 from automl.data.preprocessing import dump, fit, rare_categories, transform
 from automl.data.sources import TableFile
-from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, Splits, split_rows
+from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, Splits, fold_rows, split_rows
 from automl.data.tables import Table, find_column, listed, read_table
 from automl.data.targets import Target, read_target, read_test_target
 from automl.errors import DataError, suggestion
@@ -27,17 +28,42 @@ TARGET_NAMES = ("target", "label", "class", "y", "outcome", "output")
 SplitArrays = dict[str, tuple[NDArray[Any], NDArray[Any]]]
 
 
-def prepare_table(spec: DataSpec, source: Frame | TableFile) -> tuple[DataInfo, SplitArrays, dict[str, Any], bytes]:
+@dataclass(frozen=True, slots=True)
+class PreparedTable:
     """The info (without fingerprint), the arrays by split, the plan of the columns, and the stored preprocessing."""
-    table, test = _tables(spec, source)
-    frame = table.frame
-    target_name = _target_name(spec, source, table)
-    target = read_target(table.where, target_name, frame[target_name], spec.positive)
-    splits = _split(spec, table.where, target, official=test is not None)
 
-    names = _feature_names(spec, table, target_name)
+    info: DataInfo
+    arrays: SplitArrays
+    plan: dict[str, Any]
+    preprocessing: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A table that is read, with what is to be learnt from it."""
+
+    name: str
+    table: Table
+    test: Table | None
+    target: Target
+    columns: list[str]
+
+
+def prepare_table(spec: DataSpec, source: Frame | TableFile) -> list[PreparedTable]:
+    """The table, prepared for its one validation split; with folds for each of them, by its own training rows alone."""
+    table, test = _tables(spec, source)
+    target_name = _target_name(spec, source, table)
+    target = read_target(table.where, target_name, table.frame[target_name], spec.positive)
+    every = _splits(spec, table.where, target, official=test is not None)
+    read = _Read(source.name, table, test, target, _feature_names(spec, table, target_name))
+    notes = [folds_note([len(splits.validation) for splits in every])] if len(every) > 1 else []
+    return [_prepared(read, splits, len(every), notes) for splits in every]
+
+
+def _prepared(read: _Read, splits: Splits, folds: int, notes: list[str]) -> PreparedTable:
+    frame, target, test = read.table.frame, read.target, read.test
     train = frame.iloc[target.kept[splits.train]]
-    plan, left = _plan(train, names, target.kept[splits.train], table.where)
+    plan, left = _plan(train, read.columns, target.kept[splits.train], read.table.where)
     made = features(train, plan)
     transformer = fit(made)
     mean, scale = _target_scale(target, splits.train)
@@ -50,7 +76,7 @@ def prepare_table(spec: DataSpec, source: Frame | TableFile) -> tuple[DataInfo, 
 
     arrays: SplitArrays = {"train": (transform(transformer, made), scaled(target.values[splits.train]))}
     parts = {"validation": (frame.iloc[target.kept[splits.validation]], target.values[splits.validation])}
-    notes = _notes(target, splits, len(frame))
+    notes = [*notes, *_notes(target, splits, len(frame))]
     if test is None:
         parts["test"] = (frame.iloc[target.kept[splits.test]], target.values[splits.test])
     else:
@@ -64,7 +90,7 @@ def prepare_table(spec: DataSpec, source: Frame | TableFile) -> tuple[DataInfo, 
     if rare := rare_categories(transformer):
         notes.append(f"Rare categories are taken together: {listed(rare, 10)}.")
     info = DataInfo(
-        name=source.name,
+        name=read.name,
         task="regression" if target.is_regression else "binary" if len(target.classes) == 2 else "multiclass",
         input_shape=(arrays["train"][0].shape[1],),
         outputs=len(target.classes) if len(target.classes) > 2 else 1,
@@ -73,8 +99,10 @@ def prepare_table(spec: DataSpec, source: Frame | TableFile) -> tuple[DataInfo, 
         target_mean=mean,
         target_scale=scale,
         notes=tuple(notes),
+        folds=folds,
     )
-    return info, arrays, {"columns": [asdict(column) for column in plan], "target": target.name}, dump(transformer)
+    columns = {"columns": [asdict(column) for column in plan], "target": target.name}
+    return PreparedTable(info, arrays, columns, dump(transformer))
 
 
 def _tables(spec: DataSpec, source: Frame | TableFile) -> tuple[Table, Table | None]:
@@ -128,13 +156,18 @@ def _plan(train: pd.DataFrame, names: Sequence[str], positions: Rows, where: str
 # -- rows ----------------------------------------------------------------------------------------------------------------
 
 
-def _split(spec: DataSpec, where: str, target: Target, official: bool) -> Splits:
+def _splits(spec: DataSpec, where: str, target: Target, official: bool) -> list[Splits]:
+    """The one way in which the rows are split, or those of the folds."""
     count, least = len(target.values), 2 if official else 3
     if count < least:
         raise DataError(f"{where}: must have at least {least} rows with a target to be split, but has {count}. Add rows.")
     groups = None if target.is_regression else target.values.astype(np.int64)
     test = None if official else float(spec.test or TEST_SHARE)
-    return split_rows(count, groups, test, spec.validation or VALIDATION_SHARE, spec.split_seed)
+    if spec.folds is None:
+        return [split_rows(count, groups, test, spec.validation or VALIDATION_SHARE, spec.split_seed)]
+    folds = fold_rows(count, groups, test, spec.folds, spec.split_seed)
+    check_folds(where, spec.folds, len(folds.rows), None if groups is None else groups[folds.rows], target.classes)
+    return [folds.splits(fold) for fold in range(spec.folds)]
 
 
 def _test_rows(test: Table, target: Target, plan: Sequence[Column]) -> tuple[pd.DataFrame, NDArray[Any], str]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 
 from automl.events import TrialSpec
+
+_TRIES = 100
 
 
 def trial_folder(trial: TrialSpec) -> Path:
@@ -41,13 +43,22 @@ def _named(trial: TrialSpec, name: str, ending: str) -> str:
 
 def save(values: dict[str, Any], file: Path) -> None:
     """Write tensors and plain values in place of ``file``, if need be with its folder."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = _unfinished(file)
     try:
-        torch.save(values, unfinished)
+        with _opened(unfinished, "wb") as out:
+            torch.save(values, out)
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _opened(file: Path, mode: str) -> IO[Any]:
+    """The file, open, if need be in a new folder: a worker with another replicate of the trial may remove an empty one at any moment."""
+    for _ in range(_TRIES):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            return file.open(mode)
+    return file.open(mode)
 
 
 def _unfinished(file: Path) -> Path:
@@ -83,8 +94,7 @@ def discard(file: Path) -> None:
 def append_log(trial: TrialSpec, text: str) -> None:
     """Add to the trial's log; a full disk must not hide the error that is being logged."""
     try:
-        log_file(trial).parent.mkdir(parents=True, exist_ok=True)
-        with log_file(trial).open("a") as log:
+        with _opened(log_file(trial), "a") as log:
             log.write(text)
     except OSError:
         pass

@@ -6,13 +6,12 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from automl.data import DataInfo, load
+from automl.data import DataInfo, load_parts, read_info
+from automl.data.preparation import Part
 
 _GATHERED_BYTES = 2**20  # so much is gathered at once: a small batch costs as much to gather as a few of them
 
@@ -20,12 +19,16 @@ _GATHERED_BYTES = 2**20  # so much is gathered at once: a small batch costs as m
 @dataclass(frozen=True, slots=True)
 class Split:
     """``inputs`` are ``[samples, ...]`` of float or, to be multiplied with ``scale``, of uint8; ``targets`` are ``[samples]``:
-    class numbers, or floats for binary and regression."""
+    class numbers, or floats for binary and regression.
+
+    Where folds share their inputs, ``rows`` are those that this split has of them, ``[samples]``; None: all, as they stand.
+    """
 
     inputs: Tensor
     targets: Tensor
     scale: float
     dtype: torch.dtype
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -35,19 +38,25 @@ class Split:
         ready = inputs.to(self.dtype)
         return ready * self.scale if self.scale != 1.0 else ready
 
+    def places(self, chosen: Tensor) -> Tensor:
+        """Where these of its samples stand among ``inputs``."""
+        return chosen if self.rows is None else self.rows[chosen]
+
     def batches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and targets in this order, ``size`` at a time; the last batch has what is left."""
         width = self.inputs[0].numel() * self.dtype.itemsize
         several = max(1, _GATHERED_BYTES // (size * width)) * size
         for chosen in torch.split(order, several):
-            inputs = self.prepared(self.inputs.index_select(0, chosen))
+            inputs = self.prepared(self.inputs.index_select(0, self.places(chosen)))
             targets = self.targets.index_select(0, chosen)
             yield from zip(torch.split(inputs, size), torch.split(targets, size), strict=True)
 
     def in_order(self, size: int) -> Iterator[Tensor]:
         """Inputs from the first to the last, ``size`` at a time."""
-        for inputs in torch.split(self.inputs, size):
-            yield self.prepared(inputs)
+        if self.rows is None:
+            yield from (self.prepared(inputs) for inputs in torch.split(self.inputs, size))
+        else:
+            yield from (self.prepared(self.inputs.index_select(0, rows)) for rows in torch.split(self.rows, size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +69,39 @@ class Samples:
     test: Split
 
 
+class StudySamples:
+    """The samples of a study on a device, fold by fold; what folds share is there once."""
+
+    def __init__(self, folder: str | Path, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        self._folder, self._device, self._dtype = Path(folder), device, dtype
+        self._folds = read_info(self._folder).folds
+        self._samples: dict[int, Samples] = {}
+        self._inputs: dict[Path, Tensor] = {}  # by file
+
+    def of(self, replicate: int) -> Samples:
+        """What this replicate of a trial is trained and measured on: those of fold ``replicate`` modulo the number of folds."""
+        fold = replicate % self._folds
+        if fold not in self._samples:
+            self._samples[fold] = self._read(fold)
+        return self._samples[fold]
+
+    def _read(self, fold: int) -> Samples:
+        """Map the prepared data and, where the device has memory of its own, copy them there."""
+        info, parts = load_parts(self._folder, fold)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # and nobody writes
+            train, validation, test = (self._split(info, parts[split]) for split in ("train", "validation", "test"))
+        return Samples(info, train, validation, test)
+
+    def _split(self, info: DataInfo, part: Part) -> Split:
+        if part.file not in self._inputs:
+            self._inputs[part.file] = torch.from_numpy(part.x).to(self._device)
+        targets = torch.from_numpy(part.y)
+        targets = targets.long() if info.task == "multiclass" else targets.to(self._dtype)
+        rows = None if part.rows is None else torch.from_numpy(part.rows).to(self._device)
+        return Split(self._inputs[part.file], targets.to(self._device), info.input_scale, self._dtype, rows)
+
+
 def read_samples(folder: str | Path, device: torch.device, dtype: torch.dtype = torch.float32) -> Samples:
-    """Map the prepared data of a folder and, where the device has memory of its own, copy them there."""
-    info, arrays = load(Path(folder))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # and nobody writes
-        train, validation, test = (_to_split(info, *arrays[split], device, dtype) for split in ("train", "validation", "test"))
-    return Samples(info, train, validation, test)
-
-
-def _to_split(info: DataInfo, x: NDArray[Any], y: NDArray[Any], device: torch.device, dtype: torch.dtype) -> Split:
-    targets = torch.from_numpy(y)
-    targets = targets.long() if info.task == "multiclass" else targets.to(dtype)
-    return Split(torch.from_numpy(x).to(device), targets.to(device), info.input_scale, dtype)
+    """The samples of a study without folds, or those of the first one."""
+    return StudySamples(folder, device, dtype).of(0)

@@ -21,7 +21,7 @@ from automl.training import files
 from automl.training.fit import Fit, predict
 from automl.training.metrics import measure
 from automl.training.outcomes import NotFiniteError, failed, free_memory, report
-from automl.training.samples import Samples, read_samples
+from automl.training.samples import Samples, StudySamples
 from automl.training.weights import flattened
 
 CHECKPOINT_SECONDS = 5.0  # a checkpoint is written when losing what came after the last one would cost more than this
@@ -58,7 +58,7 @@ class SoloTrainer:
         self._fit: Fit | None = None
         self._unsaved_seconds = 0.0
         self._uncharged_seconds = 0.0  # of making the trial ready; its first report pays for them
-        self._samples: dict[str, Samples] = {}
+        self._samples: dict[str, StudySamples] = {}
         self._warned = False
         if self._device.type == "cuda":
             torch.backends.cudnn.deterministic = True
@@ -183,13 +183,13 @@ class SoloTrainer:
         return Measured(trials[0].key, time.time(), 1, {})
 
     def samples_of(self, trial: TrialSpec) -> Samples:
-        """The data of the trial's study on the device, read once."""
+        """The data of the trial's study, of the fold that it is of, on the device; read once."""
         folder = trial.job.data
         if folder not in self._samples:
             while len(self._samples) >= _MOST_DATA:
                 del self._samples[next(iter(self._samples))]
-            self._samples[folder] = read_samples(folder, self._device, self._dtype)
-        return self._samples[folder]
+            self._samples[folder] = StudySamples(folder, self._device, self._dtype)
+        return self._samples[folder].of(trial.key.replicate)
 
     def _end(self, trial: TrialSpec) -> None:
         """Leave nothing of the trial in memory, and no checkpoint."""

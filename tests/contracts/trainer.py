@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from automl import metrics
-from automl.data import DataInfo, Task
+from automl.data import DataInfo, Task, load, read_info
 from automl.events import (
     Configuration,
     Diverged,
@@ -107,6 +107,52 @@ def job(folder: Path, task: Task = "multiclass", model: str = "mlp", **data: obj
     objective = metrics.default_objective(task)
     names = ("train_loss", *metrics.metrics_of(task))
     return Job("study", model, str(where), str(folder / "study"), objective, metrics.METRICS[objective].maximize, names)
+
+
+FOLDS = 3
+FOLDED: Mapping[str, Configuration] = {
+    "deep": VARIETY["deep"],
+    "dropout": VARIETY["dropout"],
+    "batch_norm": VARIETY["batch_norm"],
+    "whole": {**PLAIN, "batch_size": 1000},
+}
+
+
+def folded_job(folder: Path, task: Task, layout: str, model: str = "mlp") -> Job:
+    """A study in three folds of 22, 22 and 21 samples. ``layout``: ``pool``, as pictures lie; ``apart``, as tables do, each fold with
+    inputs and a scale of its own; ``wider``, where the last fold has a column more."""
+    study = job(folder, task, model)
+    pooled, info = folder / f"folds-{task}-{model}-{layout}", read_info(Path(study.data))
+    x, y = (np.load(Path(study.data) / f"{axis}_train.npy") for axis in "xy")
+    fold = np.arange(SAMPLES) % FOLDS
+    if layout == "pool":
+        own = {"pool": (x, y), "test": (x[:24], y[:24])}
+        _write_fold(pooled, replace(info, sizes={"train": 43, "validation": 22, "test": 24}, folds=FOLDS), own)
+        np.save(pooled / "fold.npy", fold)
+        return replace(study, data=str(pooled))
+    for number in range(FOLDS):
+        wide = np.concatenate([x, x[:, :1]], axis=1) if layout == "wider" and number == 2 else x * (1 + number)
+        split = {"train": (wide[fold != number], y[fold != number]), "validation": (wide[fold == number], y[fold == number])}
+        sizes = {"train": int((fold != number).sum()), "validation": int((fold == number).sum()), "test": 24}
+        scale = 4.0 + number if task == "regression" else 1.0
+        own_info = replace(info, sizes=sizes, folds=FOLDS, target_scale=scale, input_shape=wide.shape[1:])
+        _write_fold(pooled / f"fold_{number}" if number else pooled, own_info, {**split, "test": (wide[:24], y[:24])})
+    return replace(study, data=str(pooled))
+
+
+def _write_fold(folder: Path, info: DataInfo, arrays: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    folder.mkdir(parents=True)
+    for name, (x, y) in arrays.items():
+        np.save(folder / f"x_{name}.npy", x)
+        np.save(folder / f"y_{name}.npy", y)
+    (folder / "info.json").write_text(json.dumps(asdict(info)))
+
+
+def one_fold_alone(folder: Path, spec: TrialSpec) -> TrialSpec:
+    """The same training on data that hold nothing but its fold, without any folds."""
+    info, arrays = load(Path(spec.job.data), spec.key.replicate % FOLDS)
+    _write_fold(folder, replace(info, folds=1), arrays)
+    return replace(spec, job=replace(spec.job, data=str(folder)))
 
 
 def trial(study: Job, configuration: Configuration, number: int = 0, epochs: int = EPOCHS) -> TrialSpec:
@@ -239,6 +285,40 @@ class TrainerContract:
             trainer.start(spec)
         events = finish(trainer)
         assert curve(events, specs[0])[1] != curve(events, specs[1])[1]
+
+    # folds
+
+    @pytest.mark.parametrize(
+        ("task", "layout", "model"),
+        [("multiclass", "pool", "mlp"), ("regression", "apart", "mlp"), ("binary", "wider", "mlp"), ("multiclass", "pool", "cnn")],
+    )
+    def test_every_fold_of_every_trial_has_the_numbers_that_it_has_alone(self, tmp_path: Path, task: Task, layout: str, model: str) -> None:
+        """Side by side, and admitted while others train: as a training on data that hold nothing but this fold."""
+        study = folded_job(tmp_path, task, layout, model)
+        variety = PICTURES if model == "cnn" else FOLDED
+        whole = [
+            replace(trial(study, configuration, number, 2), key=TrialKey(study.study, number, replicate), seed=10 * number + replicate)
+            for number, configuration in enumerate(variety.values())
+            for replicate in range(FOLDS)
+        ]
+        trainer = self.make(lanes=len(whole))
+        for spec in whole[::2]:
+            trainer.start(spec)
+        events = trainer.advance()
+        for spec in whole[1::2]:
+            trainer.start(spec)
+        events += finish(trainer)
+        for number, spec in enumerate(whole):
+            self.same(curve(events, spec), curve(self.alone(one_fold_alone(tmp_path / str(number), spec)), spec))
+
+    def test_replicates_after_the_folds_begin_with_the_first_fold_again(self, tmp_path: Path) -> None:
+        study = folded_job(tmp_path, "multiclass", "pool")
+        specs = [replace(trial(study, PLAIN), key=TrialKey(study.study, 0, replicate)) for replicate in (1, 1 + FOLDS)]
+        trainer = self.make(lanes=2)
+        for spec in specs:
+            trainer.start(spec)
+        events = finish(trainer)
+        self.same(curve(events, specs[0]), curve(events, specs[1]))
 
     # stopping
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automl.data.splits import Splits, split_rows
+from automl.data.splits import Splits, fold_rows, split_rows
 
 shares = st.floats(0.05, 0.6)
 seeds = st.integers(0, 2**40)
@@ -88,3 +88,45 @@ def test_the_smallest_data_can_be_split(groups: list[int]) -> None:
     splits = split_rows(len(groups), np.array(groups), 0.2, 0.2, 0)
     assert all_rows(splits) == list(range(len(groups)))
     assert len(splits.train) >= 1
+
+
+# folds
+
+
+@settings(deadline=None)
+@given(
+    counts=st.lists(st.integers(5, 40), min_size=1, max_size=5),
+    test=st.none() | shares,
+    folds=st.integers(2, 6),
+    seed=seeds,
+    order=st.randoms(use_true_random=False),
+    stratified=st.booleans(),
+)
+def test_every_row_that_is_not_for_test_validates_in_exactly_one_fold(
+    counts: list[int], test: float | None, folds: int, seed: int, order: object, stratified: bool
+) -> None:
+    """Sizes, and the numbers of each class, differ by one row at most between folds."""
+    groups = np.repeat(np.arange(len(counts)), counts)
+    order.shuffle(groups)  # type: ignore[attr-defined]
+    found = fold_rows(len(groups), groups if stratified else None, test, folds, seed)
+    every = [found.splits(fold) for fold in range(folds)]
+    assert all(all_rows(splits) == list(range(len(groups))) for splits in every)
+    assert sorted(row for splits in every for row in splits.validation) == list(found.rows)
+    sizes = [len(splits.validation) for splits in every]
+    assert max(sizes) - min(sizes) <= 1
+    if stratified:
+        for number in range(len(counts)):
+            of_class = [int((groups[splits.validation] == number).sum()) for splits in every]
+            assert max(of_class) - min(of_class) <= 1
+
+
+@settings(deadline=None)
+@given(count=st.integers(5, 100), test=shares, validation=shares, folds=st.integers(2, 5), seed=seeds)
+def test_the_test_rows_are_the_same_with_folds_and_without(count: int, test: float, validation: float, folds: int, seed: int) -> None:
+    groups = np.arange(count) % 3
+    assert (fold_rows(count, groups, test, folds, seed).test == split_rows(count, groups, test, validation, seed).test).all()
+
+
+def test_another_seed_folds_otherwise() -> None:
+    first, again, other = (fold_rows(50, None, 0.2, 5, seed).splits(0).validation for seed in (0, 0, 1))
+    assert list(first) == list(again) != list(other)

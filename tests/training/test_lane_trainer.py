@@ -23,7 +23,7 @@ from automl.training.lanes.group import Group
 from automl.training.lanes.placement import Pace
 from automl.training.lanes.trainer import LaneTrainer
 from automl.training.solo import SoloTrainer
-from contracts.trainer import PICTURES, VARIETY, TrainerContract, curve, finish, job, kinds, of, trial
+from contracts.trainer import FOLDS, PICTURES, VARIETY, TrainerContract, curve, finish, folded_job, job, kinds, of, trial
 
 SHARING = Pace(call_seconds=1.0, flops=1e12)  # calls are so dear that every trial shares where it may
 
@@ -259,6 +259,23 @@ def test_a_free_lane_is_refilled_before_the_next_epoch(tmp_path: Path) -> None:
     assert kinds(trainer.advance()) == [Started]
     assert group_sizes(trainer) == [2]
     assert {event.key.trial for event in trainer.advance()} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("layout", "normalization", "sizes"),
+    [("pool", "none", [6]), ("apart", "none", [6]), ("wider", "none", [2, 4]), ("pool", "batch", [2, 4])],
+)
+def test_folds_share_a_group_where_their_inputs_and_batches_are_alike(
+    tmp_path: Path, layout: str, normalization: str, sizes: Sequence[int]
+) -> None:
+    """Two trials of three folds, the last of which has a sample more to train on. Batch normalisation wants equal batches."""
+    study, trainer = folded_job(tmp_path, "multiclass", layout), lanes_of(6)
+    for number in range(2):
+        for fold in range(FOLDS):
+            spec = trial(study, {**VARIETY["plain"], "normalization": normalization}, number)
+            trainer.start(replace(spec, key=replace(spec.key, replicate=fold)))
+    trainer.advance()
+    assert group_sizes(trainer) == sizes
 
 
 def test_nothing_is_spent_on_lanes_that_nobody_has(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,27 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
         files.save({"a": lambda: None}, file)
     assert files.load(file) == {"a": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["weights.pt"]
+
+
+def test_a_folder_that_another_replicate_removes_meanwhile_is_made_again(tmp_path: Path) -> None:
+    """Two workers with replicates of one trial: what one throws away must not take the other's place to write."""
+    spec = trial(job(tmp_path), PLAIN)
+    is_over = threading.Event()
+
+    def throw_away() -> None:
+        while not is_over.is_set():
+            files.discard(files.trial_folder(spec) / "checkpoint-1.pt")
+
+    other = threading.Thread(target=throw_away)
+    other.start()
+    try:
+        for _ in range(200):
+            files.save({"a": 1}, files.weights_file(spec))
+            assert files.load(files.weights_file(spec)) == {"a": 1}
+            files.discard(files.weights_file(spec))
+    finally:
+        is_over.set()
+        other.join()
 
 
 def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from automl.data import DataInfo
 from automl.events import TrialKey, TrialSpec
 from automl.models import build
 from automl.training.course import Course
 from automl.training.files import named_copies
 from automl.training.fit import rows_at_once
+from automl.training.lanes.feed import Feed
 from automl.training.lanes.layout import Layout, Rows, Shapes, shapes_of, weights_of
 from automl.training.lanes.networks import network
 from automl.training.lanes.stages import Dropout
@@ -24,7 +26,7 @@ from automl.training.lanes.together import Together
 from automl.training.losses import rows_loss, smoothed
 from automl.training.optimisers import Optimiser
 from automl.training.randomness import hashed, keep_masks, key_at, places, row_bits, threshold, unit_bits
-from automl.training.samples import Samples, Split
+from automl.training.samples import Samples
 from automl.training.weights import flattened, initialised, length, slices
 
 _NUMBERS_AT_ONCE = 2**18  # of inputs and dropout masks that are gathered for several pieces at once
@@ -36,6 +38,7 @@ class Lane:
     """One trial in a group. ``best`` are its weights and statistics at its best epoch, while they may be wanted."""
 
     course: Course
+    samples: Samples
     optimiser: Optimiser
     shapes: Shapes
     buffer_shapes: Shapes
@@ -54,11 +57,12 @@ class Group:
     """Lanes of one kind of network, no wider than ``widest`` (a configuration of the kind).
 
     The lanes are the rows 0, 1, ... of the tensors: a lane that leaves is replaced by the last one, so nothing is spent on empty ones.
-    All lanes begin and end their epochs together, each with its own batches, order and learning rate.
+    All lanes begin and end their epochs together, each with its own batches, order and learning rate, and, in folds, its own samples.
 
     Args:
         widest: a completed configuration; the weights of all lanes are padded to its widths.
         rows: samples of each lane that go through the network at once; larger batches take several turns.
+        info: of the data of all lanes; what folds have apart (sizes, the scale of targets) is asked of theirs.
         together: whether one update moves all lanes, which then have one optimiser rule; else each has a call of its own.
     """
 
@@ -67,19 +71,17 @@ class Group:
         model: str,
         widest: dict[str, Any],
         rows: int,
-        samples: Samples,
+        info: DataInfo,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         together: bool = False,
     ) -> None:
-        self.model, self.widest, self.rows, self.samples = model, widest, rows, samples
+        self.model, self.widest, self.rows, self.info = model, widest, rows, info
         self.lanes: list[Lane] = []
         self._device, self._dtype = device, dtype
-        info = samples.info
         module = build(model, widest, info.input_shape, info.outputs)
         self._layout, self._statistics_layout = Layout.of(module.named_parameters()), Layout.of(module.named_buffers())
         self._network = network(model, widest, info.input_shape)
-        self._train, self._validation = (self._as_taken(split) for split in (samples.train, samples.validation))
         self._weights = torch.zeros(0, self._layout.width, device=device, dtype=dtype)
         self._gradients = torch.zeros_like(self._weights)
         self._statistics = torch.zeros(0, self._statistics_layout.width, device=device, dtype=dtype)
@@ -87,14 +89,11 @@ class Group:
         self._together: Together | None = None
         self._is_bound = False
 
-    def _as_taken(self, split: Split) -> Tensor:
-        return split.inputs if self._network.takes_pictures else split.inputs.flatten(1)
-
     # lanes come and go
 
-    def admit(self, trial: TrialSpec, checkpoint: dict[str, Any] | None = None) -> Lane:
+    def admit(self, trial: TrialSpec, samples: Samples, checkpoint: dict[str, Any] | None = None) -> Lane:
         """Give a trial a lane, at its beginning or where its checkpoint was written."""
-        info, row = self.samples.info, len(self.lanes)
+        info, row = samples.info, len(self.lanes)
         module = build(trial.job.model, trial.configuration, info.input_shape, info.outputs)
         shapes, buffer_shapes = shapes_of(module)
         flat, _ = initialised(module, trial.seed, self._device, self._dtype)
@@ -102,7 +101,7 @@ class Group:
         course = Course(trial, info)
         if row == len(self._weights):
             self._grow(max(4, 2 * row))
-        lane = Lane(course, Optimiser(course.settings, self._weights[row]), shapes, buffer_shapes)
+        lane = Lane(course, samples, Optimiser(course.settings, self._weights[row]), shapes, buffer_shapes)
         if checkpoint is not None and course.resume(checkpoint, self._dtype):
             flat.copy_(checkpoint["state"][0])
             buffers = [(name, saved) for (name, _), saved in zip(buffers, checkpoint["state"][1:], strict=True)]
@@ -145,6 +144,9 @@ class Group:
         rows = Rows(self._weights[:count], self._gradients[:count], self._statistics[:count], shapes, self._layout, self._statistics_layout)
         for stage in self._network.stages:
             stage.bind(rows)
+        pictures = self._network.takes_pictures
+        self._train = Feed([lane.samples.train for lane in self.lanes], pictures)
+        self._validation = Feed([lane.samples.validation for lane in self.lanes], pictures)
         self._draws = _Draws(self.lanes, self._network.dropouts, self._device, self._dtype)
         self._smoothing = self._weights.new_tensor([lane.course.recipe.label_smoothing for lane in self.lanes])[:, None, None]
         if self._steps_together:
@@ -160,7 +162,8 @@ class Group:
         losses = self._train_pieces(epoch, len(epoch))
         for lane in self.lanes:
             lane.course.epoch += 1
-        means: list[float] = (losses.double() * epoch.is_sample).sum((0, 2)).div(len(self.samples.train)).tolist()
+        samples = losses.new_tensor([lane.course.samples for lane in self.lanes], dtype=torch.float64)
+        means: list[float] = (losses.double() * epoch.is_sample).sum((0, 2)).div(samples).tolist()
         return means
 
     @torch.no_grad()
@@ -175,7 +178,7 @@ class Group:
 
     def _epoch(self) -> _Epoch:
         self._bind()
-        epoch = _Epoch(self.lanes, self.rows, len(self.samples.train), self._device, self._dtype)
+        epoch = _Epoch(self.lanes, self.rows, self._device, self._dtype)
         epoch.dropout_rows = self._draws.rows(epoch.places)
         if self._steps_together:
             epoch.tabulate_steps()
@@ -202,20 +205,15 @@ class Group:
 
     def _pieces_at_once(self) -> int:
         units = sum(dropout.units for dropout in self._network.dropouts) if self._draws.are_needed else 0
-        numbers = len(self.lanes) * self.rows * (self._train[0].numel() + units)
+        numbers = len(self.lanes) * self.rows * (self._train.numbers + units)
         return max(1, (_NUMBERS_AT_ONCE_CUDA if self._device.type == "cuda" else _NUMBERS_AT_ONCE) // numbers)
 
     def _gather(self, epoch: _Epoch, first: int, last: int) -> list[Tensor]:
         """For some pieces: inputs ``[pieces, lanes, rows, features]``, pictures ``[pieces, rows, lanes * channels, ...]``; targets
         ``[pieces, lanes, rows, outputs]``; and where there is dropout the masks of each layer ``[pieces, lanes, rows, units]``."""
-        train, info = self.samples.train, self.samples.info
-        chosen = order = epoch.order[first:last]
-        if self._network.takes_pictures:
-            order = order.transpose(1, 2)
-        inputs = train.prepared(self._train.index_select(0, order.flatten())).view(*order.shape, *self._train.shape[1:])
-        targets = smoothed(info.task, train.targets.index_select(0, chosen.flatten()).view(chosen.shape), self._smoothing, info.outputs)
-        if self._network.takes_pictures:
-            inputs = inputs.flatten(2, 3)
+        chosen = epoch.order[first:last]
+        inputs = self._train.inputs(chosen)
+        targets = smoothed(self.info.task, self._train.targets(chosen), self._smoothing, self.info.outputs)
         return [inputs, targets, *self._draws.masks(epoch.dropout_rows, first, last)]
 
     def _piece(self, x: Tensor, targets: Tensor, masks: Sequence[Tensor], weight: Tensor, rows: int, losses: Tensor, adds: bool) -> None:
@@ -228,7 +226,7 @@ class Group:
             dropout.masks = mask
         for stage in stages:
             x = stage.forward(x, training=True)
-        loss, d = rows_loss(self.samples.info.task, x, targets)
+        loss, d = rows_loss(self.info.task, x, targets)
         losses.copy_(loss)
         d.mul_(weight)
         for stage in reversed(stages):
@@ -256,17 +254,17 @@ class Group:
     # measuring
 
     @torch.no_grad()
-    def predict(self) -> Tensor:
-        """The outputs of all lanes for the validation split, ``[lanes, samples, outputs]``."""
+    def predict(self) -> list[Tensor]:
+        """The outputs of each lane for its validation split, ``[samples, outputs]``."""
         self._bind()
-        at_once = max(1, rows_at_once(self.samples.validation) // len(self.lanes))
+        at_once = max(1, rows_at_once(self.lanes[0].samples.validation) // len(self.lanes))
         outputs = []
-        for inputs in torch.split(self._validation, at_once):
-            x = self.samples.validation.prepared(inputs)
+        for x in self._validation.in_order(at_once):
             for stage in self._network.stages:
                 x = stage.forward(x, training=False)
             outputs.append(x)
-        return torch.cat(outputs, dim=1)
+        whole = torch.cat(outputs, dim=1)
+        return [own[: len(lane.samples.validation)] for lane, own in zip(self.lanes, whole, strict=True)]
 
     def keep_best(self, lane: Lane) -> None:
         """Remember the lane's weights as they are now, or that none are wanted yet."""
@@ -275,7 +273,7 @@ class Group:
 
     def best_weights(self, lane: Lane) -> dict[str, Tensor]:
         """The state dict of the lane's network at its best epoch, on the CPU."""
-        info, trial = self.samples.info, lane.trial
+        info, trial = self.info, lane.trial
         module = build(trial.job.model, trial.configuration, info.input_shape, info.outputs)
         flattened(module, self._device, self._dtype)
         assert lane.best is not None
@@ -323,12 +321,11 @@ class Group:
 class _Epoch:
     """What all lanes do in one epoch, piece by piece: tensors ``[pieces, lanes, rows]``."""
 
-    def __init__(self, lanes: Sequence[Lane], rows: int, samples: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, lanes: Sequence[Lane], rows: int, device: torch.device, dtype: torch.dtype) -> None:
         self._courses = [lane.course for lane in lanes]
-        self._tables = [timetable(samples, course.batch_size, rows, device) for course in self._courses]
+        self._tables = [timetable(course.samples, course.batch_size, rows, device) for course in self._courses]
         self._length = max(len(table.rows) for table in self._tables)
-        keys = [key_at(course.trial.seed, "shuffle", course.epoch) for course in self._courses]
-        orders = torch.argsort(hashed(torch.arange(samples, device=device), torch.tensor(keys, device=device)[:, None]), dim=1, stable=True)
+        orders = self._orders(device)
         steps = [course.epoch * course.steps_per_epoch for course in self._courses]
         self.order = self._stacked([order[table.order] for order, table in zip(orders, self._tables, strict=True)])
         self.is_sample = self._stacked([table.is_sample for table in self._tables])
@@ -345,6 +342,16 @@ class _Epoch:
 
     def __len__(self) -> int:
         return self._length
+
+    def _orders(self, device: torch.device) -> Tensor:
+        """As ``permutation`` has them, ``[lanes, samples]``; at the end of a lane with fewer samples than others stands what it lacks."""
+        keys = torch.tensor([key_at(course.trial.seed, "shuffle", course.epoch) for course in self._courses], device=device)[:, None]
+        samples = [course.samples for course in self._courses]
+        hashes = hashed(torch.arange(max(samples), device=device), keys)
+        if min(samples) < max(samples):
+            is_missing = torch.arange(max(samples), device=device) >= torch.tensor(samples, device=device)[:, None]
+            hashes.masked_fill_(is_missing, torch.iinfo(hashes.dtype).max)
+        return torch.argsort(hashes, dim=1, stable=True)
 
     def step_number(self, row: int, piece: int) -> int:
         """Which step of its training the lane in this row makes after this piece."""

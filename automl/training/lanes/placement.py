@@ -91,8 +91,15 @@ def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool) -> 
     job, settings = trial.job, complete(trial.job.model, trial.configuration)
     build(job.model, settings, info.input_shape, info.outputs)  # says what is wrong where there is no such network
     widths = widths_of(job.model, settings)
+    batches = info.sizes["train"] if settings["normalization"] == "batch" else None  # of which it wants the same in all lanes
     return Need(
-        kind=(job.data, kind_of(job.model, settings), (settings["optimizer"], bool(settings["momentum"])) if together else None),
+        kind=(
+            job.data,
+            info.input_shape,
+            batches,
+            kind_of(job.model, settings),
+            (settings["optimizer"], bool(settings["momentum"])) if together else None,
+        ),
         widths=widths,
         batch_size=min(int(settings["batch_size"] or 1), info.sizes["train"]),
         cost=arithmetic(job.model, settings, widths, info.input_shape, info.outputs),

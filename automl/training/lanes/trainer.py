@@ -133,7 +133,7 @@ class LaneTrainer:
             for number in range(trained, trained + lanes):
                 trial = examples[number % len(examples)]
                 group = self._group_for(_Waiting(trial), groups, lanes)
-                group.admit(replace(trial, key=replace(trial.key, replicate=number)))
+                group.admit(replace(trial, key=replace(trial.key, replicate=number)), self._solo.samples_of(trial))
             seconds += _ANSWER_SECONDS + sum(group.seconds_of_an_epoch(_MEASURED_PIECES) for _, group in groups)
             trained += lanes
         return trained / seconds
@@ -193,7 +193,7 @@ class LaneTrainer:
             group = self._group_for(waiting, self._groups, self._most_in_group)
             file = files.checkpoint_file(trial)
             checkpoint = files.load_or_none(file, self._device) if file.exists() else None
-            lane = group.admit(trial, checkpoint)
+            lane = group.admit(trial, self._solo.samples_of(trial), checkpoint)
             ride = self._rides[trial.key] = _Ride(lane, group, max(waiting.reported, lane.course.epoch))
         except Exception as error:
             self._clear_groups()
@@ -216,15 +216,15 @@ class LaneTrainer:
     def _group_for(self, waiting: _Waiting, groups: _Groups, most: int) -> Group:
         """One of these groups with a free lane that the trial may join, or a new one among them; ``most`` lanes in each."""
         trial = waiting.trial
-        samples, pace = self._solo.samples_of(trial), self._pace or pace_of(self._device, self._dtype)
-        need = need_of(trial, samples.info, self._dtype.itemsize, self._together)
+        info, pace = self._solo.samples_of(trial).info, self._pace or pace_of(self._device, self._dtype)
+        need = need_of(trial, info, self._dtype.itemsize, self._together)
         if not waiting.alone:
             open_groups = [(place, group) for place, group in groups if len(group.lanes) < min(place.room, most)]
             index = best_place(need, [place for place, _ in open_groups], pace)
             if index is not None:
                 return open_groups[index][1]
-        place = place_for(need, trial, samples.info, pace, 1 if waiting.alone else most, self._device)
-        group = Group(trial.job.model, place.widest, place.rows, samples, self._device, self._dtype, self._together)
+        place = place_for(need, trial, info, pace, 1 if waiting.alone else most, self._device)
+        group = Group(trial.job.model, place.widest, place.rows, info, self._device, self._dtype, self._together)
         groups.append((place, group))
         return group
 
@@ -251,7 +251,7 @@ class LaneTrainer:
     def _conclude(self, ride: _Ride, loss: float, outputs: torch.Tensor, seconds: float) -> list[WorkerEvent]:
         """What the epoch just trained means for one trial."""
         lane, began = ride.lane, time.perf_counter()
-        course, trial, samples = lane.course, lane.trial, ride.group.samples
+        course, trial, samples = lane.course, lane.trial, lane.samples
         info = samples.info
         seconds += ride.uncharged_seconds
         ride.uncharged_seconds = 0.0
