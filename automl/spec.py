@@ -90,3 +90,9 @@ class StudySpec:
     def trainings(self) -> int:
         """Of how many trainings a trial consists: replicates times folds. They are numbered fold after fold, replicate after replicate."""
         return self.replicates * (self.data.folds or 1)
+
+
+def training_name(number: int, folds: int, replicates: int) -> str:
+    """What a training of a trial is called: ``fold_2``, ``replicate_1`` or ``replicate_1/fold_2``; empty for a trial's only one."""
+    replicate, fold = divmod(number, folds)
+    return "/".join([*([f"replicate_{replicate}"] if replicates > 1 else []), *([f"fold_{fold}"] if folds > 1 else [])])

@@ -6,23 +6,37 @@ import math
 from typing import Any
 
 from automl.confirmation import Confirmed, Estimate, confirmed
+from automl.spec import StudySpec, training_name
 from automl.study import Study, Trial
 
 
-def trial_record(trial: Trial) -> dict[str, Any]:
-    """One entry of ``trials --json``. Times are seconds since 1970; ``seconds`` are device seconds."""
+def trial_record(trial: Trial, spec: StudySpec) -> dict[str, Any]:
+    """One entry of ``trials --json``. Times are seconds since 1970; ``seconds`` are device seconds, and ``epochs`` those of all trainings.
+
+    ``trainings`` are its folds and replicates; empty for a trial of one training.
+    """
     return {
         "number": trial.number,
         "state": trial.state,
         "parameters": dict(trial.configuration),
         "objective": trial.objective,
         "metrics": dict(trial.metrics),
-        "epochs": trial.epochs,
+        "epochs": trial.epochs_trained,
         "seconds": round(trial.seconds, 6),
         "device": trial.device or None,
         "started": trial.started,
         "ended": trial.ended,
         "reason": trial.reason or None,
+        "trainings": [
+            {
+                "name": training_name(number, spec.data.folds or 1, spec.replicates),
+                "state": training.state,
+                "objective": training.objective,
+                "epoch": training.epoch,
+                "epochs": training.epochs,
+            }
+            for number, training in enumerate(trial.replicates)
+        ],
     }
 
 
@@ -31,7 +45,8 @@ def best_record(study: Study) -> dict[str, Any] | None:
 
     ``test`` are the values of the weights that are kept. Once the winner was trained again on fresh seeds, ``confirmed`` says what they
     reached on the test split, ``gain`` and ``interval`` by how much that beats the baseline's, and ``replicates`` how many there were.
-    Before, ``gain`` is that of the validation split, which served to choose, and has no interval.
+    Before, ``gain`` is that of the validation split, which served to choose, and has no interval. ``objective`` is the mean over ``folds``
+    (null without any), and over replicates where the space file asks for some.
     """
     winner = study.winner
     if winner is None:
@@ -47,8 +62,9 @@ def best_record(study: Study) -> dict[str, Any] | None:
         "test": dict(tested.metrics) if tested else None,
         "gain": gain.value if gain else study.gain,
         "interval": list(gain.interval) if gain and gain.interval else None,
-        "replicates": claim.winner.replicates if claim else study.replicates,
+        "replicates": claim.winner.replicates if claim else study.spec.replicates,
         "confirmed": None if claim is None else _claim_record(claim),
+        "folds": study.spec.data.folds,
     }
 
 
@@ -119,8 +135,20 @@ def value_text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _seeds_text(replicates: int) -> str:
-    return "on one seed each" if replicates == 1 else f"on the mean of {replicates} seeds each"
+def _seeds_text(spec: StudySpec) -> str:
+    seeds = "one seed" if spec.replicates == 1 else f"the mean of {spec.replicates} seeds"
+    if spec.data.folds is None:
+        return f"on {seeds} each"
+    return f"on the mean of {spec.data.folds} folds" + (f" with {spec.replicates} seeds each" if spec.replicates > 1 else "")
+
+
+def weights_text(study: Study) -> str:
+    """Of several trainings of the winner, whose weights were kept and tested, in a sentence; empty for one."""
+    folds, replicates = study.spec.data.folds, study.spec.replicates
+    if study.replicates == 1:
+        return ""
+    others = [*([f"{folds} folds"] if folds else []), *([f"{replicates} replicates"] if replicates > 1 else [])]
+    return f"Kept and tested are the weights of its first training, of {' and '.join(others)}."
 
 
 def gain_text(study: Study) -> str:
@@ -137,7 +165,7 @@ def gain_text(study: Study) -> str:
     direction = "more" if study.objective.maximize else "less"
     return (
         f"Validation {metric} {number_text(best.objective)} against {number_text(baseline.objective)} of the baseline: "
-        f"{number_text(abs(study.gain))} {direction}, {_seeds_text(study.replicates)}."
+        f"{number_text(abs(study.gain))} {direction}, {_seeds_text(study.spec)}."
     )
 
 

@@ -331,3 +331,26 @@ def test_trials_of_several_replicates_are_trained_tested_and_continued() -> None
 def run_again(planned: Plan, trials: int) -> Outcome:
     settings = replace(planned.spec.settings, trials=trials)
     return launch.run(replace(planned, spec=replace(planned.spec, settings=settings)))
+
+
+def test_folds_are_trained_on_parts_of_their_own_and_the_first_is_kept_with_its_preprocessing() -> None:
+    """Real training, with as many lanes as there are trainings, and with one: the same numbers."""
+    outcome = run(folds=3, replicates=2, trials=3)
+    assert (outcome.why, outcome.data.folds, outcome.study.replicates) == ("done", 3, 6)
+    for trial in outcome.study.trials:
+        assert trial.objective == pytest.approx(sum(one.objective or 0.0 for one in trial.replicates) / 6)
+    assert outcome.study.test is not None
+    kept, prepared = Path("studies/first/best/preprocessing.skops"), Path("studies/first/data")
+    assert kept.read_bytes() == (prepared / "preprocessing.skops").read_bytes() != (prepared / "fold_1/preprocessing.skops").read_bytes()
+    lanes = run("lanes", folds=3, replicates=2, trials=3, lanes="6")
+    assert [trial.objective for trial in lanes.study.trials] == pytest.approx([trial.objective for trial in outcome.study.trials])
+
+
+def test_the_trainings_of_a_study_cannot_change_on_the_way() -> None:
+    run()
+    message = (
+        "studies/first holds a study of another space (replicates was 1, now 2; data.validation.folds was not there, now 3). "
+        "Use --study NAME for a new one."
+    )
+    with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
+        run(folds=3, replicates=2)

@@ -62,6 +62,35 @@ def test_flags_win_over_the_file() -> None:
     assert (settings.trials, settings.time_seconds, settings.seed, spec.epochs) == (7, 5400.0, 5, 3)
 
 
+def test_folds_and_replicates_win_over_the_file() -> None:
+    Path("small.yaml").write_text(SPACE.replace("data: digits", "data: {source: digits, validation: 0.3}\nreplicates: 2"))
+    spec = specify(RunOptions(space="small.yaml", folds=5))
+    assert (spec.data, spec.replicates, spec.trainings) == (DataSpec("digits", folds=5), 2, 10)
+    assert specify(RunOptions(space="small.yaml", folds=4, replicates=3)).trainings == 12
+    Path("small.yaml").write_text(SPACE.replace("data: digits", "data: {source: digits, validation: {folds: 4}}"))
+    assert specify(RunOptions(space="small.yaml", data="wine")).data == DataSpec("wine", folds=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"folds": 1}, "--folds: must be a whole number of at least 2, but is 1. Leave it out for a validation split in place of folds."),
+        ({"folds": 0}, "--folds: must be a whole number of at least 2, but is 0. Leave it out for a validation split in place of folds."),
+        ({"replicates": 0}, "--replicates: must be a whole number of at least 1, but is 0."),
+        (
+            {"folds": 3, "pruner": "wilcoxon"},
+            "--pruner wilcoxon: with a threshold of 0.1 a trial must have at least 4 folds or replicates, but has 3. Take --pruner asha.",
+        ),
+    ],
+)
+def test_folds_and_replicates_that_cannot_be(options: dict[str, object], sentence: str) -> None:
+    assert message(**options) == sentence
+
+
+def test_folds_and_replicates_together_are_enough_for_the_signed_rank_test() -> None:
+    assert plan(RunOptions(space="small.yaml", folds=3, replicates=2, pruner="wilcoxon")).spec.trainings == 6
+
+
 @pytest.mark.parametrize(
     ("options", "name"),
     [

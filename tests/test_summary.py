@@ -6,7 +6,7 @@ import pytest
 
 from automl.space import Int, SearchSpace
 from automl.study import Rested, Resumed, State, Study
-from automl.summary import best_record, epochs_saved, gain_text, state_of
+from automl.summary import best_record, epochs_saved, gain_text, state_of, trial_record, weights_text
 from contracts.studies import Play, make_study
 
 SPACE = SearchSpace((Int("units", 8, 64),))
@@ -38,15 +38,45 @@ def test_the_epochs_that_pruning_saved_are_those_of_pruned_trials_alone() -> Non
     assert epochs_saved(played()) == (0, 0)
 
 
-@pytest.mark.parametrize(("replicates", "seeds"), [(1, "on one seed each"), (3, "on the mean of 3 seeds each")])
-def test_a_gain_says_how_many_seeds_it_rests_on(replicates: int, seeds: str) -> None:
-    play = Play(make_study(SPACE, replicates=replicates))
+@pytest.mark.parametrize(
+    ("replicates", "folds", "seeds", "weights"),
+    [
+        (1, None, "on one seed each", ""),
+        (3, None, "on the mean of 3 seeds each", "Kept and tested are the weights of its first training, of 3 replicates."),
+        (1, 5, "on the mean of 5 folds", "Kept and tested are the weights of its first training, of 5 folds."),
+        (
+            2,
+            3,
+            "on the mean of 3 folds with 2 seeds each",
+            "Kept and tested are the weights of its first training, of 3 folds and 2 replicates.",
+        ),
+    ],
+)
+def test_a_gain_says_how_many_seeds_and_folds_it_rests_on(replicates: int, folds: int | None, seeds: str, weights: str) -> None:
+    play = Play(make_study(SPACE, replicates=replicates, folds=folds))
     for number, value in enumerate((0.5, 0.75)):
         play.suggest({"units": 8 + number}, "strategy" if number else "baseline")
-        for replicate in range(replicates):
-            play.report(number, value, replicate)
-            play.end(number, replicate=replicate)
+        for training in range(play.study.replicates):
+            play.report(number, value, training)
+            play.end(number, replicate=training)
     assert gain_text(play.study) == f"Validation score 0.75 against 0.5 of the baseline: 0.25 more, {seeds}."
+    assert weights_text(play.study) == weights
     record = best_record(play.study)
     assert record is not None
-    assert record["replicates"] == replicates
+    assert (record["replicates"], record["folds"]) == (replicates, folds)
+
+
+def test_the_record_of_a_trial_names_its_trainings() -> None:
+    play = Play(make_study(SPACE, replicates=2, folds=2, epochs=2))
+    play.suggest({"units": 8})
+    for training, value in enumerate((0.5, 0.75, 1.0, 0.25)):
+        play.report(0, value, training)
+        play.end(0, replicate=training)
+    record = trial_record(play.study.trials[0], play.study.spec)
+    assert (record["objective"], record["epochs"]) == (0.625, 4)
+    assert [(one["name"], one["objective"], one["epochs"]) for one in record["trainings"]] == [
+        ("replicate_0/fold_0", 0.5, 1), ("replicate_0/fold_1", 0.75, 1), ("replicate_1/fold_0", 1.0, 1), ("replicate_1/fold_1", 0.25, 1),
+    ]  # fmt: skip
+    alone = Play(make_study(SPACE))
+    alone.suggest({"units": 8})
+    assert trial_record(alone.study.trials[0], alone.study.spec)["trainings"] == []

@@ -12,7 +12,7 @@ from automl.best import command_again
 from automl.cli.wrapping import print_sentence
 from automl.configurations import configuration_yaml, stated
 from automl.reading import read_study
-from automl.summary import best_record, confirmation_text, gain_text, number_text, value_text
+from automl.summary import best_record, confirmation_text, gain_text, number_text, value_text, weights_text
 
 if TYPE_CHECKING:
     from automl.study import Study, Trial
@@ -52,7 +52,7 @@ def print_best(study: Study, folder: Path, err: bool = False) -> None:
         print_sentence(claim, err)
     if tested is not None and tested.trial == winner.number:
         values = ", ".join(f"{name} {number_text(value)}" for name, value in tested.metrics.items())
-        print_sentence(f"Its own weights on {_split_text(tested.split)}, measured once: {values}.", err)
+        print_sentence(f"Its own weights on {_split_text(tested.split)}, measured once: {values}. {weights_text(study)}".rstrip(), err)
     if not err:
         _print_parameters(winner)
     if (folder / "best").is_dir():

@@ -92,8 +92,9 @@ class EndLines:
         text = Text(f"[{position}/{study.asked}] trial {trial.number} ")
         text.append(trial.state, COLOURS.get(trial.state, "red"))
         if trial.objective is not None:
-            text.append(f" {study.objective.metric} {number_text(trial.objective)} at epoch {trial.epoch}")
+            where = f" in {len(trial.replicates)} trainings" if trial.replicates else f" at epoch {trial.epoch}"
+            text.append(f" {study.objective.metric} {number_text(trial.objective)}{where}")
         if trial.state == "complete" and study.best is not None and study.best.number == trial.number and self._best != trial.number:
             text.append(" best so far", "bold")
-        text.append(f" ({trial.epochs} of {study.spec.epochs} epochs, {trial.seconds:.1f} s)", "dim")
+        text.append(f" ({trial.epochs_trained} of {study.spec.epochs * study.replicates} epochs, {trial.seconds:.1f} s)", "dim")
         return text

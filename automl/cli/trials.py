@@ -64,7 +64,7 @@ def trials(
     found = reading.study
     wanted = selected(found, sort=sort, reverse=reverse, states=states, failed=failed, where=where, top=top)
     if as_json:
-        click.echo(json.dumps([trial_record(trial) for trial in wanted], indent=2))
+        click.echo(json.dumps([trial_record(trial, found.spec) for trial in wanted], indent=2))
     elif not wanted:
         what = "no trial yet" if not found.trials else "no trial has failed" if failed else "no such trial"
         click.echo(f"{reading.folder.name}: {what}.")
@@ -117,7 +117,7 @@ def _trial_table(study: Study, wanted: Sequence[Trial], columns: dict[str, list[
         table.add_column(name, overflow="fold")
     for row, trial in enumerate(wanted):
         is_best = study.winner is not None and trial.number == study.winner.number
-        cells = [f"{'*' if is_best else ''}{trial.number}", trial.state.replace("_", " "), number_text(trial.objective), str(trial.epochs)]
+        cells = [f"{'*' if is_best else ''}{trial.number}", trial.state.replace("_", " "), number_text(trial.objective), str(trial.epochs_trained)]
         cells += [*([] if is_narrow else [f"{trial.seconds:.1f}"]), *(values[row] for values in columns.values())]
         table.add_row(*cells, style="bold" if is_best else "")
     return table

@@ -61,7 +61,8 @@ class StudyHeader:
     space_sha256: str
     folder: str
     created: float
-    replicates: int = 1
+    replicates: int = 1  # trainings of a trial: times ``folds``
+    folds: int = 1
     data_name: str = ""
     data_sizes: Mapping[str, int] = field(default_factory=dict)
     data_fingerprint: str = ""
@@ -95,6 +96,7 @@ class StudyHeader:
             folder=folder,
             created=created,
             replicates=study.replicates,
+            folds=spec.data.folds or 1,
             **more,
         )
 

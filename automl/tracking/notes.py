@@ -74,7 +74,8 @@ def _verdict(header: StudyHeader, summary: Summary, links: Links) -> str:
         return f"**No trial is complete yet** ({header.metric}, {_counted(summary)})."
     best = summary.winner or summary.top[0]
     verb = "won" if summary.why == "done" else "leads"
-    reached = f"{header.metric} {number_text(best.objective)}** in epoch {best.epoch}, of {_counted(summary)}."
+    where = f"in epoch {best.epoch}" if header.replicates == 1 else f"in {header.replicates} trainings"
+    reached = f"{header.metric} {number_text(best.objective)}** {where}, of {_counted(summary)}."
     return f"**Trial {links.trial(best.number)} {verb}: {reached} {summary.gain_text} {summary.confirmation}".rstrip()
 
 

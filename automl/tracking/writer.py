@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from automl.errors import TrackingError
 from automl.events import Diverged, Failed, Finished, Reported, Started, Tested
-from automl.spec import Objective
+from automl.spec import Objective, training_name
 from automl.study import (
     ENDED,
     Created,
@@ -270,9 +270,12 @@ class Writer:
                     self._dirty[mirrored.trial.number] = None
 
     def _report_points(self, trial: Trial, event: Reported) -> list[Point]:
-        """A replicate's own curves stand under its name; the trial's is their mean, once all of them have got there."""
+        """The curves of a fold or replicate stand under its name; the trial's is their mean, once all of them have got there."""
         now, metric = _milliseconds(event.at), self._objective.metric
-        points = _points(event, f"replicate_{event.key.replicate}/" if trial.replicates else "", event.epoch)
+        folds = self._header.folds
+        own = training_name(event.key.replicate, folds, self._header.replicates // folds)
+        prefix = f"{own}/" if own else ""
+        points = _points(event, prefix, event.epoch)
         if trial.replicates and all(one.epochs >= event.epoch for one in trial.replicates):
             points += [(metric, report.value, now, report.epoch) for report in trial.reports if report.epoch == event.epoch]
         return [point for point in points if math.isfinite(point[1])]

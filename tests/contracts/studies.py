@@ -19,9 +19,13 @@ from automl.study import Event, Lost, Origin, Pruned, State, Study, Suggested
 METRIC = "score"
 
 
-def make_study(space: SearchSpace, *, seed: int = 0, maximize: bool = True, epochs: int = 1, replicates: int = 1) -> Study:
+def make_study(
+    space: SearchSpace, *, seed: int = 0, maximize: bool = True, epochs: int = 1, replicates: int = 1, folds: int | None = None
+) -> Study:
     objective, settings = Objective(METRIC, maximize), StudySettings(seed=seed)
-    spec = StudySpec("simulated", DataSpec("nothing"), "mlp", objective, epochs, space, settings=settings, replicates=replicates)
+    spec = StudySpec(
+        "simulated", DataSpec("nothing", folds=folds), "mlp", objective, epochs, space, settings=settings, replicates=replicates
+    )
     return Study("simulated", spec, objective)
 
 

@@ -143,7 +143,7 @@ def rare(counts: dict[str, int]) -> pd.DataFrame:
 MISTAKES = [
     (rare({"old": 30, "new": 4}), 5, "each class must have a row for each of 5 folds beside the test rows, but class 'new' has 3. "
      "Give at most 3 folds, or leave the rows of such classes out."),
-    (rare({"old": 30, "new": 1}), 2, "each class must have a row for each of 2 folds beside the test rows, but class 'new' has 1. "
+    (rare({"old": 6, "new": 2}), 2, "each class must have a row for each of 2 folds beside the test rows, but class 'new' has 1. "
      "Give a share in place of folds (validation: 0.2), or leave the rows of such classes out."),
     (pd.DataFrame({"x": np.arange(6) / 7, "kind": np.arange(6) / 3}), 10,
      "must have a row for each of 10 folds beside the test rows, but has 5. Give fewer folds."),

@@ -624,3 +624,24 @@ def test_confirmations_that_mlflow_has_whole_are_not_written_again(uri: str, dat
     take(again, events)
     assert not again.has_work
     assert again.missing == 0
+
+
+@pytest.mark.parametrize(
+    ("folds", "trainings", "names"),
+    [
+        (3, 3, {"fold_0/accuracy", "fold_1/accuracy", "fold_2/accuracy"}),
+        (2, 4, {f"replicate_{replicate}/fold_{fold}/accuracy" for replicate in (0, 1) for fold in (0, 1)}),
+    ],
+)
+def test_folds_stand_under_their_own_names(uri: str, folds: int, trainings: int, names: set[str]) -> None:
+    identity = f"folds-{trainings}"
+    began = [Resumed(T0, 2), suggestion(identity, 0), *(Started(TrialKey(identity, 0, r), T0 + 1, "cpu", "w") for r in range(trainings))]
+    reports = [Reported(TrialKey(identity, 0, r), T0 + 2 + r, 1, {"accuracy": r / 10}, 1.0) for r in range(trainings)]
+    ends = [Finished(TrialKey(identity, 0, r), T0 + 20, saved=True) for r in range(trainings)]
+    writer = Writer(connect(uri), uri, replace(header(identity), replicates=trainings, folds=folds))
+    writer.open()
+    take(writer, [*began, *reports, *ends])
+    writer.close(summary(), {})
+    run = runs(uri, identity)["0"]
+    assert set(run.data.metrics) == {*names, "accuracy", "objective"}
+    assert run.data.metrics["objective"] == run.data.metrics["accuracy"] == pytest.approx(sum(range(trainings)) / 10 / trainings)
