@@ -135,7 +135,8 @@ def value_text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _seeds_text(spec: StudySpec) -> str:
+def rests_on(spec: StudySpec) -> str:
+    """On how many seeds and folds the objectives of a study rest: ``on one seed each``."""
     seeds = "one seed" if spec.replicates == 1 else f"the mean of {spec.replicates} seeds"
     if spec.data.folds is None:
         return f"on {seeds} each"
@@ -165,7 +166,7 @@ def gain_text(study: Study) -> str:
     direction = "more" if study.objective.maximize else "less"
     return (
         f"Validation {metric} {number_text(best.objective)} against {number_text(baseline.objective)} of the baseline: "
-        f"{number_text(abs(study.gain))} {direction}, {_seeds_text(study.spec)}."
+        f"{number_text(abs(study.gain))} {direction}, {rests_on(study.spec)}."
     )
 
 

@@ -81,10 +81,11 @@ def test_a_run_leaves_a_finished_study_that_the_other_commands_can_tell_of(shell
     assert (status["state"], status["asked"], status["strategy"], status["seed"]) == ("done", 4, "random", 0)
     trials = shell.json("trials", "small-random")
     fields = ["number", "state", "parameters", "objective", "metrics", "epochs", "seconds", "device", "started", "ended", "reason"]
+    fields.append("trainings")
     assert [list(trial) for trial in trials] == [fields] * 4
     assert trials[0]["parameters"] == {"units": 16, "learning_rate": 0.001}
     best = shell.json("best", "small-random")
-    assert set(best) == {"number", "parameters", "objective", "epoch", "test", "gain", "interval", "replicates", "confirmed"}
+    assert set(best) == {"number", "parameters", "objective", "epoch", "test", "gain", "interval", "replicates", "confirmed", "folds"}
     assert best["objective"] == max(trial["objective"] for trial in trials)
     assert best["gain"] == pytest.approx(best["objective"] - trials[0]["objective"])
     assert 0.5 < best["test"]["accuracy"] <= 1

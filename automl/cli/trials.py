@@ -117,7 +117,12 @@ def _trial_table(study: Study, wanted: Sequence[Trial], columns: dict[str, list[
         table.add_column(name, overflow="fold")
     for row, trial in enumerate(wanted):
         is_best = study.winner is not None and trial.number == study.winner.number
-        cells = [f"{'*' if is_best else ''}{trial.number}", trial.state.replace("_", " "), number_text(trial.objective), str(trial.epochs_trained)]
+        cells = [
+            f"{'*' if is_best else ''}{trial.number}",
+            trial.state.replace("_", " "),
+            number_text(trial.objective),
+            str(trial.epochs_trained),
+        ]
         cells += [*([] if is_narrow else [f"{trial.seconds:.1f}"]), *(values[row] for values in columns.values())]
         table.add_row(*cells, style="bold" if is_best else "")
     return table
