@@ -15,6 +15,7 @@ from automl.cli.charts import Series, plot
 from automl.cli.status import shown_name
 from automl.cli.wrapping import print_sentence
 from automl.reading import Reading
+from automl.spec import training_name
 from automl.study import Study, Trial
 from automl.summary import number_text, trial_record, value_text
 
@@ -26,7 +27,12 @@ def whole_record(reading: Reading, trial: Trial) -> dict[str, Any]:
     """``trials STUDY NUMBER --json``: the entry of ``trials --json`` with the curve, the log's path, and how to run it again."""
     log = log_of(reading.folder, trial)
     curve = [{"epoch": report.epoch, "value": report.value, "seconds": report.seconds} for report in trial.reports]
-    return {**trial_record(trial), "curve": curve, "log": str(log) if log else None, "run_again": run_again(reading, trial)}
+    return {
+        **trial_record(trial, reading.study.spec),
+        "curve": curve,
+        "log": str(log) if log else None,
+        "run_again": run_again(reading, trial),
+    }
 
 
 def run_again(reading: Reading, trial: Trial) -> list[str]:
@@ -46,8 +52,10 @@ def print_trial(reading: Reading, trial: Trial) -> None:
     """A page of text on stdout."""
     study, console = reading.study, Console(highlight=False)
     state, metric = trial.state.replace("_", " "), study.objective.metric
-    reached = f", {metric} {number_text(trial.objective)} at epoch {trial.epoch}" if trial.objective is not None else ""
-    took = f"{trial.epochs} of {study.spec.epochs} epochs{', stopped early' if trial.stopped_early else ''}, {trial.seconds:.1f} s"
+    where = f", the mean of {len(trial.replicates)} trainings" if trial.replicates else f" at epoch {trial.epoch}"
+    reached = f", {metric} {number_text(trial.objective)}{where}" if trial.objective is not None else ""
+    whole = study.spec.epochs * study.replicates
+    took = f"{trial.epochs_trained} of {whole} epochs{', stopped early' if trial.stopped_early else ''}, {trial.seconds:.1f} s"
     print_sentence(
         f"Trial {trial.number} of {reading.folder.name}: {state}{reached}; {took}{f' on {trial.device}' if trial.device else ''}"
     )
@@ -99,7 +107,9 @@ def _curve(study: Study, trial: Trial, width: int, ascii_only: bool) -> list[Tex
 def _parts(study: Study, trial: Trial) -> Iterator[str]:
     """Its replicates, and what became of it on fresh seeds."""
     if trial.replicates:
-        yield f"\nTrainings: {'; '.join(f'{index}: {_part(one)}' for index, one in enumerate(trial.replicates))}"
+        folds, replicates = study.spec.data.folds or 1, study.spec.replicates
+        named = [f"{training_name(index, folds, replicates)}: {_part(one)}" for index, one in enumerate(trial.replicates)]
+        yield f"\nTrainings: {'; '.join(named)}"
     again = study.confirmations.get(trial.number, ())
     if again:
         yield f"\nOn fresh seeds: {'; '.join(_part(one.trial) for one in again)}"
