@@ -224,7 +224,7 @@ class Writer:
         again, replicate = divmod(event.key.replicate, self._header.replicates)
         if again <= self._confirmed.get(event.key.trial, 0):
             return
-        prefix = f"fresh_{again}/" + (f"replicate_{replicate}/" if self._header.replicates > 1 else "")
+        prefix = f"fresh_{again}/{self._prefix(replicate)}"
         if isinstance(event, Tested):
             points = _points(event, f"{prefix}{_measured_on(event.split)}_", 0)
         else:
@@ -269,13 +269,16 @@ class Writer:
                 if not mirrored.skip:
                     self._dirty[mirrored.trial.number] = None
 
+    def _prefix(self, replicate: int) -> str:
+        """Under what the metrics of this training stand; nothing where a trial has only one."""
+        folds = self._header.folds
+        own = training_name(replicate, folds, self._header.replicates // folds)
+        return f"{own}/" if own else ""
+
     def _report_points(self, trial: Trial, event: Reported) -> list[Point]:
         """The curves of a fold or replicate stand under its name; the trial's is their mean, once all of them have got there."""
         now, metric = _milliseconds(event.at), self._objective.metric
-        folds = self._header.folds
-        own = training_name(event.key.replicate, folds, self._header.replicates // folds)
-        prefix = f"{own}/" if own else ""
-        points = _points(event, prefix, event.epoch)
+        points = _points(event, self._prefix(event.key.replicate), event.epoch)
         if trial.replicates and all(one.epochs >= event.epoch for one in trial.replicates):
             points += [(metric, report.value, now, report.epoch) for report in trial.reports if report.epoch == event.epoch]
         return [point for point in points if math.isfinite(point[1])]
