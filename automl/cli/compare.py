@@ -166,7 +166,7 @@ def _print_plan(planned: ComparePlan, as_json: bool) -> None:
         "budget": planned.budget.words,
         "studies": len(members),
         "trials": most_trials,
-        "most_epochs": None if most_trials is None else most_trials * planned.spec.epochs * planned.spec.replicates,
+        "most_epochs": None if most_trials is None else most_trials * planned.spec.epochs * planned.spec.trainings,
         "mlflow": planned.shown_uri,
         "notes": list(planned.notes),
     }

@@ -66,7 +66,7 @@ def make_arms(strategies: Sequence[str], pruners: Sequence[str], spec: StudySpec
     for strategy, options in map(parse_choice, strategies):
         complete = _checked("--strategy", "--strategies", lambda: check_strategy(strategy, options, spec.space))  # noqa: B023 (called at once)
         for pruner, more in chosen:
-            whole = _checked("--pruner", "--pruners", lambda: check_pruner(pruner, more, spec.epochs, spec.replicates))  # noqa: B023
+            whole = _checked("--pruner", "--pruners", lambda: check_pruner(pruner, more, spec.epochs, spec.trainings))  # noqa: B023
             name = choice_name(strategy, options) + (f" + {choice_name(pruner, more)}" if len(chosen) > 1 else "")
             same = repr((strategy, sorted(complete.items()), pruner, sorted(whole.items(), key=lambda item: item[0])))
             if same in known:

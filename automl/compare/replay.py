@@ -131,7 +131,7 @@ def _arms(known: Sequence[_Known]) -> list[Arm]:
     for each, its in zip(known, settings, strict=True):
         spec = each.study.spec
         strategy = check_strategy(its.strategy, its.strategy_options, spec.space)
-        pruner = check_pruner(its.pruner, its.pruner_options, spec.epochs, spec.replicates)
+        pruner = check_pruner(its.pruner, its.pruner_options, spec.epochs, spec.trainings)
         name = choice_name(its.strategy, its.strategy_options)
         name += f" + {choice_name(its.pruner, its.pruner_options)}" if several else ""
         same = repr((its.strategy, sorted(strategy.items()), its.pruner, sorted(pruner.items(), key=lambda item: item[0])))
