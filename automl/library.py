@@ -208,9 +208,10 @@ class StudyResult:
         said = confirmation_text(self._study) or gain_text(self._study)
         head = f"<p><b>{_escaped(self.name)}</b>: {self.state.replace('_', ' ')}, {self._study.ended} of {self._study.asked} trials</p>"
         trials = self.trials.sort_values("objective", ascending=not self._study.objective.maximize).head(_SHOWN_TRIALS)
-        kept = trials.drop(columns=["started", "ended", "reason", "device"]).dropna(axis="columns", how="all")
+        metrics = {name for trial in self._study.trials for name in trial.metrics}
+        kept = trials.drop(columns=["started", "ended", "reason", "device", *metrics]).dropna(axis="columns", how="all")
         table = kept.to_html(na_rep="", float_format=lambda value: f"{value:.4g}")
-        return f"{head}<p>{_escaped(said)}</p>{table}{self._page()}"
+        return f"{head}<p>{_escaped(said)}</p><div style='overflow-x: auto'>{table}</div>{self._page()}"
 
     def _page(self) -> str:
         """Some of the figures in a frame of their own, with all that they need."""
@@ -226,6 +227,7 @@ class StudyResult:
         if not figures:
             return ""
         page = render(Document("Study", self.name, "", [Section("figures", "", figures)]))
+        page = page.replace("</head>", "<style>.bar, .head { display: none }</style></head>", 1)
         return (
             f'<iframe title="Figures of {_escaped(self.name)}" srcdoc="{escape(page)}" width="100%" height="640" frameborder="0"></iframe>'
         )
