@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 from automl import spacefile
 from automl.cli import COMMANDS
@@ -27,6 +28,13 @@ def test_every_link_leads_to_a_file() -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", README) if "://" not in link]
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_picture_of_the_terminal_needs_nothing_but_itself() -> None:
+    drawn = (ROOT / "docs" / "terminal.svg").read_text(encoding="utf-8")
+    assert ElementTree.fromstring(drawn).tag == "{http://www.w3.org/2000/svg}svg"
+    assert len(drawn) < 100_000
+    assert re.findall(r"url\((?!#)|href=|@import|@font-face", drawn) == []
 
 
 def test_every_command_in_the_readme_exists() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from automl.best import command_again
+from automl.cli.completion import studies
 from automl.cli.wrapping import print_sentence
 from automl.configurations import configuration_yaml, stated
 from automl.reading import read_study
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=studies)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def best(ctx: click.Context, /, study: str, as_json: bool) -> None:

@@ -40,6 +40,8 @@ def _of_a_value(param: click.Parameter, message: str, see: str) -> str:
 
 def _rule(kind: click.ParamType[Any]) -> str:
     match kind:
+        case click.IntRange(min=low, max=None):
+            return f"a whole number of at least {low}"
         case click.IntRange(min=low, max=high):
             return f"a whole number from {low} to {high}"
         case click.Choice(choices=choices):

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from automl.cli.completion import studies
+
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=studies)
 @click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path), help="Where to.  [default: page.html in the study's folder]")
 @click.option("--open", "is_opened", is_flag=True, help="Show it in the web browser.")
 @click.option("--png", metavar="DIR", type=click.Path(path_type=Path), help="Write the figures there as PNG files instead.")

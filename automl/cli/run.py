@@ -6,15 +6,18 @@ import json
 import shlex
 import sys
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from automl.plan import Plan, RunOptions
+from automl.cli.completion import spaces
+
+if TYPE_CHECKING:
+    from automl.plan import Plan
 
 
 @click.command()
-@click.argument("space", required=False)
+@click.argument("space", required=False, shell_complete=spaces)
 @click.option("--data", help="Built-in name, file or folder to train on instead of the space's own data.")
 @click.option("--target", metavar="COLUMN", help="The column to predict.")
 @click.option("--drop", multiple=True, metavar="COLUMN", help="A column to leave out (again for more).")
@@ -50,7 +53,7 @@ def run(ctx: click.Context, /, dry_run: bool, as_json: bool, **options: Any) -> 
     Without SPACE, --data picks a shipped space for that kind of data. The same command again continues the study to the
     same total.
     """
-    from automl.plan import plan
+    from automl.plan import RunOptions, plan
 
     if options["data"] and options["space"] is None:
         click.echo(f"reading {options['data']} to choose a space ...", err=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from automl.cli.completion import spaces
 from automl.errors import UsageError, suggestion
 from automl.folders import home_expanded
 
@@ -110,7 +111,7 @@ def _load(file: str) -> StudySpec:
 
 
 @space.command()
-@click.argument("file", required=False)
+@click.argument("file", required=False, shell_complete=spaces)
 @click.option("--family", metavar="FAMILY", help="Instead of a file: the parameters that a family of models takes (mlp, cnn).")
 @_AS_JSON
 def show(file: str | None, family: str | None, as_json: bool) -> None:
@@ -268,7 +269,7 @@ def _left_out(spec: StudySpec) -> dict[str, Value]:
 
 
 @space.command()
-@click.argument("file")
+@click.argument("file", shell_complete=spaces)
 @_AS_JSON
 def size(file: str, as_json: bool) -> None:
     """Count the configurations of a space, and the points of its grid."""
@@ -319,7 +320,7 @@ def _and(names: Sequence[str]) -> str:
 
 
 @space.command()
-@click.argument("file")
+@click.argument("file", shell_complete=spaces)
 @click.option("--limit", type=click.IntRange(1, _MOST_SAMPLES), default=5, show_default=True, help="How many configurations.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed gives other configurations.")
 @_AS_JSON

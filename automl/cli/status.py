@@ -8,6 +8,7 @@ import time
 
 import click
 
+from automl.cli.completion import studies
 from automl.cli.wrapping import print_sentence
 from automl.folders import STUDIES
 from automl.reading import Reading, read_study
@@ -17,7 +18,7 @@ from automl.summary import confirmation_text, epochs_saved, gain_text, state_of,
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=studies)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(study: str, as_json: bool) -> None:
     """Where STUDY stands, in five lines. STUDY is a folder under studies/, or a path."""

@@ -7,11 +7,12 @@ import os
 
 import click
 
+from automl.cli.completion import studies
 from automl.folders import existing_study
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=studies)
 @click.option("--mlflow", metavar="URI", help="Tracking store or server.  [default: $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db]")
 @click.option("--experiment", metavar="NAME", help="MLflow experiment.  [default: the space's name]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from automl.cli.completion import studies
 from automl.errors import UsageError
 from automl.reading import Reading, read_study
 from automl.selection import SORTED_BY, selected
@@ -24,14 +25,21 @@ _STATES = ("waiting", "running", *ENDED)
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=studies)
 @click.argument("number", type=int, required=False)
 @click.option("--sort", metavar="KEY", help=f"{', '.join(SORTED_BY)}, or a parameter; of objective the best first.  [default: number]")
 @click.option("--reverse", is_flag=True, help="Turn the order round.")
-@click.option("--state", "states", multiple=True, type=click.Choice(_STATES), metavar="STATE", help="Only these (again for more).")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(_STATES),
+    metavar="STATE",
+    help="Only trials in this state, such as complete, pruned or failed (again for more).",
+)
 @click.option("--failed", is_flag=True, help="Only trials that did not work out, with the reason.")
 @click.option("--where", metavar="RULE", help="Only trials for which this holds, such as 'learning_rate < 0.01 and epochs > 5'.")
-@click.option("--top", metavar="N", type=click.IntRange(1, 10**9), help="Only the first N; the best ones where no --sort is given.")
+@click.option("--top", metavar="N", type=click.IntRange(1), help="Only the first N; the best ones where no --sort is given.")
 @click.option("--yaml", "as_yaml", is_flag=True, help="With NUMBER: only its configuration, for `automl run --config`.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def trials(

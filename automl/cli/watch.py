@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from automl.cli.completion import studies
 from automl.cli.status import print_status
 from automl.cli.wrapping import print_sentence
 from automl.folders import existing_study, study_folder
@@ -26,7 +27,7 @@ _EVERY_SECONDS = 0.25
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=studies)
 def watch(study: str) -> None:
     """Watch STUDY from another terminal while it runs, to the end of the run.
 
