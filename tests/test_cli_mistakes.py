@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 import pytest
 
-from automl.cli import automl
+from automl.cli import COMMANDS, automl
 from automl.cli.mistakes import sentence
 
 MISTAKES = [
-    ("runn", "automl: 'runn' is not a command. Commands: run, watch, status, trials, best, sync, space, devices. Did you mean 'run'?"),
+    ("runn", f"automl: 'runn' is not a command. Commands: {', '.join(COMMANDS)}. Did you mean 'run'?"),
     ("--verison", "automl: '--verison' is not an option. Did you mean '--version'? `automl --help` lists them."),
     ("run --trails 3", "automl run: '--trails' is not an option. Did you mean '--trials'? `automl run --help` lists them."),
     ("run x --trials three", "--trials: must be a whole number, but is 'three'. `automl run --help` shows how."),

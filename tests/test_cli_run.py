@@ -263,7 +263,7 @@ MISTAKES = [
     ),
     (("run", "small.yaml", "--dry-run", "--devices", "cuda:99"), "--devices: cuda:99 is not there. Devices: {devices}."),
     (("run", "small.yaml", "--dry-run", "--data", "gone.csv"), "gone.csv: must be a file, but is not there. Check the path."),
-    (("runn",), "automl: 'runn' is not a command. Commands: run, watch, status, trials, best, sync, space, devices. Did you mean 'run'?"),
+    (("runn",), f"automl: 'runn' is not a command. Commands: {', '.join(cli.COMMANDS)}. Did you mean 'run'?"),
 ]
 
 

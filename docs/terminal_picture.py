@@ -1,8 +1,9 @@
 """Draws docs/terminal.svg: the live screen of a real study while it runs, as it is on a terminal of 100x24.
 
-    python docs/pictures/terminal.py
+    python docs/terminal_picture.py
 
-It trains the shipped space digits_mlp in a folder of its own and draws what the screen shows after three quarters of the trials. Run it where nothing else runs.
+It trains the shipped space digits_mlp in a folder of its own and draws what the screen shows after three quarters of the trials.
+Run it where nothing else runs.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from automl.progress import Progress, Snapshot
 from automl.study import Study
 
 WIDTH, HEIGHT = 100, 24
-OUT = Path(__file__).parent.parent / "terminal.svg"
+OUT = Path(__file__).parent / "terminal.svg"
 
 
 def snapshot_of_a_run() -> Snapshot:
