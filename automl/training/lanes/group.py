@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -167,12 +168,15 @@ class Group:
         return means
 
     @torch.no_grad()
-    def seconds_of_an_epoch(self, pieces: int) -> float:
-        """How long an epoch would take, from its first few pieces, the first of which warms up. The lanes cannot go on after this."""
+    def seconds_of_an_epoch(self, pieces: int, until: float = math.inf) -> float:
+        """How long an epoch would take, from its first few pieces, as many as there is time for, one at least; the first one warms up.
+        ``until`` is a time of ``time.perf_counter``. The lanes cannot go on after this."""
         epoch = self._epoch()
-        self._train_pieces(epoch, 1)
-        pieces = min(pieces, len(epoch))
+        warming_up = time.perf_counter()
+        self._train_pieces(epoch, 1).sum().item()
         began = time.perf_counter()
+        affordable = max(0.0, until - began) / max(began - warming_up, 1e-9)
+        pieces = max(1, int(min(pieces, len(epoch), affordable)))
         self._train_pieces(epoch, pieces).sum().item()  # which waits for the device
         return (time.perf_counter() - began) / pieces * len(epoch)
 

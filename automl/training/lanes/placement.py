@@ -107,6 +107,11 @@ def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool) -> 
     )
 
 
+def arithmetic_of(need: Need) -> float:
+    """Floating-point operations of one step of a trial."""
+    return float(need.cost * need.batch_size * _FLOPS_A_MULTIPLICATION)
+
+
 def fits(need: Need, place: Place, pace: Pace) -> bool:
     """Whether a trial may join: its padding stays under twice its own arithmetic, and costs less than the calls that it saves."""
     if need.kind != place.kind or any(mine > widest for mine, widest in zip(need.widths, place.widths, strict=True)):

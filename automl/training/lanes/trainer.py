@@ -15,7 +15,7 @@ from automl.events import Diverged, Finished, Measured, Reported, Started, Trial
 from automl.families import complete
 from automl.training import files
 from automl.training.lanes.group import Group, Lane
-from automl.training.lanes.placement import Pace, Place, best_place, need_of, pace_of, place_for
+from automl.training.lanes.placement import Pace, Place, arithmetic_of, best_place, need_of, pace_of, place_for
 from automl.training.metrics import measure
 from automl.training.outcomes import NotFiniteError, failed, free_memory, reason, report
 from automl.training.solo import CHECKPOINT_SECONDS, SoloTrainer
@@ -29,6 +29,7 @@ _MEASURED_SECONDS_CUDA = 5.0
 _MEASURED_PIECES = 6
 _MEASURED_TRIALS = 8  # at least so many of the examples are trained at each number of lanes
 _SHARE_OF_MEMORY = 0.8  # of a GPU's that lanes may take
+_MUCH_LONGER = 50  # times the calls of a step: arithmetic beside which they are nothing
 _NEARLY_BEST = 0.95  # the smallest number of lanes that reaches this share of the best rate is taken: fewer trials are under way at once
 
 
@@ -109,15 +110,17 @@ class LaneTrainer:
         return self._solo.test(trial)
 
     def measure(self, trials: Sequence[TrialSpec]) -> Measured:
-        """Train a few steps of these examples at 1, 2, 4, ... lanes, as long as that pays and fits."""
+        """Train a few steps of these examples at 1, 2, 4, ... lanes, as long as that pays and fits. One lane without a measurement where
+        the arithmetic of a step is so long that what lanes save would not be seen."""
         rates: dict[int, float] = {}
-        began, limit = time.perf_counter(), _MEASURED_SECONDS if self._device.type == "cpu" else _MEASURED_SECONDS_CUDA
         examples = [trial for trial in trials if self._can_ride(trial)]
         count = 1
         with contextlib.suppress(Exception):  # what is wrong, or too large, will be told of the trial that it is true of
-            self._rate(examples[:1], 1, began)  # the first touch of the data and of torch's kernels says nothing about lanes
-            while examples and count <= self.lanes and time.perf_counter() - began < limit:
-                rates[count] = self._rate(examples, count, began + limit)
+            if examples:
+                self._rate(examples[:1], 1, 0.0)  # the first touch of the data and of torch's kernels says nothing about lanes
+            until = time.perf_counter() + (_MEASURED_SECONDS if self._device.type == "cpu" else _MEASURED_SECONDS_CUDA)
+            while examples and self._may_gain(examples) and count <= self.lanes and time.perf_counter() < until:
+                rates[count] = self._rate(examples, count, until)
                 if rates[count] < 0.8 * max(rates.values()) or not self._has_room_for(count):
                     break
                 count *= 2
@@ -134,9 +137,15 @@ class LaneTrainer:
                 trial = examples[number % len(examples)]
                 group = self._group_for(_Waiting(trial), groups, lanes)
                 group.admit(replace(trial, key=replace(trial.key, replicate=number)), self._solo.samples_of(trial))
-            seconds += _ANSWER_SECONDS + sum(group.seconds_of_an_epoch(_MEASURED_PIECES) for _, group in groups)
+            seconds += _ANSWER_SECONDS + sum(group.seconds_of_an_epoch(_MEASURED_PIECES, until) for _, group in groups)
             trained += lanes
         return trained / seconds
+
+    def _may_gain(self, examples: Sequence[TrialSpec]) -> bool:
+        """Whether the calls of a step take long enough, beside its arithmetic, to be worth sharing."""
+        pace = self._pace or pace_of(self._device, self._dtype)
+        needs = [need_of(trial, self._solo.samples_of(trial).info, self._dtype.itemsize, self._together) for trial in examples]
+        return any(arithmetic_of(need) < _MUCH_LONGER * pace.free_flops for need in needs)
 
     def _has_room_for(self, lanes: int) -> bool:
         """Whether the device has the memory for as many lanes again as were just measured."""
