@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,7 @@ from typing import Self
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -99,8 +101,10 @@ class Comparing:
         if not self._entries:
             return Text(f"preparing data and workers ... {time.monotonic() - self._began:.0f} s", style="dim")
         lines = [self._head(), self._progress(), Text(), *self._arms(), Text()]
-        if all(entry.study.why_rested is not None for entry in self._entries):
-            lines.append(Text("testing the winners, writing the page and MLflow ...", style="dim"))
+        rested = {entry.study.why_rested for entry in self._entries}
+        if None not in rested:
+            after = "stopping ..." if "interrupted" in rested else "testing the winners, writing the page and MLflow ..."
+            lines.append(Text(after, style="dim"))
         return Text("\n").join([*lines, *(Text(note, style="dim") for note in notes[-4:])])
 
     def _head(self) -> Text:
@@ -142,9 +146,9 @@ def _values(studies: Sequence[Study]) -> str:
 
 def print_report(report: Report, page: Path | None = None, tracking: str | None = None) -> None:
     """The standings, the verdict, and where to look, on stdout."""
-    _print_table(_standings(report))
+    _print_table(partial(_standings, report))
     if len(report.judged.pairs) > 1:
-        _print_table(_pairs(report))
+        _print_table(partial(_pairs, report))
     first, *rest = report.sentences
     if sys.stdout.isatty():
         click.secho(click.wrap_text(first, Console().width), bold=True)
@@ -176,46 +180,51 @@ def _more_repeats(report: Report) -> str:
     return shlex.join(["automl", *kept, "--repeats", str(min(known))])
 
 
-def _standings(report: Report) -> Table:
+def _standings(report: Report, detail: int) -> Table:
     judged = report.judged
     metric, split = judged.objective.metric, judged.split
-    table = _table("arm", "mean rank", f"{metric} ({split})", "validation", "epochs", "seconds", "asking")
+    names = ("arm", "mean rank", f"{metric} ({split})", "validation", "epochs", "seconds", "asking")
+    table = _table(*(names if detail else ("arm", "rank", split)))
     for standing in judged.standings:
         count = len(standing.results)
-        table.add_row(
+        cells = [
             standing.name,
             f"{standing.mean_rank:.2f}",
-            _with_interval(standing.test),
-            number_text(standing.validation.value),
-            f"{sum(result.epochs for result in standing.results) / count:,.0f}",
-            f"{sum(result.seconds for result in standing.results) / count:.1f}",
-            f"{sum(result.ask_seconds for result in standing.results) / count:.2f}",
-        )
+            _with_interval(standing.test) if detail > 1 else number_text(standing.test.value),
+        ]
+        if detail:
+            cells.append(number_text(standing.validation.value))
+            cells.append(f"{sum(result.epochs for result in standing.results) / count:,.0f}")
+            cells.append(f"{sum(result.seconds for result in standing.results) / count:.1f}")
+            cells.append(f"{sum(result.ask_seconds for result in standing.results) / count:.2f}")
+        table.add_row(*cells)
     return table
 
 
-def _pairs(report: Report) -> Table:
-    table = _table("A and B", "P(A beats B)", "difference", "p", "verdict")
+def _pairs(report: Report, detail: int) -> Table:
+    table = _table("A and B", *(("P(A beats B)", "difference", "p", "verdict") if detail else ("p", "better")))
     table.columns[-1].justify = "left"
     for pair in report.judged.pairs:
-        calls = {"a better": f"{pair.a} is better", "b better": f"{pair.b} is better"}
+        both = f"{pair.a} and {pair.b}"
+        better = {"a better": pair.a, "b better": pair.b}.get(pair.call)
+        call = (f"{better} is better" if detail else better) if better else ("cannot tell" if detail else "?")
         low, high = pair.probability.low, pair.probability.high
-        interval = f" ({low:.2f} to {high:.2f})" if low is not None and high is not None else ""
-        table.add_row(
-            f"{pair.a} and {pair.b}",
-            f"{pair.probability.value:.2f}{interval}",
-            _with_interval(pair.difference),
-            f"{pair.p_adjusted:.3f}",
-            calls.get(pair.call, "cannot tell"),
-        )
+        interval = f" ({low:.2f} to {high:.2f})" if detail > 1 and low is not None and high is not None else ""
+        difference = _with_interval(pair.difference) if detail > 1 else number_text(pair.difference.value)
+        numbers = [f"{pair.probability.value:.2f}{interval}", difference] if detail else []
+        table.add_row(both, *numbers, f"{pair.p_adjusted:.3f}", call)
     return table
 
 
 def _table(*names: str) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
     for index, name in enumerate(names):
-        table.add_column(name, justify="right" if index else "left", overflow="fold")
+        table.add_column(name, justify="right" if index else "left", no_wrap=not _is_last(index, names), overflow="fold")
     return table
+
+
+def _is_last(index: int, names: Sequence[str]) -> bool:
+    return index == len(names) - 1
 
 
 def _with_interval(estimate: Estimate) -> str:
@@ -224,9 +233,12 @@ def _with_interval(estimate: Estimate) -> str:
     return f"{number_text(estimate.value)} ({number_text(estimate.low)} to {number_text(estimate.high)})"
 
 
-def _print_table(table: Table) -> None:
+def _print_table(made: Callable[[int], Table]) -> None:
+    """With as much detail as fits the terminal; with all of it for whoever pipes it."""
     console = Console(highlight=False)
+    tables = [made(detail) for detail in (2, 1, 0)]
+    widths = [Measurement.get(console, console.options.update(width=10_000), table).maximum for table in tables]
     if not console.is_terminal:
-        console.width = 200
-    console.print(table)
+        console.width = max(widths)
+    console.print(next((table for table, width in zip(tables, widths, strict=True) if width <= console.width), tables[-1]))
     click.echo()

@@ -119,7 +119,10 @@ def probabilities(judged: Judged) -> Figure:
 def differences(judged: Judged) -> Figure:
     """The median difference of each pair, with its interval."""
     estimates = [pair.difference for pair in judged.pairs]
-    figure = _forest(judged, estimates, 0.0, axis(f"median difference in {judged.objective.metric}, better to the right"))
+    ends = [0.0, *(end for each in estimates for end in (each.low, each.value, each.high) if end is not None)]
+    margin = 0.06 * (max(ends) - min(ends)) or 1.0
+    x = axis(f"median difference in {judged.objective.metric}, A better to the right", range=[min(ends) - margin, max(ends) + margin])
+    figure = _forest(judged, estimates, 0.0, x)
     says = "; ".join(f"{pair.a} against {pair.b}: {_words(pair.difference)}" for pair in judged.pairs)
     return Figure("differences", "By how much", figure, "The line is zero. Filled where the two are told apart.", f"{says}.")
 

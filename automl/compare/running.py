@@ -94,11 +94,14 @@ def carried_out(plan: ComparePlan, watch: Watcher | None = None, say: Say = lamb
         entries = tuple(_enter(stack, member, info, plan) for member in plan.members(spec))
         for note in (*info.notes, *plan.notes):
             say(note)
-        why = _train(plan, workers, entries, watch, say)
-        if why == "done":
-            if plan.budget.has_other_limits:
-                workers.close()  # they may be in the middle of trials that no budget was left for
-            why = _crown_all(workers, entries, say)
+        try:
+            why = _train(plan, workers, entries, watch, say)
+            if why == "done":
+                if plan.budget.has_other_limits:
+                    workers.close()  # they may be in the middle of trials that no budget was left for
+                _crown_all(workers, entries, say)
+        except KeyboardInterrupt:  # a second one, or one that came while nothing was driven: what is written is kept all the same
+            why = "interrupted"
         yield Finished(why, entries, info)
 
 
@@ -162,15 +165,11 @@ def _train(plan: ComparePlan, workers: Workers, entries: Sequence[Entry], watch:
     return "interrupted" if is_interrupted() else why
 
 
-def _crown_all(workers: Workers, entries: Sequence[Entry], say: Say) -> WhyRested:
-    """Test the winner of every study. It may be interrupted between two of them."""
-    try:
-        for entry in entries:
-            if not is_crowned(entry.study, entry.folder):
-                crown(entry.session, entry.folder, lambda: workers.start(1), say)
-    except KeyboardInterrupt:
-        return "interrupted"
-    return "done"
+def _crown_all(workers: Workers, entries: Sequence[Entry], say: Say) -> None:
+    """Test the winner of every study."""
+    for entry in entries:
+        if not is_crowned(entry.study, entry.folder):
+            crown(entry.session, entry.folder, lambda: workers.start(1), say)
 
 
 def _allow_open_files(needed: int) -> None:

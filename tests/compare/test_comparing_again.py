@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
@@ -9,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from automl import events as happened
 from automl import spacefile
-from automl.cli import main
+from automl.cli import comparing, main
 from automl.compare.replay import replayed
 from automl.errors import StudyError, UsageError
 from automl.events import Configuration, Finished, Reported, Started
@@ -123,7 +125,32 @@ def test_the_command_prints_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     monkeypatch.setattr("sys.argv", ["automl", "compare", "--replay", *names])
     with pytest.raises(SystemExit):
         main()
-    assert "Use bayesian: with 2 trials a study it is better here than random.\n" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in said[:4] if "\u2500" not in line] == [
+        ["arm", "mean", "rank", "accuracy", "(test)", "validation", "epochs", "seconds", "asking"],
+        ["bayesian", "1.00", "0.922", "(0.91", "to", "0.934)", "0.6", "2", "1.0", "0.02"],
+        ["random", "2.00", "0.909", "(0.9", "to", "0.918)", "0.6", "2", "1.0", "0.02"],
+    ]
+    assert "Use bayesian: with 2 trials a study it is better here than random." in said
+
+
+def test_a_narrow_terminal_gets_a_narrow_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = replayed([*several(), *_third()])
+    for width, detail in ((200, 2), (80, 1), (40, 0)):
+        console = Console(width=width, force_terminal=True, file=io.StringIO(), color_system=None)
+        monkeypatch.setattr(comparing, "Console", lambda highlight, console=console: console)
+        comparing.print_report(report)
+        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+        assert max(map(len, lines)) <= width
+        assert any("(0.91 to 0.934)" in line for line in lines) == (detail == 2)
+        assert any("asking" in line for line in lines) == (detail > 0)
+        assert any("bayesian is better" in line for line in lines) == (detail > 0)
+
+
+def _third() -> list[str]:
+    for seed in range(7):
+        make(f"sobol-{seed}", "sobol", seed, 0.8)
+    return [f"sobol-{seed}" for seed in range(7)]
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
