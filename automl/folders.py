@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from automl.errors import StudyError, UsageError, suggestion
@@ -77,6 +78,12 @@ def existing_study(name: str) -> Path:
         return folder
     if folder.is_file():
         raise StudyError(f"{folder}: must be the folder of a study, but is a file. Give its folder.")
+    if (folder / COMPARISON).is_file():
+        first = next(iter(sorted(path.parent for path in folder.glob("*/study.db"))), folder)
+        raise StudyError(
+            f"{folder}: must be a study, but is a comparison of several. Give one of them, such as {first}; "
+            f"`automl compare --replay {shlex.quote(name)}` shows what they say together."
+        )
     known = sorted(path.parent.name for path in STUDIES.glob("*/study.db"))
     there = f"Studies under {STUDIES}: {', '.join(known)}.{suggestion(name, known)}" if known else "`automl run` makes one."
     raise StudyError(f"{folder}: there must be a study here, but there is no study.db. {there}")

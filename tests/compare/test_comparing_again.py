@@ -18,6 +18,7 @@ from automl.cli import comparing, main
 from automl.compare.replay import replayed
 from automl.errors import StudyError, UsageError
 from automl.events import Configuration, Finished, Reported, Started
+from automl.folders import existing_study
 from automl.spec import StudySpec
 from automl.store import Store
 from automl.study import Created, Rested, Resumed, Suggested
@@ -111,6 +112,12 @@ def test_a_comparison_stands_for_its_studies() -> None:
         make(f"whole/sobol-{seed}", "sobol", seed, 0.91)
     Path("studies/whole/comparison.json").write_text("{}")
     assert len(replayed(["whole"]).results) == 12
+    message = (
+        "studies/whole: must be a study, but is a comparison of several. Give one of them, such as studies/whole/random-0; "
+        "`automl compare --replay whole` shows what they say together."
+    )
+    with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
+        existing_study("whole")
 
 
 def test_the_command_prints_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
