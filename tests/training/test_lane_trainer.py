@@ -390,6 +390,6 @@ def test_a_lane_that_diverges_touches_no_other_of_its_group(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("pace", "is_measured"), [(SHARING, True), (Pace(call_seconds=1e-12, flops=1.0), False)])
 def test_lanes_are_measured_only_where_the_calls_of_a_step_take_long_enough(tmp_path: Path, pace: Pace, is_measured: bool) -> None:
-    measured = LaneTrainer("cpu", "worker", 4, pace=pace).measure([trial(job(tmp_path), PLAIN)])
+    measured = LaneTrainer("cpu", "worker", 4, pace=pace).measure([trial(job(tmp_path), VARIETY["plain"])])
     assert bool(measured.rates) == is_measured
     assert is_measured or measured.lanes == 1
