@@ -27,15 +27,20 @@ CONFIG = "config.yaml"
 WEIGHTS = "weights.pt"
 _OF_THE_DATA = ("info.json", "preprocessing.skops")
 _HEADER = """\
-# The winner of the study.
-# Use it:           from automl import load_best; model = load_best({study!r}); model.predict(rows)
+# {what}
+# Use it:           from automl import load_best; model = load_best({path!r}); model.predict(rows)
 # Train it again:   {again}
 """
 
 
 def command_again(study: Study, folder: Path) -> str:
     """The command that trains the winner of the study in ``folder`` once more, as a new study."""
-    return shlex.join(["automl", "run", str(folder / "study.yaml"), "--config", str(folder / FOLDER / CONFIG)])
+    return command_for(folder, folder / FOLDER)
+
+
+def command_for(folder: Path, kept: Path) -> str:
+    """The same for what is kept in another folder."""
+    return shlex.join(["automl", "run", str(folder / "study.yaml"), "--config", str(kept / CONFIG)])
 
 
 def write_best(
@@ -53,17 +58,29 @@ def write_best(
     ``extra`` goes into ``config.yaml`` beside the model and its parameters; ``again`` is the command that trains it once more, for a
     comment at its head. Needs no torch.
     """
-    folder = study_folder / FOLDER
-    unfinished, old = (study_folder / f".{FOLDER}-{state}-{os.getpid()}" for state in ("new", "old"))
-    for leftover in study_folder.glob(f".{FOLDER}-*"):
+    header = _HEADER.format(what="The winner of the study.", path=str(study_folder), again=again)
+    return write_model(study_folder / FOLDER, trial_folder, model, configuration, data_folder, extra, header)
+
+
+def front_header(folder: Path, again: str) -> str:
+    """The comment at the head of ``config.yaml`` of a trial of the front."""
+    return _HEADER.format(what="A trial of the study's Pareto front.", path=str(folder), again=again)
+
+
+def write_model(
+    folder: Path, trial_folder: Path, model: str, configuration: Configuration, data_folder: Path, extra: Mapping[str, Any], header: str
+) -> Path:
+    """What ``load_best`` reads, in a folder of its own that is replaced as a whole; ``header`` are comments at the head of its config."""
+    unfinished, old = (folder.parent / f".{folder.name}-{state}-{os.getpid()}" for state in ("new", "old"))
+    for leftover in folder.parent.glob(f".{folder.name}-*"):
         shutil.rmtree(leftover)
-    unfinished.mkdir()
+    unfinished.mkdir(parents=True)
     shutil.copyfile(trial_folder / WEIGHTS, unfinished / WEIGHTS)
     for name in _OF_THE_DATA:
         if (data_folder / name).exists():
             shutil.copyfile(data_folder / name, unfinished / name)
     config = _config(model, configuration, extra)
-    _write_config(unfinished / CONFIG, config, _HEADER.format(study=str(study_folder), again=again))
+    _write_config(unfinished / CONFIG, config, header)
     if folder.exists():
         folder.rename(old)
     unfinished.rename(folder)
@@ -73,7 +90,11 @@ def write_best(
 
 def holds_best(study_folder: Path, *, model: str, configuration: Configuration, data_folder: Path, extra: Mapping[str, Any]) -> bool:
     """Whether ``best/`` holds, whole, what ``write_best`` would write there. Needs no torch."""
-    folder = study_folder / FOLDER
+    return holds_model(study_folder / FOLDER, model, configuration, data_folder, extra)
+
+
+def holds_model(folder: Path, model: str, configuration: Configuration, data_folder: Path, extra: Mapping[str, Any]) -> bool:
+    """Whether the folder holds, whole, what ``write_model`` would write there."""
     try:
         is_same = read_config(folder) == _config(model, configuration, extra)
     except Exception:  # a torn file can make the reader raise nearly anything
@@ -110,7 +131,7 @@ def load_best(study: str | Path, device: str = "cpu") -> Predictor:
     """The winner of a study, ready to predict: ``load_best("studies/mnist_cnn").predict(rows)``.
 
     Args:
-        study: the study's folder, or its ``best`` folder, which may have been moved elsewhere.
+        study: the study's folder, or its ``best`` folder, or one under ``front``; these may have been moved elsewhere.
         device: where to calculate, as torch calls it.
     """
     path = home_expanded(str(study))

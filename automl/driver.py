@@ -127,7 +127,10 @@ class Session:
         first, now = len(self.study.trials), time.time()
         share = ask_seconds / max(1, len(configurations))
         self.record(
-            [Suggested(self.study.key(first + n), now, configuration, origin, share) for n, configuration in enumerate(configurations)]
+            [
+                Suggested(self.study.key(first + n), now, configuration, origin, share, self.study.space.measured(configuration))
+                for n, configuration in enumerate(configurations)
+            ]
         )
 
     def next_trials(self, count: int) -> list[TrialSpec]:
@@ -176,12 +179,13 @@ class Session:
         """What this training must beat for its weights to be kept: the last of the leaders.
 
         Equals stand by their numbers, so a lower number need not beat the last. Of several replicates the first one keeps its weights,
-        since what their mean will be is not known yet, and the others do not; nor do confirmations.
+        since what their mean will be is not known yet, and the others do not; nor do confirmations. With several objectives all are kept
+        at first: what is not on the front is deleted with the next trial that ends.
         """
         worst = -math.inf if self.study.objective.maximize else math.inf
         if key.replicate > 0:
             return -worst
-        if len(self.study.leaders) < LEADERS or self.study.replicates > 1:
+        if len(self.study.leaders) < LEADERS or self.study.replicates > 1 or len(self.study.objectives) > 1:
             return None
         last = self.study.trials[self.study.leaders[-1]]
         assert last.objective is not None
@@ -223,14 +227,15 @@ class Session:
 
 
 def tidy(study: Study, folder: Path) -> None:
-    """Delete the weights of ended trials that are not among the leaders, and the checkpoints of ended trials."""
+    """Delete the weights of ended trials that are not to be kept, and the checkpoints of ended trials."""
+    kept = study.kept
     for place in _listed(folder / "trials"):
         number = int(place.name) if place.name.isdecimal() else len(study.trials)
         if number >= len(study.trials) or not study.trials[number].has_ended:
             continue
         for file in _listed(place):
             is_at_work = study.is_confirming and number in study.confirmations
-            is_needless = not is_at_work if file.name.startswith("checkpoint") else number not in study.leaders
+            is_needless = not is_at_work if file.name.startswith("checkpoint") else number not in kept
             if file.suffix == ".pt" and is_needless:
                 file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):

@@ -33,7 +33,7 @@ class Job:
     """What all trials of one study have in common, as far as a worker must know it.
 
     ``data`` is the folder of the prepared data, ``folder`` the study's own folder (checkpoints, logs and weights go to
-    ``folder/trials/<number>``). ``metrics`` are reported at every epoch and contain ``objective``.
+    ``folder/trials/<number>``). ``metrics`` are reported at every epoch and contain ``objective`` and the ``further`` objectives.
     """
 
     study: str
@@ -43,6 +43,7 @@ class Job:
     objective: str
     maximize: bool
     metrics: tuple[str, ...]
+    further: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ are in ``automl.models``; both sides read the defaults from here.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -204,32 +205,52 @@ def parameter_count(model: str, configuration: Configuration, inputs: Sequence[i
         inputs: shape of one sample, ``(features,)`` or ``(channels, height, width)``.
         outputs: number of outputs (1 for regression and binary classification, else the number of classes).
     """
+    *hidden, last = _products(model, configuration, inputs, outputs)
+    normalization = str(complete(model, configuration)["normalization"])
+    own = {"none": 1, "batch": 2, "layer": 3}[normalization]  # of a unit, beside its inputs: biases and scales
+    return sum((layer.inputs + own) * layer.units for layer in hidden) + (last.inputs + 1) * last.units
+
+
+def multiply_adds(model: str, configuration: Configuration, inputs: Sequence[int], outputs: int) -> int:
+    """How many products of an input with a weight one forward pass of one sample takes (each is added up): the cost of a prediction.
+
+    Those of convolutions and dense layers; biases, normalisation, activations and pooling are not counted. Padding is counted like
+    pixels, as everybody does. The arguments are those of ``parameter_count``.
+    """
+    return sum(layer.inputs * layer.units * layer.places for layer in _products(model, configuration, inputs, outputs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """A layer as a product of matrices: ``inputs`` of each unit, how many ``units``, and at how many ``places`` they are applied."""
+
+    inputs: int
+    units: int
+    places: int = 1
+
+
+def _products(model: str, configuration: Configuration, inputs: Sequence[int], outputs: int) -> Iterator[_Product]:
+    """The layers in their order; the last one makes the outputs."""
     settings = complete(model, configuration)
-    own = {"none": 1, "batch": 2, "layer": 3}[str(settings["normalization"])]  # of a unit, beside its inputs: biases and scales
-    total = 0
+    features = math.prod(inputs)
     if model == "cnn":
         channels, height, width = inputs if len(inputs) == 3 else (1, *inputs)
-        kernel, pooling = settings["kernel_size"], settings["pooling"]
-        assert isinstance(kernel, int)
-        layers = settings["conv_layers"]
-        assert isinstance(layers, int)
+        kernel, layers, dense = (_whole(settings[name]) for name in ("kernel_size", "conv_layers", "dense_units"))
         for out in layer_values(settings, "channels", layers):
-            total += channels * out * kernel * kernel + own * out
+            yield _Product(channels * kernel * kernel, out, height * width)
             channels = out
-            if pooling != "none" and min(height, width) >= 2:
+            if settings["pooling"] != "none" and min(height, width) >= 2:
                 height, width = height // 2, width // 2
         features = channels * height * width
-        dense = settings["dense_units"]
-        assert isinstance(dense, int)
         widths = [dense] if dense else []
     else:
-        features = 1
-        for size in inputs:
-            features *= size
-        layers = settings["layers"]
-        assert isinstance(layers, int)
-        widths = layer_values(settings, "units", layers)
+        widths = layer_values(settings, "units", _whole(settings["layers"]))
     for units in widths:
-        total += features * units + own * units
+        yield _Product(features, units)
         features = units
-    return total + features * outputs + outputs
+    yield _Product(features, outputs)
+
+
+def _whole(value: Value) -> int:
+    assert isinstance(value, int)
+    return value

@@ -199,6 +199,7 @@ def open_study(plan: Plan, spec: StudySpec, info: DataInfo, held: int) -> Store:
 def session_of(plan: Plan, spec: StudySpec, study: Study, store: Store, info: DataInfo) -> Session:
     """What the driver needs of this study. Studies whose ``data`` is a link to the same folder share it, in workers' memory as well."""
     settings = spec.settings
+    names = [objective.metric for objective in study.objectives]
     job = Job(
         study=study.identity,
         model=spec.model,
@@ -206,12 +207,13 @@ def session_of(plan: Plan, spec: StudySpec, study: Study, store: Store, info: Da
         folder=str(plan.folder.absolute()),
         objective=study.objective.metric,
         maximize=study.objective.maximize,
-        metrics=metrics.reported(info.task, study.objective.metric),
+        metrics=metrics.reported(info.task, *names),
+        further=tuple(name for name in names[1:] if name not in metrics.MEASURES),
     )
     return Session(
         study,
         store,
-        make_strategy(settings.strategy, settings.strategy_options, study.space),
+        make_strategy(settings.strategy, settings.strategy_options, study.space, len(study.objectives)),
         make_pruner(settings.pruner, settings.pruner_options, spec.epochs, spec.trainings),
         job,
     )

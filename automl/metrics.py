@@ -37,6 +37,18 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
+MEASURES: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("parameters", False, TASKS, "number of weights of the network"),
+        Metric("multiply_adds", False, TASKS, "products of an input and a weight that the prediction of one sample takes"),
+    )
+}
+"""What is known of a trial before it trains, from its configuration and the shape of the data alone."""
+
+OBJECTIVES: Mapping[str, Metric] = {**METRICS, **MEASURES}
+
+
 def metrics_of(task: str) -> tuple[str, ...]:
     """The names of all metrics that the task has, in the order in which they are shown."""
     return tuple(name for name, metric in METRICS.items() if task in metric.tasks)
@@ -47,9 +59,9 @@ def default_objective(task: str) -> str:
     return "accuracy" if task in CLASSIFICATION else "rmse"
 
 
-def reported(task: str, objective: str) -> tuple[str, ...]:
-    """What a trial reports at every epoch: losses, the task's usual metric, and the objective.
+def reported(task: str, *objectives: str) -> tuple[str, ...]:
+    """What a trial reports at every epoch: losses, the task's usual metric, and those of the objectives that are not measures.
 
     ``train_loss`` is the mean loss over the steps of the epoch as it was trained: with dropout and label smoothing, without penalties.
     """
-    return tuple(dict.fromkeys(("loss", "train_loss", default_objective(task), objective)))
+    return tuple(dict.fromkeys(("loss", "train_loss", default_objective(task), *(each for each in objectives if each not in MEASURES))))

@@ -14,7 +14,7 @@ from automl.best import CONFIG, FOLDER
 from automl.configurations import check_configurations, read_configurations
 from automl.data import DataInfo
 from automl.errors import UsageError
-from automl.events import Configuration, Value
+from automl.events import Configuration
 from automl.folders import check_new_study, home_expanded, space_file, study_folder
 from automl.pruners import check_pruner
 from automl.spec import DataSpec, Objective, StudySpec
@@ -87,7 +87,7 @@ def plan(options: RunOptions) -> Plan:
         _refuse_search(options)
         spec = _single(spec, options)
     folder = study_folder(default_name(spec, options) if options.study is None else options.study)
-    check_strategy(spec.settings.strategy, spec.settings.strategy_options, spec.space)
+    check_strategy(spec.settings.strategy, spec.settings.strategy_options, spec.space, len(spec.objectives))
     check_pruner(spec.settings.pruner, spec.settings.pruner_options, spec.epochs, spec.trainings)
     enqueued = _configurations(options, spec)
     lanes = lanes_asked(options.lanes)
@@ -271,18 +271,15 @@ def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
         raise UsageError(f"{_where(spec)}: model cnn needs pictures, but {info.name} has {info.input_shape[0]} columns. Use model: mlp.")
     default = metrics.default_objective(info.task)
     objective = spec.objective or Objective(default, metrics.METRICS[default].maximize)
-    if objective.metric not in metrics.metrics_of(info.task):
-        raise UsageError(
-            f"{_where(spec)}: objective must be a metric of {info.task} tasks, but is {objective.metric!r}. "
-            f"Metrics: {', '.join(metrics.metrics_of(info.task))}."
-        )
-    space = (
-        replace(spec.space, measures=partial(_measures, spec.model, info.input_shape, info.outputs))
-        if _needs_measures(spec)
-        else spec.space
-    )
+    for each in (objective, *spec.further):
+        if info.task not in metrics.OBJECTIVES[each.metric].tasks:
+            raise UsageError(
+                f"{_where(spec)}: objective must be a metric of {info.task} tasks, but is {each.metric!r}. "
+                f"Metrics: {', '.join(metrics.metrics_of(info.task))}."
+            )
+    space = replace(spec.space, measures=partial(_measures, spec.model, info.input_shape, info.outputs))
     settled = replace(spec, objective=objective, space=space)
-    if space.measures is not None and not any(space.allows(space.sample("settle", attempt)) for attempt in range(10_000)):
+    if _measures_in_rules(spec) and not any(space.allows(space.sample("settle", attempt)) for attempt in range(10_000)):
         rules = ", ".join(rule.text for rule in (*space.forbid, *space.require))
         raise UsageError(
             f"{_where(spec)}: the space must hold a valid configuration for {info.name}, but none of 10,000 draws satisfies {rules}."
@@ -293,12 +290,13 @@ def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
     return settled
 
 
-def _needs_measures(spec: StudySpec) -> bool:
-    return any("parameters" in rule.names for rule in (*spec.space.forbid, *spec.space.require))
+def _measures_in_rules(spec: StudySpec) -> bool:
+    return any(name in metrics.MEASURES for rule in (*spec.space.forbid, *spec.space.require) for name in rule.names)
 
 
-def _measures(model: str, inputs: Sequence[int], outputs: int, values: Configuration) -> Mapping[str, Value]:
-    return {"parameters": families.parameter_count(model, values, inputs, outputs)}
+def _measures(model: str, inputs: Sequence[int], outputs: int, values: Configuration) -> Mapping[str, float]:
+    shapes = (model, values, inputs, outputs)
+    return {"parameters": families.parameter_count(*shapes), "multiply_adds": families.multiply_adds(*shapes)}
 
 
 def _where(spec: StudySpec) -> str:

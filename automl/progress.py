@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from automl.engines.usage import Use
 from automl.events import Reported, Slot, Started, TrialKey
+from automl.spec import Objective
 from automl.study import ENDING, Event, Lost, Pruned, Rested, Resumed, Study, Trial
 from automl.summary import epochs_saved
 
@@ -38,7 +39,8 @@ class Snapshot:
 
     ``phase``: what its driver is doing, in words; ``left``: how long it may still take, None where nothing is known yet. ``so_far``: the
     best objective after each trial that ended, NaN before there was one; ``values``: the objectives of those trials, NaN for none.
-    ``ends``: the last trials that ended, the newest first; ``notes``: what a person was told, oldest first.
+    ``ends``: the last trials that ended, the newest first; ``notes``: what a person was told, oldest first; ``front``: how many trials
+    are on the Pareto front of this and ``further`` objectives.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Snapshot:
     running: tuple[Trial, ...]
     ends: tuple[Trial, ...]
     notes: tuple[str, ...] = ()
+    further: tuple[Objective, ...] = ()
+    front: int = 0
 
 
 class Progress:
@@ -158,6 +162,8 @@ class Progress:
             running=(*study.running(), *_confirming(study)),
             ends=tuple(study.trials[number] for number in reversed(study.ended_order[-LAST_ENDS:])),
             notes=tuple(notes),
+            further=study.objectives[1:],
+            front=len(study.front),
         )
 
     def _left(self, now: float) -> float | None:

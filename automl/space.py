@@ -207,18 +207,28 @@ class SearchSpace:
     """What is searched. ``parameters`` come after those that their conditions speak of; ``fixed`` values are the same in every trial.
 
     ``measures`` gives further names that ``forbid`` and ``require`` may use, known before training (``parameters``, the number of
-    weights); it is bound when the data are known.
+    weights) of fixed and chosen values together; it is bound when the data are known.
     """
 
     parameters: tuple[Parameter, ...]
     fixed: Mapping[str, Value] = field(default_factory=dict)
     forbid: tuple[Expression, ...] = ()
     require: tuple[Expression, ...] = ()
-    measures: Callable[[Configuration], Mapping[str, Value]] | None = field(default=None, compare=False)
+    measures: Callable[[Configuration], Mapping[str, float]] | None = field(default=None, compare=False)
 
     @cached_property
     def by_name(self) -> dict[str, Parameter]:
         return {parameter.name: parameter for parameter in self.parameters}
+
+    @cached_property
+    def _rules_measure(self) -> bool:
+        """Whether a rule speaks of what ``measures`` gives."""
+        known = {*self.by_name, *self.fixed}
+        return self.measures is not None and any(name not in known for rule in (*self.forbid, *self.require) for name in rule.names)
+
+    def measured(self, configuration: Configuration) -> Mapping[str, float]:
+        """What is known of the configuration before it trains; nothing while the data are not known."""
+        return {} if self.measures is None else self.measures({**self.fixed, **configuration})
 
     def configure(self, choose: Callable[[Parameter], Value]) -> Configuration:
         """A configuration whose active parameters take the values that ``choose`` gives, asked in the order of the space."""
@@ -237,16 +247,12 @@ class SearchSpace:
         """Whether no ``forbid`` holds and every ``require`` does."""
         if not self.forbid and not self.require:
             return True
-        values = {**self.fixed, **configuration}
-        if self.measures is not None:
-            values.update(self.measures(values))
+        values = self._ruled(configuration)
         return not any(rule.holds(values) for rule in self.forbid) and all(rule.holds(values, inactive=True) for rule in self.require)
 
     def broken_rule(self, configuration: Configuration) -> str | None:
         """The first rule that the configuration breaks, as written in the file; None when it breaks none."""
-        values = {**self.fixed, **configuration}
-        if self.measures is not None:
-            values.update(self.measures(values))
+        values = self._ruled(configuration)
         for rule in self.forbid:
             if rule.holds(values):
                 return f"forbid: {rule.text}"
@@ -254,6 +260,10 @@ class SearchSpace:
             if not rule.holds(values, inactive=True):
                 return f"require: {rule.text}"
         return None
+
+    def _ruled(self, configuration: Configuration) -> dict[str, Value]:
+        """What rules may speak of."""
+        return {**self.fixed, **configuration, **(self.measured(configuration) if self._rules_measure else {})}
 
     def contains(self, configuration: Configuration) -> bool:
         """Whether exactly the active parameters are given, each within its range, and no rule is broken."""
@@ -324,7 +334,7 @@ class SearchSpace:
         if len(options) < len(self.parameters):
             return None
         rules = (*self.forbid, *self.require)
-        in_rules = set(self.by_name) if rules and self.measures is not None else {name for rule in rules for name in rule.names}
+        in_rules = set(self.by_name) if self._rules_measure else {name for rule in rules for name in rule.names}
         parents = {test.parent for parameter in self.parameters for test in parameter.when}
         if any(len(values) > at_most and name in parents for name, values in options.items() if name not in in_rules):
             return None

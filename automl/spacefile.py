@@ -20,7 +20,7 @@ from automl.errors import SpaceError, UsageError, nearest, suggestion
 from automl.events import Value
 from automl.expressions import Expression, ExpressionError
 from automl.folders import home_expanded
-from automl.metrics import METRICS
+from automl.metrics import MEASURES, METRICS, OBJECTIVES, Metric
 from automl.shorthand import parse_choice, parse_duration
 from automl.space import SearchSpace
 from automl.spaceparameters import Section, is_admitted, read_section, unknown_name
@@ -37,7 +37,7 @@ STUDY_KEYS = ("strategy", "pruner", "trials", "time", "seed", "confirm")
 # A test holds these equal to the strategies and pruners that there are.
 STRATEGIES = ("grid", "random", "sobol", "bayesian", "gp", "cmaes", "evolution")
 PRUNERS = ("none", "median", "percentile", "asha", "hyperband", "patient", "wilcoxon")
-MEASURES = ("parameters",)
+MOST_OBJECTIVES = 4
 DEFAULT_EPOCHS = 20
 FEWEST_FOLDS = 2
 
@@ -175,7 +175,7 @@ class _Reader:
         self._check_keys(self.root, "", KEYS)
         model = self._model() or self._probable_model()
         data = self._data()
-        name, epochs, objective = self._name(), self._epochs(), self._objective()
+        name, epochs, objectives = self._name(), self._epochs(), self._objectives()
         replicates = self._whole(self.root.get("replicates"), "replicates", 1, least=1)
         settings = self._settings()
         before = len(self.problems)
@@ -187,7 +187,9 @@ class _Reader:
         space = SearchSpace(section.parameters, section.fixed, forbid, require)
         self._check_baseline(model, space, baseline)
         self._check_not_empty(space)
-        return StudySpec(name, data or DataSpec(""), model, objective, epochs, space, baseline, settings, replicates=replicates)
+        first, further = (objectives[0], objectives[1:]) if objectives else (None, ())
+        found = data or DataSpec("")
+        return StudySpec(name, found, model, first, epochs, space, baseline, settings, replicates=replicates, further=further)
 
     def _add(self, node: Node | None, text: str) -> None:
         self.problems.add(node.place if node is not None else Place(str(self.path), 0), text)
@@ -252,14 +254,35 @@ class _Reader:
         self._add(node, f"{label} must be a whole number of at least {least}, but is {shown(node)}.")
         return default
 
-    def _objective(self) -> Objective | None:
+    def _objectives(self) -> tuple[Objective, ...]:
         node = self.root.get("objective")
         if node is None:
-            return None
-        if isinstance(node, ListNode) or (isinstance(node, MappingNode) and len(node.entries) > 1):
-            self._add(
-                node, "objective must be one metric: several objectives are not there yet. Write {maximize: METRIC} or {minimize: METRIC}."
-            )
+            return ()
+        nodes = node.items if isinstance(node, ListNode) else (node,)
+        if not 1 <= len(nodes) <= MOST_OBJECTIVES:
+            self._add(node, f"objective may list 1 to {MOST_OBJECTIVES} objectives, but lists {len(nodes)}.")
+            return ()
+        found: list[Objective] = []
+        for item in nodes:
+            objective = self._objective(item, OBJECTIVES if isinstance(node, ListNode) else METRICS)
+            if objective is None:
+                continue
+            if any(objective.metric == other.metric for other in found):
+                self._add(item, f"objective: the objectives must differ from each other, but {objective.metric} is there twice.")
+            elif item is nodes[0] and objective.metric in MEASURES:
+                name = objective.metric
+                self._add(
+                    item,
+                    f"objective: the first one must be measured after every epoch, since it chooses the epoch of a trial, but {name} is "
+                    f"known before training. Put it second: [{{maximize: METRIC}}, {{minimize: {name}}}].",
+                )
+            found.append(objective)
+        return tuple(found)
+
+    def _objective(self, node: Node, known: Mapping[str, Metric]) -> Objective | None:
+        if isinstance(node, MappingNode) and len(node.entries) > 1:
+            listed = ", ".join(f"{{{key.text}: {value.text if isinstance(value, Scalar) else 'METRIC'}}}" for key, value in node.entries)
+            self._add(node, f"objective: each of several objectives must be an entry of a list. Write [{listed}].")
             return None
         key, value = node.entries[0] if isinstance(node, MappingNode) and node.entries else (None, None)
         if key is None or key.text not in ("maximize", "minimize") or not isinstance(value, Scalar):
@@ -267,10 +290,10 @@ class _Reader:
             given = repr(key.text) if key is not None and isinstance(value, Scalar) else shown(node)
             self._add(node, f"objective must be {{maximize: METRIC}} or {{minimize: METRIC}}, but is {given}.{near}")
             return None
-        metric = METRICS.get(value.text)
+        metric = OBJECTIVES.get(value.text)
         if metric is None:
-            near = suggestion(value.text, METRICS)
-            self._add(value, f"objective must be a metric, but is {shown(value)}. Metrics: {', '.join(METRICS)}.{near}")
+            near = suggestion(value.text, known)
+            self._add(value, f"objective must be a metric, but is {shown(value)}. Metrics: {', '.join(known)}.{near}")
             return None
         maximize = key.text == "maximize"
         if maximize != metric.maximize:

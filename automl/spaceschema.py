@@ -5,11 +5,12 @@ What needs more than one value to judge (``low`` below ``high``, conditions, rul
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from automl import families, spacefile
 from automl.families import Family, Setting
-from automl.metrics import METRICS
+from automl.metrics import METRICS, OBJECTIVES, Metric
 from automl.spaceparameters import COMPARISON, KEYS, MOST_GRID_POINTS, TYPES_FOR
 from automl.spec import StudySettings
 
@@ -170,14 +171,22 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _objective() -> dict[str, Any]:
-    def direction(key: str, *, maximize: bool) -> dict[str, Any]:
-        metrics = [metric.name for metric in METRICS.values() if metric.maximize == maximize]
+    def direction(key: str, known: Mapping[str, Metric], *, maximize: bool) -> dict[str, Any]:
+        metrics = [metric.name for metric in known.values() if metric.maximize == maximize]
         return {"type": "object", "properties": {key: {"enum": metrics}}, "required": [key], "additionalProperties": False}
 
-    return {
-        "description": "the validation metric that is searched for",
-        "anyOf": [direction("maximize", maximize=True), direction("minimize", maximize=False), {"type": "null"}],
+    one = [direction("maximize", METRICS, maximize=True), direction("minimize", METRICS, maximize=False)]
+    further = [direction("maximize", OBJECTIVES, maximize=True), direction("minimize", OBJECTIVES, maximize=False)]
+    several = {
+        "type": "array",
+        "description": "the first one chooses the epoch of a trial and the winner; together they have a Pareto front",
+        "prefixItems": [{"anyOf": one}],
+        "items": {"anyOf": further},
+        "minItems": 1,
+        "maxItems": spacefile.MOST_OBJECTIVES,
+        "uniqueItems": True,
     }
+    return {"description": "the validation metric that is searched for, or several objectives", "anyOf": [*one, several, {"type": "null"}]}
 
 
 def _study() -> dict[str, Any]:

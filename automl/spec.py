@@ -32,10 +32,14 @@ class DataSpec:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """The validation metric that is searched for, and whether more of it is better."""
+    """A metric of the validation split that is searched for, or a measure of the network; and whether more of it is better."""
 
     metric: str
     maximize: bool
+
+    def __str__(self) -> str:
+        """As a space file says it: ``maximize accuracy``."""
+        return f"{'maximize' if self.maximize else 'minimize'} {self.metric}"
 
     def better(self, a: float, b: float) -> bool:
         """Whether ``a`` is strictly better than ``b``."""
@@ -69,6 +73,8 @@ class StudySettings:
 class StudySpec:
     """A search-space file, read and checked. ``objective`` is None until the task is known from the data.
 
+    ``further`` objectives stand beside it where there are several: the first one chooses the epoch of a trial, its winner and what is
+    pruned; the others are measured at that epoch, or are measures of the network.
     ``source`` is the path of the file and ``text`` its content, both as they were read. ``baseline`` may lie outside the space.
     ``replicates``: a trial is trained so often (each time in every fold, where there are some), with other draws each time; its objective
     is the mean.
@@ -85,6 +91,12 @@ class StudySpec:
     source: str = ""
     text: str = ""
     replicates: int = 1
+    further: tuple[Objective, ...] = ()
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All of them, the first one first; empty until it is known."""
+        return () if self.objective is None else (self.objective, *self.further)
 
     @property
     def trainings(self) -> int:

@@ -33,6 +33,7 @@ def to_dict(spec: StudySpec) -> dict[str, Any]:
         "source": spec.source,
         "text": spec.text,
         **({"replicates": spec.replicates} if spec.replicates != 1 else {}),
+        **({"further": [asdict(objective) for objective in spec.further]} if spec.further else {}),
     }
 
 
@@ -56,6 +57,7 @@ def from_dict(record: Mapping[str, Any]) -> StudySpec:
         source=record["source"],
         text=record["text"],
         replicates=record.get("replicates", 1),
+        further=tuple(Objective(**entry) for entry in record.get("further", ())),
     )
 
 
@@ -110,7 +112,8 @@ def sha256(spec: StudySpec) -> str:
     Two specifications that differ in their name, strategy, pruner, budget or seed have the same one, so that strategies can be compared.
     """
     record = to_dict(spec)
-    kept = {key: record[key] for key in ("data", "model", "objective", "epochs", "space", "baseline", "replicates") if key in record}
+    sections = ("data", "model", "objective", "further", "epochs", "space", "baseline", "replicates")
+    kept = {key: record[key] for key in sections if key in record}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, ensure_ascii=False, allow_nan=True).encode()).hexdigest()
 
 
@@ -138,7 +141,7 @@ def _flat(spec: StudySpec) -> Iterator[tuple[str, str]]:
         yield key, str(record[key])
     yield "replicates", str(spec.replicates)
     if spec.objective is not None:
-        yield "objective", f"{'maximize' if spec.objective.maximize else 'minimize'} {spec.objective.metric}"
+        yield "objective", ", ".join(map(str, spec.objectives))
     yield from _entries("data.", {"validation.folds" if key == "folds" else key: value for key, value in record["data"].items()})
     for parameter in spec.space.parameters:
         yield from _parameter_lines(parameter)
@@ -199,7 +202,8 @@ def _lines(spec: StudySpec) -> Iterator[str]:
     yield from _data_lines(spec.data)
     yield f"model: {written(spec.model)}"
     if spec.objective is not None:
-        yield f"objective: {{{'maximize' if spec.objective.maximize else 'minimize'}: {spec.objective.metric}}}"
+        entries = [f"{{{'maximize' if each.maximize else 'minimize'}: {each.metric}}}" for each in spec.objectives]
+        yield f"objective: {entries[0] if len(entries) == 1 else '[' + ', '.join(entries) + ']'}"
     else:
         yield "# objective: accuracy for classification, rmse for regression"
     yield f"epochs: {spec.epochs}"

@@ -24,6 +24,7 @@ from automl.events import (
     TrialKey,
     WorkerEvent,
 )
+from automl.pareto import Losses, crowding, with_one_more
 from automl.space import ConfigurationKey, SearchSpace
 from automl.spec import Objective, StudySpec
 
@@ -35,6 +36,7 @@ ENDED: tuple[State, ...] = ("complete", "pruned", "failed", "diverged", "out_of_
 ENDING = (Finished, Diverged, Failed)  # after one of these a worker knows no more of the trial
 MOST_LOSSES = 2  # a trial whose worker died is tried once more
 LEADERS = 3  # of so many best trials the weights are kept
+MOST_KEPT = 20  # and of so many trials of the Pareto front, where there are several objectives
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,17 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Suggested:
-    """A trial exists from here on. ``origin`` says who asked for it, ``ask_seconds`` how long the strategy thought."""
+    """A trial exists from here on. ``origin`` says who asked for it, ``ask_seconds`` how long the strategy thought.
+
+    ``measures`` are what is known of it before it trains (``automl.metrics.MEASURES``).
+    """
 
     key: TrialKey
     at: float
     configuration: Configuration
     origin: Origin
     ask_seconds: float = 0.0
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,8 @@ class Report:
 class Trial:
     """One trial as far as it is known. The objective is the validation metric at the best epoch, None while nothing finite was reported.
 
+    ``metrics`` are those of the best epoch, and from the beginning the ``measures`` of the network, which need no training.
+
     | state           | means                                                        | told to the strategy as      |
     |-----------------|--------------------------------------------------------------|------------------------------|
     | waiting         | suggested, or put back after an interruption                 | pending                      |
@@ -171,6 +179,7 @@ class Trial:
     stopped_early: bool = False
     ask_seconds: float = 0.0
     extra_seconds: float = 0.0
+    measures: Mapping[str, float] = field(default_factory=dict)
     replicates: tuple[Trial, ...] = ()  # empty for a trial of one training
 
     @property
@@ -214,7 +223,16 @@ class Confirmation:
 
 def begun(event: Suggested, in_space: bool, replicates: int = 1) -> Trial:
     """The trial as it begins."""
-    trial = Trial(event.key.trial, event.configuration, event.origin, in_space, suggested=event.at, ask_seconds=event.ask_seconds)
+    trial = Trial(
+        event.key.trial,
+        event.configuration,
+        event.origin,
+        in_space,
+        metrics=event.measures,
+        suggested=event.at,
+        ask_seconds=event.ask_seconds,
+        measures=event.measures,
+    )
     return replace(trial, replicates=(trial,) * replicates) if replicates > 1 else trial
 
 
@@ -260,7 +278,7 @@ def _after_report(trial: Trial, event: Reported, objective: Objective) -> Trial:
     value = float(event.metrics.get(objective.metric, math.nan))
     reports = (*trial.reports, Report(event.epoch, value, event.seconds))
     if math.isfinite(value) and (trial.objective is None or objective.better(value, trial.objective)):
-        return replace(trial, reports=reports, objective=value, epoch=event.epoch, metrics=event.metrics)
+        return replace(trial, reports=reports, objective=value, epoch=event.epoch, metrics={**trial.measures, **event.metrics})
     return replace(trial, reports=reports)
 
 
@@ -333,6 +351,7 @@ class Study:
         self.spec = spec
         self.space: SearchSpace = spec.space
         self.objective = objective
+        self.objectives: tuple[Objective, ...] = (objective, *spec.further)
         self.trials: list[Trial] = []
         self.counts: dict[State, int] = {}
         self.asked = 0
@@ -341,6 +360,7 @@ class Study:
         self.last_event_at = 0.0
         self.best: Trial | None = None
         self.leaders: tuple[int, ...] = ()
+        self._front: list[int] = []
         self.worst: float | None = None
         self.ended_order: list[int] = []
         self.unended: set[int] = set()
@@ -406,6 +426,37 @@ class Study:
         assert winner.objective is not None
         difference = winner.objective - self.baseline.objective
         return difference if self.objective.maximize else -difference
+
+    @property
+    def front(self) -> list[Trial]:
+        """The Pareto front: the complete trials than which none is better in one objective and nowhere worse. The best in the first
+        objective comes first. With one objective: the best ones, usually one."""
+        return [self.trials[number] for number in sorted(self._front, key=self._rank)]
+
+    @property
+    def kept(self) -> set[int]:
+        """The trials whose weights are kept: the leaders, and with several objectives the front, of which at most ``MOST_KEPT`` that are
+        farthest from their neighbours on it."""
+        if len(self.objectives) == 1:
+            return set(self.leaders)
+        lonely = crowding([self.losses(number) for number in self._front])
+        order = sorted(range(len(self._front)), key=lambda place: (-lonely[place], self._front[place]))
+        return {*self.leaders, *(self._front[place] for place in order[:MOST_KEPT])}
+
+    def reached(self, trial: Trial) -> dict[str, float | None]:
+        """What a trial reached in each objective, by its metric, all at its best epoch; None where that is not known."""
+        return {self.objective.metric: trial.objective, **{each.metric: trial.metrics.get(each.metric) for each in self.objectives[1:]}}
+
+    def values(self, trial: Trial) -> tuple[float, ...] | None:
+        """The same in the order of the objectives; None while one of them is not known."""
+        known = [value for value in self.reached(trial).values() if value is not None and math.isfinite(value)]
+        return tuple(known) if len(known) == len(self.objectives) else None
+
+    def losses(self, number: int) -> Losses:
+        """The same so that less is better, of a trial of which they are known."""
+        values = self.values(self.trials[number])
+        assert values is not None
+        return tuple(objective.loss(value) for objective, value in zip(self.objectives, values, strict=True))
 
     def key(self, number: int, replicate: int = 0) -> TrialKey:
         return TrialKey(self.identity, number, replicate)
@@ -577,9 +628,14 @@ class Study:
             contenders = sorted((*self.leaders, trial.number), key=self._rank)
             self.leaders = tuple(contenders[:LEADERS])
             self.best = self.trials[self.leaders[0]]
+            if self.values(trial) is not None:
+                self._front = with_one_more(self.losses, self._front, trial.number)
 
-    def _rank(self, number: int) -> tuple[float, int]:
-        return (self._rank_value(self.trials[number].objective), number)
+    def _rank(self, number: int) -> tuple[float, ...]:
+        """Smaller is better: by the first objective, equals by the next one, then by number. So the best trial is on the front."""
+        reached = self.reached(self.trials[number]).values()
+        losses = (math.inf if value is None else each.loss(value) for each, value in zip(self.objectives, reached, strict=True))
+        return (*losses, number)
 
     def _rank_value(self, objective: float | None) -> float:
         return math.inf if objective is None else self.objective.loss(objective)

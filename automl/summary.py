@@ -47,6 +47,7 @@ def best_record(study: Study) -> dict[str, Any] | None:
     reached on the test split, ``gain`` and ``interval`` by how much that beats the baseline's, and ``replicates`` how many there were.
     Before, ``gain`` is that of the validation split, which served to choose, and has no interval. ``objective`` is the mean over ``folds``
     (null without any), and over replicates where the space file asks for some.
+    With several objectives there are also the ``objectives`` of the winner and the ``front``; ``objective`` and ``gain`` are of the first.
     """
     winner = study.winner
     if winner is None:
@@ -54,6 +55,7 @@ def best_record(study: Study) -> dict[str, Any] | None:
     tested = study.test if study.test is not None and study.test.trial == winner.number else None
     claim = confirmed(study)
     gain = claim.gain if claim else None
+    several = {"objectives": study.reached(winner), "front": front_record(study)} if len(study.objectives) > 1 else {}
     return {
         "number": winner.number,
         "parameters": dict(winner.configuration),
@@ -65,6 +67,7 @@ def best_record(study: Study) -> dict[str, Any] | None:
         "replicates": claim.winner.replicates if claim else study.spec.replicates,
         "confirmed": None if claim is None else _claim_record(claim),
         "folds": study.spec.data.folds,
+        **several,
     }
 
 
@@ -81,6 +84,28 @@ def _claim_record(claim: Confirmed) -> dict[str, Any]:
 def _estimate_record(estimate: Estimate) -> dict[str, Any]:
     interval = None if estimate.interval is None else list(estimate.interval)
     return {"value": estimate.value, "interval": interval, "replicates": estimate.replicates, "failed": estimate.failed}
+
+
+def front_record(study: Study) -> list[dict[str, Any]]:
+    """The Pareto front, the best by the first objective first. All values are of the validation split, at the trial's best epoch."""
+    return [
+        {"number": trial.number, "objectives": study.reached(trial), "epoch": trial.epoch, "parameters": dict(trial.configuration)}
+        for trial in study.front
+    ]
+
+
+def front_sentence(study: Study) -> str:
+    """How many trials are on the Pareto front of several objectives; or why there is none."""
+    metrics = [objective.metric for objective in study.objectives]
+    complete = sum(trial.state == "complete" for trial in study.trials)
+    if not study.front:
+        missing = [name for name in metrics if all(study.reached(trial)[name] is None for trial in study.trials)]
+        reported = f"no trial has reported {' or '.join(missing)}" if missing else "no complete trial has reported them all"
+        return f"There is no Pareto front of {' and '.join(metrics)}: {reported}."
+    return (
+        f"The Pareto front of {' and '.join(metrics)} has {len(study.front)} of {complete} complete trials: no other one is better in one "
+        f"of them and nowhere worse, by the validation split, {rests_on(study.spec)}."
+    )
 
 
 def status_record(study: Study, is_being_driven: bool) -> dict[str, Any]:

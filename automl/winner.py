@@ -13,6 +13,7 @@ from automl.driver import Session
 from automl.engines import Engine
 from automl.errors import AutomlError
 from automl.events import Diverged, Failed, Finished, Measured, Orders, Tested, TrialSpec, WorkerEvent, WorkerLost
+from automl.front import holds_front, keep_front
 from automl.study import MOST_LOSSES, Study
 from automl.summary import best_record
 
@@ -22,11 +23,15 @@ IdleEngine = Callable[[], Engine]
 
 def is_crowned(study: Study, folder: Path) -> bool:
     """Whether nothing is left to do for the winner: it was tested, and ``best/`` holds it whole. Also where there is no winner."""
-    return study.winner is None or (_is_tested(study) and holds_best(folder, **_belongings(study, folder)))
+    if study.winner is None:
+        return True
+    return _is_tested(study) and holds_best(folder, **_belongings(study, folder)) and holds_front(study, folder)
 
 
 def crown(session: Session, folder: Path, idle: IdleEngine, say: Callable[[str], None]) -> None:
-    """Test the winner on the test split, unless that was done, and keep it in ``best/``. Does nothing where no trial is complete.
+    """Test the winner on the test split, unless that was done, and keep it in ``best/``, and the front of several objectives in ``front/``.
+
+    Does nothing where no trial is complete.
 
     Where its weights are gone or torn (a power cut may leave less of a file than was written) it is trained again first.
     """
@@ -42,6 +47,7 @@ def crown(session: Session, folder: Path, idle: IdleEngine, say: Callable[[str],
     if not _is_tested(study):
         session.record([_test(idle(), spec)])
     write_best(folder, _trial_folder(folder, number), again=command_again(study, folder), **_belongings(study, folder))
+    keep_front(study, folder)
 
 
 def _is_tested(study: Study) -> bool:
@@ -59,7 +65,7 @@ def _belongings(study: Study, folder: Path) -> dict[str, Any]:
         "model": study.spec.model,
         "configuration": stated(study.spec, study.winner.configuration),
         "data_folder": folder / "data",
-        "extra": {"study": folder.name, **(best_record(study) or {})},
+        "extra": {"study": folder.name, **{name: value for name, value in (best_record(study) or {}).items() if name != "front"}},
     }
 
 

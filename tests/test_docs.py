@@ -21,7 +21,7 @@ from automl import families, spacefile
 from automl.cli import automl, main
 from automl.errors import SpaceError
 from automl.families import Setting
-from automl.metrics import METRICS
+from automl.metrics import OBJECTIVES
 from automl.options import Method
 from automl.pruners import PRUNERS
 from automl.strategies import STRATEGIES
@@ -74,7 +74,7 @@ def _parameters() -> str:
 
 
 def _metrics() -> str:
-    rows = [(f"`{m.name}`", "more" if m.maximize else "less", ", ".join(m.tasks), m.about) for m in METRICS.values()]
+    rows = [(f"`{m.name}`", "more" if m.maximize else "less", ", ".join(m.tasks), m.about) for m in OBJECTIVES.values()]
     return _table(("metric", "better is", "tasks", "what it is"), *rows)
 
 

@@ -22,6 +22,8 @@ FORBIDDEN = {
     "space": ("automl.spec", "automl.study", "automl.driver", "automl.families"),
     "spec": ("automl.study", "automl.driver"),
     "spacefile": ("automl.study", "automl.driver", "automl.strategies", "automl.training", "automl.tracking"),
+    "pareto": ("automl.",),
+    "front": ("automl.cli", "automl.launch", "automl.driver", "automl.plan", "automl.engines", "automl.tracking"),
     "study": ("automl.driver", "automl.strategies", "automl.pruners", "automl.tracking", "automl.engines", "automl.training"),
     "store": ("automl.driver", "automl.strategies", "automl.pruners", "automl.tracking", "automl.engines", "automl.training"),
     "strategies": ("automl.driver", "automl.store", "automl.tracking", "automl.engines", "automl.training", "automl.cli"),

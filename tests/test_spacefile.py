@@ -326,6 +326,8 @@ def specs(draw: st.DrawFn) -> StudySpec:
         draw(st.integers(0, 2**40)),
     )
     objective = draw(st.none() | st.sampled_from([Objective("f1", True), Objective("rmse", False)]))
+    others = [Objective("loss", False), Objective("parameters", False), Objective("recall", True)]
+    further = draw(st.lists(st.sampled_from(others), unique=True, max_size=3)) if objective is not None else []
     space = SearchSpace(tuple(parameters), fixed, tuple(map(Expression.parse, rules)), ())
     return StudySpec(
         draw(st.from_regex(r"[A-Za-z0-9_]\w{0,8}", fullmatch=True)),
@@ -337,6 +339,7 @@ def specs(draw: st.DrawFn) -> StudySpec:
         baseline,
         settings,
         replicates=draw(st.integers(1, 5)),
+        further=tuple(further),
     )
 
 
@@ -384,6 +387,10 @@ CHANGES: list[tuple[str, str, list[str]]] = [
     ("high: 1e-1", "high: 1.0", ["learning_rate.high was 0.1, now 1.0"]),
     ("epochs: 10", "epochs: 11", ["epochs was 10, now 11"]),
     ("{maximize: accuracy}", "{minimize: loss}", ["objective was maximize accuracy, now minimize loss"]),
+    ("{maximize: accuracy}", "[{maximize: accuracy}]", []),
+    ("{maximize: accuracy}", "[{maximize: accuracy}, {minimize: parameters}]", [
+        "objective was maximize accuracy, now maximize accuracy, minimize parameters",
+    ]),
     ("[relu, gelu, tanh]", "[relu, gelu]", ["activation.choices was [relu, gelu, tanh], now [relu, gelu]"]),
     ("data: mnist ", "data: {source: mnist, validation: 0.1} ", ["data.validation was not there, now 0.1"]),
     ("data: mnist ", "data: {source: mnist, validation: {folds: 5}} ", ["data.validation.folds was not there, now 5"]),
@@ -413,4 +420,19 @@ def test_the_hash_tells_spaces_apart_and_not_strategies() -> None:
     example = spec_of(EXAMPLE)
     same = ("name: mnist_cnn", "strategy: bayesian", "pruner: asha", "trials: 50")
     for old, new, _ in CHANGES:
-        assert (sha256(spec_of(EXAMPLE.replace(old, new))) == sha256(example)) == (old in same)
+        assert (sha256(spec_of(EXAMPLE.replace(old, new))) == sha256(example)) == (old in same or new == "[{maximize: accuracy}]")
+
+
+def test_several_objectives_are_a_list() -> None:
+    text = EXAMPLE.replace("{maximize: accuracy}", "[{maximize: accuracy}, {minimize: multiply_adds}, {maximize: recall}]")
+    spec = spec_of(text)
+    assert list(map(str, spec.objectives)) == ["maximize accuracy", "minimize multiply_adds", "maximize recall"]
+    assert (spec.objective, spec.further) == (spec.objectives[0], spec.objectives[1:])
+    assert "objective: [{maximize: accuracy}, {minimize: multiply_adds}, {maximize: recall}]\n" in dump(spec)
+
+
+def test_what_is_written_of_one_objective_is_what_was_always_written() -> None:
+    """So a study that was made before there could be several still opens, and has the same hash."""
+    record = to_dict(spec_of(EXAMPLE))
+    assert "further" not in record
+    assert from_dict(record).further == ()

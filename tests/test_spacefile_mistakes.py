@@ -262,9 +262,21 @@ WHOLE: list[tuple[str, list[str]]] = [
     ),
     (f"{SPACE}{TWO}objective: {{maximize: loss}}", ["x.yaml:6: objective: less loss is better, but it is to be maximized. Write {minimize: loss}."]),
     (
-        f"{SPACE}{TWO}objective: [{{maximize: f1}}, {{minimize: loss}}]",
-        ["x.yaml:6: objective must be one metric: several objectives are not there yet. Write {maximize: METRIC} or {minimize: METRIC}."],
+        f"{SPACE}{TWO}objective: [{{maximize: f1}}, {{minimize: parameters}}, {{maximize: f1}}]",
+        ["x.yaml:6: objective: the objectives must differ from each other, but f1 is there twice."],
     ),
+    (
+        f"{SPACE}{TWO}objective: {{maximize: f1, minimize: parameters}}",
+        ["x.yaml:6: objective: each of several objectives must be an entry of a list. Write [{maximize: f1}, {minimize: parameters}]."],
+    ),
+    (
+        f"{SPACE}{TWO}objective: {{minimize: parameters}}",
+        ["x.yaml:6: objective: the first one must be measured after every epoch, since it chooses the epoch of a trial, but parameters is known before training. Put it second: [{maximize: METRIC}, {minimize: parameters}]."],
+    ),
+    (f"{SPACE}{TWO}objective: []", ["x.yaml:6: objective may list 1 to 4 objectives, but lists 0."]),
+    (f"{SPACE}{TWO}objective: [{{maximize: f1}}, {{maximize: params}}]", [f"x.yaml:6: objective must be a metric, but is 'params'. Metrics: {METRICS}, parameters, multiply_adds. Did you mean 'parameters'?"]),
+    (f"{SPACE}{TWO}objective: [{{maximize: f1}}, {{maximize: parameters}}]", ["x.yaml:6: objective: less parameters is better, but it is to be maximized. Write {minimize: parameters}."]),
+    (f"{SPACE}{TWO}objective: [accuracy, {{minimize: loss}}]", ["x.yaml:6: objective must be {maximize: METRIC} or {minimize: METRIC}, but is 'accuracy'."]),
     (f"data: [a]\nmodel: mlp\nspace:\n{TWO}", ["x.yaml:1: data must be a name, a path or a mapping with the key 'source', but is a list."]),
     (f"data: 3\nmodel: mlp\nspace:\n{TWO}", ["x.yaml:1: data must be a text, but is 3. Put it in quotes."]),
     (

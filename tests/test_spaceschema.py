@@ -42,6 +42,7 @@ def test_the_schema_is_one() -> None:
         "extends: a.yaml\nspace: {dropout: null, units_2: 3, channels: {type: int, low: 1, high: 3}}\nforbid: null",
         f"{HEAD}space: {{layers: {{type: int, low: 1, high: 3, step: 2}}, units_2: {{type: categorical, choices: [1, 2], when: {{layers: '>= 2'}}}}}}",
         f"{HEAD}space: {{l1: 0.1, warmup_epochs: {{type: int, low: 0, high: 3, grid: 2}}}}\nstudy: {{time: 90, strategy: {{name: grid}}}}",
+        f"{SPACE}{TWO}objective: [{{maximize: f1}}, {{minimize: parameters}}, {{minimize: loss}}]",
         f"data: {{source: a.csv, target: b, test: 0.2, drop: [c], positive: [1, b]}}\n{SPACE[13:]}{TWO}",
     ],
 )
@@ -53,6 +54,7 @@ def test_valid_files_fulfil_the_schema(text: str) -> None:
     "text",
     [
         "name: a", f"{SPACE}{TWO}modle: mlp", f"{SPACE}{TWO}epochs: ten", f"{SPACE}{TWO}objective: {{minimize: accuracy}}",
+        f"{SPACE}{TWO}objective: [{{minimize: parameters}}, {{maximize: f1}}]", f"{SPACE}{TWO}objective: [{{maximize: f1}}, {{maximize: f1}}]",
         f"{SPACE}{TWO}study: {{strategy: baysian}}", f"{SPACE}{TWO}forbid: a > 1", f"{SPACE}{TWO}baseline: {{dropout: 1}}",
         f"data: {{sorce: a}}\nmodel: mlp\nspace:\n{TWO}", f"data: digits\nmodel: mpl\nspace:\n{TWO}", f"{HEAD}space: {{}}",
         *(f"{SPACE}  {line}" for line in (

@@ -10,6 +10,7 @@ import click
 
 from automl.best import command_again
 from automl.cli.completion import studies
+from automl.cli.front import print_front
 from automl.cli.wrapping import print_sentence
 from automl.configurations import configuration_yaml, stated
 from automl.reading import read_study
@@ -47,6 +48,8 @@ def print_best(study: Study, folder: Path, err: bool = False) -> None:
     winner, tested = study.winner, study.test
     assert winner is not None
     verb = "won" if study.why_rested == "done" else "leads"
+    if len(study.objectives) > 1:
+        verb = f"{verb} by {study.objective.metric}, the first objective,"
     print_sentence(f"Trial {winner.number} {verb} after {study.ended} trial{'s' if study.ended != 1 else ''}. {gain_text(study)}", err)
     claim = confirmation_text(study)
     if claim:
@@ -59,6 +62,8 @@ def print_best(study: Study, folder: Path, err: bool = False) -> None:
     if (folder / "best").is_dir():
         click.echo(f"Use it:          from automl import load_best; model = load_best({str(folder)!r})", err=err)
         click.echo(f"Train it again:  {command_again(study, folder)}", err=err)
+    if len(study.objectives) > 1:
+        print_front(study, folder, err)
 
 
 def _print_parameters(trial: Trial) -> None:

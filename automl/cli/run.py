@@ -112,6 +112,7 @@ def _print_plan(planned: Plan, as_json: bool) -> None:
         "data": spec.data.source,
         "model": spec.model,
         "objective": spec.objective.metric if spec.objective else None,
+        **({"further_objectives": [each.metric for each in spec.further]} if spec.further else {}),
         "epochs": spec.epochs,
         "folds": spec.data.folds,
         "replicates": spec.replicates,
@@ -128,5 +129,6 @@ def _print_plan(planned: Plan, as_json: bool) -> None:
         return
     width = max(map(len, record))
     for name, value in record.items():
-        click.echo(f"{name:<{width}}  {'-' if value is None else value}")
+        text = ", ".join(value) if isinstance(value, list) else "-" if value is None else value
+        click.echo(f"{name:<{width}}  {text}")
     click.echo("Nothing was started (--dry-run).")

@@ -44,9 +44,10 @@ def screen(snapshot: Snapshot, width: int, height: int, ascii_only: bool = False
 
 
 def _title(snapshot: Snapshot) -> Text:
-    sense = "more" if snapshot.maximize else "less"
+    aims = [(snapshot.metric, snapshot.maximize), *((each.metric, each.maximize) for each in snapshot.further)]
+    said = ", ".join(f"{metric}, {'more' if maximize else 'less'} is better" for metric, maximize in aims)
     text = Text(_printable(snapshot.name), style="bold")
-    return Text.assemble(text, (f"  {snapshot.strategy}, pruner {snapshot.pruner}; {snapshot.metric}, {sense} is better", "dim"))
+    return Text.assemble(text, (f"  {snapshot.strategy}, pruner {snapshot.pruner}; {said}", "dim"))
 
 
 def _bar_line(snapshot: Snapshot, width: int, ascii_only: bool) -> Text:
@@ -69,7 +70,8 @@ def bar(done: float, whole: float, width: int, ascii_only: bool = False) -> Text
 
 def _facts(snapshot: Snapshot, width: int, height: int, ascii_only: bool) -> list[Text]:
     best = snapshot.best
-    lines = [_fact("best", _best(snapshot, width), "bold green" if best else "")]
+    front = f" (of a front of {snapshot.front})" if snapshot.further and best else ""
+    lines = [_fact("best", _best(snapshot, width) + front, "bold green" if best else "")]
     lines.append(_fact("", words(best.configuration) if best else "", "dim"))
     chart = _chart(snapshot, width, min(_CHART_MOST, height // 4), ascii_only) if height >= _CHART_FROM else []
     if height < _CHART_FROM:

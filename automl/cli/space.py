@@ -90,7 +90,7 @@ def _method_problems(spec: StudySpec) -> list[str]:
     problems = []
     settings = spec.settings
     try:
-        check_strategy(settings.strategy, settings.strategy_options, spec.space)
+        check_strategy(settings.strategy, settings.strategy_options, spec.space, len(spec.objectives))
     except UsageError as error:
         problems.append(f"{spec.source}: study: {str(error).removeprefix('--')}")
     try:
@@ -174,8 +174,7 @@ def _domain(setting: Setting) -> str:
 
 
 def _headline(spec: StudySpec) -> str:
-    objective = spec.objective
-    aim = "the task's default objective" if objective is None else f"{'maximize' if objective.maximize else 'minimize'} {objective.metric}"
+    aim = ", ".join(map(str, spec.objectives)) or "the task's default objective"
     return f"[bold]{_plain(spec.name)}[/]: {spec.model} on {_plain(spec.data.source)}, {aim}, at most {spec.epochs} epochs"
 
 
@@ -301,8 +300,8 @@ def _grid_size_words(found: SearchSpace) -> str:
 
 
 def _count_words(count: float | None, found: SearchSpace) -> str:
+    from automl.metrics import MEASURES
     from automl.space import MOST_WALKED
-    from automl.spacefile import MEASURES
 
     if count is None:
         return f"too many to count (the rules would have to be tried on more than {MOST_WALKED:,} combinations)"

@@ -14,7 +14,7 @@ from automl.folders import STUDIES
 from automl.reading import Reading, read_study
 from automl.shorthand import format_duration
 from automl.study import Study
-from automl.summary import confirmation_text, epochs_saved, gain_text, state_of, status_record
+from automl.summary import confirmation_text, epochs_saved, front_sentence, gain_text, state_of, status_record
 
 
 @click.command()
@@ -39,7 +39,8 @@ def print_status(reading: Reading) -> None:
     print_sentence(f"{reading.folder.name}: {state}, {study.ended} of {study.asked} trials ({counts or 'none yet'})")
     print_sentence(f"{study.spec.name} ({study.spec.model}) on {data}: {settings.strategy}, pruner {settings.pruner}, seed {settings.seed}")
     found = confirmation_text(study) or gain_text(study)
-    print_sentence(found if study.winner is None else f"Best: trial {study.winner.number}. {found}")
+    front = f" {front_sentence(study)}" if len(study.objectives) > 1 else ""
+    print_sentence(found if study.winner is None else f"Best: trial {study.winner.number}. {found}{front}")
     print_sentence(f"{format_duration(_seconds(study)) or '0s'} at work; pruning saved {saved} of {whole} epochs")
     click.echo(_next(reading))
 

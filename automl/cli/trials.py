@@ -119,18 +119,15 @@ def _trial_table(study: Study, wanted: Sequence[Trial], columns: dict[str, list[
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1 if is_narrow else 2, 0, 0), pad_edge=False, show_edge=False)
-    for name in ("trial", "state", study.objective.metric, "epochs", *(() if is_narrow else ("seconds",))):
+    metrics = [objective.metric for objective in study.objectives]
+    for name in ("trial", "state", *metrics, "epochs", *(() if is_narrow else ("seconds",))):
         table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
     for name in columns:
         table.add_column(name, overflow="fold")
     for row, trial in enumerate(wanted):
         is_best = study.winner is not None and trial.number == study.winner.number
-        cells = [
-            f"{'*' if is_best else ''}{trial.number}",
-            trial.state.replace("_", " "),
-            number_text(trial.objective),
-            str(trial.epochs_trained),
-        ]
+        cells = [f"{'*' if is_best else ''}{trial.number}", trial.state.replace("_", " ")]
+        cells += [*map(number_text, study.reached(trial).values()), str(trial.epochs_trained)]
         cells += [*([] if is_narrow else [f"{trial.seconds:.1f}"]), *(values[row] for values in columns.values())]
         table.add_row(*cells, style="bold" if is_best else "")
     return table

@@ -11,6 +11,7 @@ from automl import options as methods
 from automl.events import Value
 from automl.families import Setting
 from automl.options import Method
+from automl.pruners.asha import best_loss
 from automl.study import Study, Trial
 
 
@@ -116,7 +117,12 @@ def default_min_epochs(epochs: int) -> int:
 
 
 class Considerate:
-    """A pruner that never stops the baseline, by which every gain is measured, nor a trial that has trained all its epochs anyway."""
+    """A pruner that never stops the baseline, by which every gain is measured, nor a trial that has trained all its epochs anyway.
+
+    Rules compare the first objective. With several objectives what a rule would stop goes on unless a trial of the Pareto front beats it
+    in all of them: at the same epoch it was better in the first one, and it is not worse in any other (a measure of the network, or
+    what the trial has reached at its best epoch so far). So a small network is only stopped for the sake of one that is no larger.
+    """
 
     def __init__(self, rule: Pruner, epochs: int) -> None:
         self._rule = rule
@@ -125,4 +131,21 @@ class Considerate:
     def prune(self, study: Study, trial: Trial) -> bool:
         if trial.origin == "baseline" or trial.epochs_trained >= self._epochs * len(trial.trainings):
             return False
-        return self._rule.prune(study, trial)
+        return self._rule.prune(study, trial) and (len(study.objectives) == 1 or is_beaten(study, trial))
+
+
+def is_beaten(study: Study, trial: Trial) -> bool:
+    """Whether a trial of the Pareto front was better in the first objective at this epoch, and is not worse in any other."""
+    ours = _further_losses(study, trial)
+    loss = best_loss(study.objective, trial.reports, trial.epochs)
+    return any(
+        best_loss(study.objective, other.reports, trial.epochs) < loss
+        and all(theirs <= mine for theirs, mine in zip(_further_losses(study, other), ours, strict=True))
+        for other in study.front
+    )
+
+
+def _further_losses(study: Study, trial: Trial) -> list[float]:
+    reached = study.reached(trial)
+    values = [(objective, reached[objective.metric]) for objective in study.objectives[1:]]
+    return [math.inf if value is None else objective.loss(value) for objective, value in values]

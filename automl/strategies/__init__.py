@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from automl import options as methods
+from automl.errors import UsageError
 from automl.events import Configuration, Value
 from automl.families import Setting
 from automl.options import Method
@@ -84,19 +85,25 @@ STRATEGIES: Mapping[str, Method] = {
 }
 
 _CHECKED = ("grid", "sobol", "gp")  # their modules have ``check``: not every space will do
+_FOR_ONE_OBJECTIVE = ("cmaes",)  # one normal distribution cannot be everywhere on a front
 
 
-def check_strategy(name: str, options: Mapping[str, Value], space: SearchSpace) -> dict[str, Value]:
-    """The options with their defaults. Raises UsageError for what cannot work with this space; loads nothing heavy."""
+def check_strategy(name: str, options: Mapping[str, Value], space: SearchSpace, objectives: int = 1) -> dict[str, Value]:
+    """The options with their defaults. Raises UsageError for what cannot work with this space and so many objectives; loads nothing
+    heavy."""
     method = methods.find("--strategy", "Strategies", name, STRATEGIES)
+    if objectives > 1 and name in _FOR_ONE_OBJECTIVE:
+        raise UsageError(
+            f"--strategy {name}: there must be one objective, but there are {objectives}. Take --strategy bayesian or evolution."
+        )
     completed = methods.complete("--strategy", method, options)
     if name in _CHECKED:
         importlib.import_module(STRATEGIES[name].path.partition(":")[0]).check(space)
     return completed
 
 
-def make_strategy(name: str, options: Mapping[str, Value], space: SearchSpace) -> Strategy:
+def make_strategy(name: str, options: Mapping[str, Value], space: SearchSpace, objectives: int = 1) -> Strategy:
     """The strategy of this name. Raises UsageError as ``check_strategy`` does."""
-    completed = check_strategy(name, options, space)
+    completed = check_strategy(name, options, space, objectives)
     strategy: Strategy = methods.load(STRATEGIES[name])(space, **completed)
     return strategy

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from automl.draws import seed_at
+from automl.draws import seed_at, unit_at
 from automl.errors import UsageError
 from automl.events import Configuration
 from automl.space import Categorical, SearchSpace
 from automl.strategies.following import Follower
 from automl.strategies.mutation import mutated
-from automl.strategies.standing import BROKEN, Standing, standing
+from automl.strategies.standing import BROKEN, COMPLETE, Standing, standing
 from automl.strategies.uniform import Uniform
 from automl.strategies.unvisited import Visited
 from automl.study import Study, Trial
@@ -65,6 +65,10 @@ class GaussianProcess(Follower):
     expected improvement is looked for among uniform draws and changes of the best configurations, all of them
     allowed and new, and then among ever smaller changes of the most promising one.
 
+    With several objectives each suggestion has weights of its own, drawn by its number: what is modelled then is the rank of the weighted
+    ranks (Knowles, "ParEGO", IEEE Transactions on Evolutionary Computation 10, 2006: the augmented Tchebycheff function, here of each
+    objective's ranks instead of its values, so that no unit matters). The kernel is that of equal weights.
+
     Until ``n_startup`` trials have ended with a value, trial n is the one that random search would make trial n. The kernel is fitted to
     all that have ended up to 16, then each time that there are a seventh more. Of more than 200 trials the 50 best and 150 others,
     drawn by their position, count.
@@ -88,6 +92,7 @@ class GaussianProcess(Follower):
         self._told = 0  # trials that ended with a value
         self._kernel: tuple[int, object] | None = None  # and the number of trials that it was fitted to
         self._fitted: _Fitted | None = None
+        self._fitted_for: int | None = None  # for the weights of which suggestion, with several objectives
 
     def _take(self, number: int, configuration: Configuration, in_space: bool) -> None:
         if in_space:
@@ -116,7 +121,7 @@ class GaussianProcess(Follower):
 
     def _most_promising(self, study: Study, number: int, visited: Visited) -> Configuration | None:
         source = random.Random(seed_at(study.seed, "gp", number))
-        model = self._fit(study)
+        model = self._fit(study, number if len(study.objectives) > 1 else None)
         improvement = model.improvement([self._rows[each] for each in sorted(self._pending)])
         best = [study.trials[each].configuration for each in model.best[:3]]
         candidates = [self._space.configure(lambda parameter: parameter.at(source.random())) for _ in range(_DRAWS)]
@@ -139,14 +144,16 @@ class GaussianProcess(Follower):
     def _near(self, configuration: Configuration, source: random.Random, step: float) -> Configuration:
         return mutated(self._space, configuration, source, step, source.randint(1, 3))
 
-    def _fit(self, study: Study) -> _Fitted:
-        """The model of what has ended."""
-        if self._fitted is None:
+    def _fit(self, study: Study, number: int | None) -> _Fitted:
+        """The model of what has ended; with several objectives for the weights of suggestion ``number``."""
+        if self._fitted is None or self._fitted_for != number:
             fitted_to = _last_fit(len(self._ended_order))
             if self._kernel is None or self._kernel[0] != fitted_to:
-                kernel = self._regress(study, self._ended_order[:fitted_to], None).model.kernel_
+                ended = self._ended_order[:fitted_to]
+                kernel = self._regress(study, ended if number is None else weighted(study, ended, None), None).model.kernel_
                 self._kernel = (fitted_to, kernel)
-            self._fitted = self._regress(study, self._ended_order, self._kernel[1])
+            ended = self._ended_order if number is None else weighted(study, self._ended_order, number)
+            self._fitted, self._fitted_for = self._regress(study, ended, self._kernel[1]), number
         return self._fitted
 
     def _regress(self, study: Study, ended: Sequence[tuple[Standing, int]], kernel: object | None) -> _Fitted:
@@ -158,6 +165,25 @@ class GaussianProcess(Follower):
         numbers = [number for _, number in (*best, *others)]
         points, targets = ([each[number] for number in numbers] for each in (self._rows, quantiles))
         return _Fitted(np.array(points), np.array(targets), numbers, kernel)
+
+
+def weighted(study: Study, ended: Sequence[tuple[Standing, int]], suggestion: int | None) -> list[tuple[Standing, int]]:
+    """The same trials, the complete ones standing by all objectives: max_i w_i r_i + 0.05 sum_i w_i r_i of their ranks r in [0, 1].
+
+    The weights are uniform over all that sum to 1, drawn for this suggestion; without one they are equal.
+    """
+    complete = [number for stands, number in ended if stands[0] == COMPLETE and study.values(study.trials[number]) is not None]
+    if not complete:
+        return list(ended)
+    losses = np.array([study.losses(number) for number in complete])
+    ranks = np.array([[np.searchsorted(np.sort(column), column, side=side) for side in ("left", "right")] for column in losses.T])
+    shares = ranks.mean(axis=1).T / len(complete)  # [trials, objectives]; equals share the middle of their ranks
+    weights = np.full(losses.shape[1], 1.0)
+    if suggestion is not None:
+        weights = -np.log([unit_at(study.seed, "gp", "weights", suggestion, column) or 1e-12 for column in range(losses.shape[1])])
+    parts = shares * weights / weights.sum()
+    scalars = dict(zip(complete, (parts.max(axis=1) + 0.05 * parts.sum(axis=1)).tolist(), strict=True))
+    return [((COMPLETE, scalars[number], 0.0) if number in scalars else stands, number) for stands, number in ended]
 
 
 class _Features:

@@ -68,12 +68,12 @@ class Mixture:
     """A density over the product of ``scales``: a kernel around each of the ``points`` ([n, scales], oldest first), and a prior.
 
     With n + 1 kernels and weights w_k: p(x) = sum_k w_k prod_i kernel_ik(x_i). Kernels over ranges are normal and cut off at the bounds,
-    integrated over a step where there are steps.
+    integrated over a step where there are steps. ``fades``: old points weigh less; else all weigh the same.
     """
 
-    def __init__(self, points: Floats, scales: Sequence[Scale]) -> None:
+    def __init__(self, points: Floats, scales: Sequence[Scale], *, fades: bool = True) -> None:
         self._scales = scales
-        self._weights = _weights(len(points))
+        self._weights = _weights(len(points)) if fades else np.full(len(points) + 1, 1 / (len(points) + 1))
         self._choices = [(i, _choice_kernels(points[:, i], scale.count)) for i, scale in enumerate(scales) if isinstance(scale, Choices)]
         self._numbers = [i for i, scale in enumerate(scales) if isinstance(scale, Range)]
         ranges = [scale for scale in scales if isinstance(scale, Range)]

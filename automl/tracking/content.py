@@ -11,6 +11,7 @@ from typing import Any, Self
 from automl.confirmation import confirmed
 from automl.events import Configuration, Value
 from automl.space import Float, Int
+from automl.spec import Objective
 from automl.specrecord import sha256
 from automl.study import Study, Trial
 from automl.summary import confirmation_text, epochs_saved, gain_text
@@ -63,6 +64,7 @@ class StudyHeader:
     created: float
     replicates: int = 1  # trainings of a trial: times ``folds``
     folds: int = 1
+    further: tuple[Objective, ...] = ()
     data_name: str = ""
     data_sizes: Mapping[str, int] = field(default_factory=dict)
     data_fingerprint: str = ""
@@ -97,6 +99,7 @@ class StudyHeader:
             created=created,
             replicates=study.replicates,
             folds=spec.data.folds or 1,
+            further=study.spec.further,
             **more,
         )
 
@@ -269,7 +272,7 @@ def study_tags(header: StudyHeader) -> dict[str, str]:
         "automl.kind": "study",
         **({"mlflow.runColor": colour} if (colour := strategy_colour(header.strategy)) else {}),
         **_shared_tags(header),
-        "automl.objective": f"{'maximize' if header.maximize else 'minimize'} {header.metric}",
+        "automl.objective": ", ".join(map(str, (Objective(header.metric, header.maximize), *header.further))),
         "automl.epochs": str(header.epochs),
         "automl.folder": shortened(header.folder, LONGEST_TAG),
         "automl.data": shortened(redacted(header.data_name), LONGEST_TAG),

@@ -235,8 +235,8 @@ class Writer:
         number = event.key.trial
         mirrored = _Mirrored(begun(event, True, self._header.replicates), skip=number in self._finished)
         if not mirrored.skip:
-            logarithms = content.logarithms_of(self._header, event.configuration)
-            mirrored.points = [(name, value, _milliseconds(event.at), 0) for name, value in logarithms.items()]
+            known = {**content.logarithms_of(self._header, event.configuration), **event.measures}
+            mirrored.points = [(name, float(value), _milliseconds(event.at), 0) for name, value in known.items()]
         run = self._known.pop(number, None)
         if run is not None:
             mirrored.run, mirrored.status, mirrored.tags = run.info.run_id, run.info.status, dict(run.data.tags)

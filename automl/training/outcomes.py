@@ -22,22 +22,21 @@ class NotFiniteError(ArithmeticError):
 
 
 def report(job: Job, train_loss: float, measure: Callable[[Sequence[str]], Mapping[str, float]]) -> tuple[dict[str, float], float]:
-    """What is finite of the job's metrics, and the objective. ``measure`` gives metrics of the validation split by name.
+    """What is finite of the job's metrics, and the (first) objective. ``measure`` gives metrics of the validation split by name.
 
-    Raises NotFiniteError when a loss is not, and AutomlError when there is no objective.
+    Raises NotFiniteError when a loss is not, and AutomlError when an objective is not.
     """
     names = dict.fromkeys(("loss", *(name for name in job.metrics if name != "train_loss"), job.objective))
     if not math.isfinite(train_loss):
         raise NotFiniteError
     measured = {**measure(list(names)), "train_loss": train_loss}
-    objective = measured[job.objective]
     if not math.isfinite(measured["loss"]):
         raise NotFiniteError
-    if not math.isfinite(objective):
-        raise AutomlError(
-            f"{job.objective}: must be a finite number on the validation split, but is {objective}. Choose another objective."
-        )
-    return {name: measured[name] for name in job.metrics if math.isfinite(measured[name])}, objective
+    for name in (job.objective, *job.further):
+        value = measured[name]
+        if not math.isfinite(value):
+            raise AutomlError(f"{name}: must be a finite number on the validation split, but is {value}. Choose another objective.")
+    return {name: measured[name] for name in job.metrics if math.isfinite(measured[name])}, measured[job.objective]
 
 
 def failed(trial: TrialSpec, error: Exception, seconds: float) -> Failed:

@@ -18,9 +18,10 @@ from automl.errors import UsageError
 from automl.events import Value
 from automl.expressions import Expression
 from automl.space import Categorical, ConfigurationKey, Float, Int, SearchSpace
+from automl.spec import Objective
 from automl.strategies import Strategy, check_strategy, make_strategy
 from automl.study import Study, Trial
-from contracts.studies import Play, bowl, continuous, cube, make_study, many_sided_space, play, replayed, spaces, troubled
+from contracts.studies import COST, Play, bowl, continuous, cube, make_study, many_sided_space, play, replayed, spaces, troubled
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -39,9 +40,10 @@ class StrategyContract:
     name: ClassVar[str]
     options: ClassVar[Mapping[str, Value]] = {}
     repeats_lost: ClassVar[bool] = False  # a configuration whose trial was lost may be suggested once more
+    takes_several: ClassVar[bool] = True  # objectives
 
-    def make(self, space: SearchSpace) -> Strategy:
-        return make_strategy(self.name, self.options, space)
+    def make(self, space: SearchSpace, objectives: int = 1) -> Strategy:
+        return make_strategy(self.name, self.options, space, objectives)
 
     def suits(self, space: SearchSpace) -> bool:
         """Whether the strategy takes this space: what it says of others is read in a test of its own."""
@@ -85,6 +87,15 @@ class StrategyContract:
         space = cube(3, 4)
         study = make_study(space)
         play(study, self.make(space), bowl(space), trials=64)
+        assert len({space.key(trial.configuration) for trial in study.trials}) == 64
+
+    def test_64_pending_of_64_configurations_are_64_different_ones(self) -> None:
+        space = cube(3, 4)
+        study = make_study(space)
+        played = play(study, self.make(space), bowl(space), trials=12)
+        for configuration in self.make(space).suggest(study, 100):
+            played.suggest(configuration)
+        assert len(study.trials) == 64
         assert len({space.key(trial.configuration) for trial in study.trials}) == 64
 
     def test_asking_for_more_than_there_is_gives_what_there_is(self) -> None:
@@ -234,6 +245,55 @@ class StrategyContract:
         seen = {repr(trial.configuration["c"]) for trial in study.trials}
         assert seen == {repr(choice) for choice in choices}
         assert all(type(trial.configuration["i"]) is int and type(trial.configuration["f"]) is float for trial in study.trials)
+
+    # -- several objectives -------------------------------------------------------------------------------------------
+
+    def study_of_two(self, space: SearchSpace, seed: int = 0) -> Study:
+        if not self.takes_several:
+            pytest.skip(f"{self.name} searches for one objective; that it says so is read in a test of its own")
+        return make_study(space, seed=seed, further=(COST,))
+
+    def test_with_two_objectives_a_restart_changes_no_suggestion(self) -> None:
+        space = many_sided_space()
+        study = self.study_of_two(space, seed=3)
+        strategy = self.make(space, 2)
+
+        def compare(played: Play) -> None:
+            if len(played.events) % 3 == 0:
+                again = replayed(study, played.events)
+                assert self.make(space, 2).suggest(again, 2) == strategy.suggest(study, 2)
+
+        troubled(study, strategy, 36, 4, before_each_ask=compare)
+        self.assert_new_and_allowed(study)
+
+    def test_with_two_objectives_a_batch_is_the_same_as_one_by_one(self) -> None:
+        space = many_sided_space()
+        study = self.study_of_two(space)
+        played = troubled(study, self.make(space, 2), 30, 3)
+        batch = self.make(space, 2).suggest(replayed(study, played.events), 5)
+        strategy, one_by_one = self.make(space, 2), []
+        for _ in range(5):
+            (configuration,) = strategy.suggest(study, 1)
+            played.suggest(configuration)
+            one_by_one.append(configuration)
+        assert batch == one_by_one
+
+    def test_with_two_objectives_a_finite_space_is_visited_whole(self) -> None:
+        space = cube(3, 4)
+        study = self.study_of_two(space)
+        strategy = self.make(space, 2)
+        play(study, strategy, bowl(space), trials=100, parallel=5, cost=lambda configuration: -bowl(space)(configuration))
+        assert len({space.key(trial.configuration) for trial in study.trials}) == len(study.trials) == 64
+        assert strategy.suggest(study, 1) == []
+
+    def test_where_no_trial_has_the_second_objective_it_goes_on(self) -> None:
+        """It was never reported."""
+        space = many_sided_space()
+        if self.takes_several:
+            study = make_study(space, further=(Objective("never", maximize=True),))
+            play(study, self.make(space, 2), bowl(space), trials=30, parallel=2)
+            assert len(study.trials) == 30
+            self.assert_new_and_allowed(study)
 
 
 def words_of(study: Study) -> list[dict[str, Any]]:

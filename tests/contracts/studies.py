@@ -17,15 +17,21 @@ from automl.strategies import Strategy
 from automl.study import Event, Lost, Origin, Pruned, State, Study, Suggested
 
 METRIC = "score"
+COST = Objective("cost", maximize=False)  # a second objective, known before training
 
 
 def make_study(
-    space: SearchSpace, *, seed: int = 0, maximize: bool = True, epochs: int = 1, replicates: int = 1, folds: int | None = None
+    space: SearchSpace,
+    *,
+    seed: int = 0,
+    maximize: bool = True,
+    epochs: int = 1,
+    replicates: int = 1,
+    folds: int | None = None,
+    further: tuple[Objective, ...] = (),
 ) -> Study:
-    objective, settings = Objective(METRIC, maximize), StudySettings(seed=seed)
-    spec = StudySpec(
-        "simulated", DataSpec("nothing", folds=folds), "mlp", objective, epochs, space, settings=settings, replicates=replicates
-    )
+    objective, settings, data = Objective(METRIC, maximize), StudySettings(seed=seed), DataSpec("nothing", folds=folds)
+    spec = StudySpec("simulated", data, "mlp", objective, epochs, space, settings=settings, replicates=replicates, further=further)
     return Study("simulated", spec, objective)
 
 
@@ -38,10 +44,11 @@ def replayed(study: Study, events: Sequence[Event]) -> Study:
 
 
 class Play:
-    """Brings about events in a study and remembers them."""
+    """Brings about events in a study and remembers them. ``cost`` is the second objective, where there is one; else it is a draw."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, cost: Callable[[Configuration], float] | None = None) -> None:
         self.study = study
+        self._cost = cost
         self.events: list[Event] = []
 
     def apply(self, event: Event) -> None:
@@ -51,7 +58,9 @@ class Play:
     def suggest(self, configuration: Configuration, origin: Origin = "strategy") -> int:
         """A new trial. Returns its number."""
         number = len(self.study.trials)
-        self.apply(Suggested(self.study.key(number), 0.0, configuration, origin))
+        cost = unit_at("cost", number) if self._cost is None else self._cost(configuration)
+        measures = {COST.metric: cost} if COST in self.study.objectives else {}
+        self.apply(Suggested(self.study.key(number), 0.0, configuration, origin, measures=measures))
         return number
 
     def start(self, number: int, replicate: int = 0) -> None:
@@ -90,9 +99,16 @@ class Play:
         self.end(number, state)
 
 
-def play(study: Study, strategy: Strategy, value: Callable[[Configuration], float], trials: int, parallel: int = 1) -> Play:
+def play(
+    study: Study,
+    strategy: Strategy,
+    value: Callable[[Configuration], float],
+    trials: int,
+    parallel: int = 1,
+    cost: Callable[[Configuration], float] | None = None,
+) -> Play:
     """Search with simulated trials of one epoch, ``parallel`` at a time, until there are so many or the space is used up."""
-    played = Play(study)
+    played = Play(study, cost)
     running: list[int] = []
     while len(study.trials) < trials:
         suggestions = strategy.suggest(study, min(parallel - len(running), trials - len(study.trials)))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
+from torch.utils.flop_counter import FlopCounterMode
 
 from automl import families
 from automl.errors import UsageError
@@ -56,6 +57,17 @@ def test_the_count_of_weights_is_known_without_building(case: tuple[str, Configu
     model, configuration, inputs = case
     module = build(model, configuration, inputs, outputs)
     assert sum(weight.numel() for weight in module.parameters()) == families.parameter_count(model, configuration, inputs, outputs)
+
+
+@given(MODELS, st.integers(1, 5))
+@settings(max_examples=60, deadline=None)
+def test_the_products_of_a_forward_pass_are_known_without_building(case: tuple[str, Configuration, tuple[int, ...]], outputs: int) -> None:
+    """torch counts a multiplication and an addition as two operations, of matrix products and convolutions alone."""
+    model, configuration, inputs = case
+    module = build(model, configuration, inputs, outputs).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(torch.zeros(1, *inputs, device="meta"))
+    assert counter.get_total_flops() == 2 * families.multiply_adds(model, configuration, inputs, outputs)
 
 
 @given(MODELS, st.integers(1, 5), st.integers(1, 3))

@@ -1,6 +1,7 @@
 """Covariance matrix adaptation: the contract, that it is the package's search, and what points stand for."""
 
 import math
+import re
 import statistics
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automl.draws import seed_at, unit_at
+from automl.errors import UsageError
 from automl.space import Categorical, Float, Int, Parameter, SearchSpace
 from automl.strategies import make_strategy
 from automl.strategies.cmaes import CmaEs, share
@@ -19,11 +21,19 @@ from contracts.studies import Play, bowl, continuous, make_study, play
 
 class TestCmaEs(StrategyContract):
     name = "cmaes"
+    takes_several = False
 
 
 class TestCmaEsInGenerationsOfSix(StrategyContract):
     name = "cmaes"
     options = {"population": 6, "sigma": 0.5}  # noqa: RUF012
+    takes_several = False
+
+
+def test_it_says_that_it_searches_for_one_objective() -> None:
+    message = "--strategy cmaes: there must be one objective, but there are 2. Take --strategy bayesian or evolution."
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        make_strategy("cmaes", {}, continuous(2), 2)
 
 
 def test_one_trial_after_another_it_is_the_packages_own_search() -> None:

@@ -16,10 +16,12 @@ from optuna.trial import TrialState
 from automl.draws import seed_at, unit_at
 from automl.events import Configuration, Value
 from automl.space import Categorical, Float, Int, Parameter, SearchSpace
+from automl.spec import Objective
 from automl.strategies import make_strategy
 from automl.strategies.parzen import Choices, Mixture, Range, propose
+from automl.strategies.standing import standing
 from automl.study import Study
-from contracts.studies import Play, continuous, make_study, many_sided_space, troubled
+from contracts.studies import COST, Play, continuous, make_study, many_sided_space, troubled
 
 SCALES = {
     "line": Range(-1.0, 3.0),
@@ -137,8 +139,9 @@ def optunas(study: Study, n_candidates: int = 24) -> Configuration:
         )
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    theirs = optuna.create_study(direction="maximize" if study.objective.maximize else "minimize", sampler=sampler)
+    theirs = optuna.create_study(directions=["maximize" if each.maximize else "minimize" for each in study.objectives], sampler=sampler)
     optuna.logging.set_verbosity(verbosity)
+    pruned = sorted(stands for each in study.trials if each.state == "pruned" and (stands := standing(each, study.objective)) is not None)
     for trial in study.trials:
         if trial.state == "lost":
             theirs.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
@@ -154,11 +157,15 @@ def optunas(study: Study, n_candidates: int = 24) -> Configuration:
             case "waiting" | "running":
                 theirs.add_trial(create(state=TrialState.RUNNING))
             case "complete":
-                theirs.add_trial(create(state=TrialState.COMPLETE, value=trial.objective))
+                theirs.add_trial(create(state=TrialState.COMPLETE, values=study.values(trial)))
+            case "pruned" if len(study.objectives) > 1:  # Optuna has none of these: they are less broken than the broken ones
+                place = pruned.index(standing(trial, study.objective))
+                score = {"trained": (1 + place) / (1 + len(pruned))}
+                theirs.add_trial(create(state=TrialState.COMPLETE, values=[0.0] * len(study.objectives), constraints=score))
             case "pruned":
                 theirs.add_trial(create(state=TrialState.PRUNED, intermediate_values=curve))
             case _:
-                theirs.add_trial(create(state=TrialState.COMPLETE, value=0.0, constraints={"trained": 1.0}))
+                theirs.add_trial(create(state=TrialState.COMPLETE, values=[0.0] * len(study.objectives), constraints={"trained": 1.0}))
     asking = theirs.ask()
     together = sampler.sample_relative(theirs, asking._get_latest_trial(), sampler.infer_relative_search_space(theirs, asking))
 
@@ -182,10 +189,11 @@ def _stable_order(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_stable_order")
 @pytest.mark.parametrize("maximize", [False, True])
 @pytest.mark.parametrize("space", [continuous(4), SearchSpace(many_sided_space().parameters)], ids=["continuous", "many-sided"])
-def test_it_suggests_what_optunas_tpe_does(space: SearchSpace, maximize: bool) -> None:
+@pytest.mark.parametrize("further", [(), (COST,)], ids=["one", "two"])
+def test_it_suggests_what_optunas_tpe_does(space: SearchSpace, maximize: bool, further: tuple[Objective, ...]) -> None:
     """The same history, pruned, broken, lost and running trials included, and the same seed."""
-    study = make_study(space, seed=7, maximize=maximize)
-    strategy = make_strategy("bayesian", {}, space)
+    study = make_study(space, seed=7, maximize=maximize, further=further)
+    strategy = make_strategy("bayesian", {}, space, 1 + len(further))
     compared = 0
 
     def compare(played: Play) -> None:
