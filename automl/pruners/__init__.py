@@ -21,7 +21,8 @@ class Pruner(Protocol):
     def prune(self, study: Study, trial: Trial) -> bool:
         """Whether to stop this running trial now. Asked once for each new report of it, which the study already holds.
 
-        Where a trial has several replicates, its curve is their mean so far (``Trial.reports``): points change until all are there.
+        A trial of several replicates (folds, or fresh seeds) is compared by those that it has so far, with the same ones of others: some
+        are harder than others for every trial. ``Trial.reports`` is their mean so far, of which points change until all are there.
         """
 
 

@@ -13,7 +13,7 @@ class Patient:
     as in Prechelt, "Early Stopping - But When?", 1998.
 
     A trial gets better while its best value of the last ``patience`` epochs is better than the best before them by more than ``min_delta``.
-    One that has not trained so many epochs and one more goes on.
+    One that has not trained so many epochs and one more goes on. Of several folds or replicates those count that are in training.
     """
 
     def __init__(self, rule: Pruner, patience: int, min_delta: float) -> None:
@@ -22,7 +22,8 @@ class Patient:
         self._min_delta = min_delta
 
     def prune(self, study: Study, trial: Trial) -> bool:
-        return not self._gets_better(study, trial) and self._rule.prune(study, trial)
+        in_training = [one for one in trial.trainings if one.reports and not one.has_ended]
+        return not any(self._gets_better(study, one) for one in in_training) and self._rule.prune(study, trial)
 
     def _gets_better(self, study: Study, trial: Trial) -> bool:
         if len(trial.reports) <= self._patience:

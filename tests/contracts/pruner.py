@@ -139,6 +139,41 @@ class PrunerContract:
         assert study.trials[7].state == "complete"
         assert ("pruned" in states(study)) == self.prunes
 
+    def with_folds(self, levels: Sequence[Sequence[float]]) -> Play:
+        """Complete trials whose folds reach these levels."""
+        played = Play(make_study(continuous(1), maximize=False, epochs=EPOCHS, replicates=len(levels[0])))
+        for number, folds in enumerate(levels):
+            played.suggest({"x0": unit_at("x", number)})
+            for fold, level in enumerate(folds):
+                for value in curve(level):
+                    played.report(number, value, fold)
+                played.apply(Finished(played.study.key(number, fold), 0.0))
+        return played
+
+    def judged(self, played: Play, folds: Sequence[float]) -> int | None:
+        """In which fold a further trial, one fold after another, is stopped."""
+        pruner, number = self.make(), played.suggest({"x0": 0.123})
+        for fold, level in enumerate(folds):
+            for value in curve(level):
+                played.report(number, value, fold)
+                if pruner.prune(played.study, played.study.trials[number]):
+                    return fold
+            played.apply(Finished(played.study.key(number, fold), 0.0))
+        return None
+
+    def test_a_hard_fold_is_no_reason_to_stop_a_trial(self) -> None:
+        """The first fold is much harder than the others, for all: the best trial so far must get through it."""
+        offsets = [3.0, 0.0, 0.0, 0.0, 0.0][: max(3, self.replicates)]
+        before = [[offset + 0.2 + level for offset in offsets] for level in levels(20)]
+        assert self.judged(self.with_folds(before), [offset + 0.1 for offset in offsets]) is None
+
+    def test_a_trial_that_falls_back_in_its_second_fold_is_stopped_there(self) -> None:
+        """Best of all in its first fold, and worse than all from then on. The signed-rank test wants four pairs to be sure."""
+        folds = max(3, self.replicates)
+        before = [[0.2 + level] * folds for level in levels(20)]
+        fallen = self.judged(self.with_folds(before), [0.1, *[9.0] * (folds - 1)])
+        assert fallen == (1 if self.prunes else 4 if self.name == "wilcoxon" else None)
+
     def test_one_pruner_can_judge_two_studies(self) -> None:
         """What it remembers of one says nothing about the other, also where they are judged in turn."""
         both = self.make()
