@@ -142,8 +142,7 @@ def verdict(known: Known) -> str:
         return f"None of the {study.ended} trials that ended is complete, so there is no winner."
     trials = f"{study.ended} trial{'s' if study.ended != 1 else ''}"
     verb = "won" if not known.is_driven and study.why_rested in ("done", "time") else "leads"
-    reached = f": validation {study.objective.metric} {number_text(best.objective)}" if study.gain is None else ""
-    return f"Trial {best.number} {verb} after {trials}{reached}. {confirmation_text(study) or gain_text(study)}"
+    return f"Trial {best.number} {verb} after {trials}. {confirmation_text(study) or gain_text(study)}"
 
 
 def _under(study: Study) -> str:

@@ -77,7 +77,7 @@ def test_the_first_sentence_is_what_came_out(tmp_path: Path) -> None:
     )
     left = known(tmp_path / "left", Story(trials=20, rest="interrupted", asked=50))
     assert re.fullmatch(
-        r"Trial \d+ leads after 20 trials: validation accuracy 0\.\d+\. The space file has no baseline, so there is no gain to report\.",
+        r"Trial \d+ leads after 20 trials\. Validation accuracy 0\.\d+; there is no baseline, so no gain to report\.",
         verdict(left),
     )
     failed = known(tmp_path / "failed", Story(trials=5, failed=1.0, pruned=0.0))
