@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from automl.confirmation import confirmed
 from automl.importances import Importances
 from automl.importances import importances as importances_of
-from automl.page import landscape, progress
+from automl.page import landscape, progress, tradeoffs
 from automl.page.document import Figure
 from automl.page.spans import Span, packed, spans_of_study, utilisation
 from automl.study import Study
-from automl.summary import confirmation_text, epochs_saved, number_text, value_text
+from automl.summary import confirmation_text, epochs_saved, front_sentence, number_text, value_text
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure as PlotlyFigure
@@ -30,6 +30,7 @@ def all_figures(study: Study, spans: Sequence[Span] | None = None, found: Import
     return [
         *best_figures(study, spans),
         *confirmation_figures(study),
+        *front_figures(study),
         *curve_figures(study),
         *importance_figures(found),
         *parallel_figures(study, found),
@@ -83,6 +84,18 @@ def confirmation_figures(study: Study) -> list[Figure]:
     caption = f"A circle is the {claim.metric} on {where} of one training on a fresh seed, the bar the 95 % interval of their mean."
     says = f"{caption} {confirmation_text(study)}"
     return [Figure("fresh-seeds", "On fresh seeds", progress.fresh_seeds(study, claim), caption, says)]
+
+
+def front_figures(study: Study) -> list[Figure]:
+    """The Pareto front, by the first objective and each of the others; none of a single objective."""
+    figures = []
+    for other in study.objectives[1:] if study.front else ():
+        pair = f"{study.objective.metric} and {other.metric}"
+        says = f"{pair} of the complete trials. {front_sentence(study)}"
+        note = _sampled_note(study.counts.get("complete", 0), progress.MOST_POINTS)
+        name = f"front-{other.metric.replace('_', '-')}"
+        figures.append(Figure(name, f"Pareto front: {pair}", tradeoffs.front_figure(study, other), note, says))
+    return figures
 
 
 def curve_figures(study: Study) -> list[Figure]:

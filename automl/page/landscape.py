@@ -125,15 +125,13 @@ def parameter_axis(parameter: Parameter) -> dict[str, Any]:
     if parameter.log:
         low, high = math.log10(parameter.low), math.log10(parameter.high)
         edge = 0.03 * (high - low) or 0.1
-        at = _log_ticks(float(parameter.low), float(parameter.high))
-        ticks = {"tickmode": "array", "tickvals": at, "ticktext": [value_text(int(tick) if tick >= 1 else tick) for tick in at]}
-        return axis(name, type="log", range=[low - edge, high + edge], **ticks)
+        return axis(name, type="log", range=[low - edge, high + edge], **log_ticks(float(parameter.low), float(parameter.high)))
     edge = 0.03 * (parameter.high - parameter.low) or 0.5
     whole = {"dtick": 1} if isinstance(parameter, Int) and parameter.high - parameter.low <= 8 else {"nticks": 6}
     return axis(name, range=[parameter.low - edge, parameter.high + edge], **whole)
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
+def log_ticks(low: float, high: float) -> dict[str, Any]:
     """Round numbers on a log scale: powers of ten over many decades, 1-2-5 over a few."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1, 3), (1,)):
@@ -141,7 +139,8 @@ def _log_ticks(low: float, high: float) -> list[float]:
         shown = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
         if len(shown) <= 6:
             break
-    return shown if len(shown) > 1 else [low, high]
+    at = shown if len(shown) > 1 else [low, high]
+    return {"tickmode": "array", "tickvals": at, "ticktext": [value_text(int(tick) if tick >= 1 else tick) for tick in at]}
 
 
 def shortened(words: str, most: int) -> str:

@@ -40,9 +40,10 @@ from automl.page.spans import Span, spans_of, utilisation
 from automl.shorthand import format_duration
 from automl.store import Store, is_being_driven
 from automl.study import Created, Event, Rested, Resumed, Study, Trial
-from automl.summary import confirmation_text, epochs_saved, gain_text, number_text, state_of, value_text
+from automl.summary import confirmation_text, epochs_saved, front_sentence, gain_text, number_text, state_of, value_text
 
 _MOST_FAILURES = 20  # kinds of them, with their log lines
+_MOST_ON_FRONT = 20  # of it in its own table
 _MOST_LINES = 40  # of a log
 _NOT_WORKED = ("failed", "diverged", "out_of_memory", "timeout", "lost")
 
@@ -109,6 +110,7 @@ def study_document(known: Known) -> Document:
     found = importances(study)
     sections = [
         Section("overview", "", list(_overview(known, found))),
+        Section("front", "Pareto front", list(_front(known))),
         Section("progress", "Progress", list(_progress(known))),
         Section("parameters", "Parameters", list(_parameters(known, found))),
         Section("workers", "Workers", list(_workers(known))),
@@ -148,8 +150,9 @@ def verdict(known: Known) -> str:
 def _under(study: Study) -> str:
     settings, spec = study.spec.settings, study.spec
     direction = "more is better" if study.objective.maximize else "less is better"
+    sought = f"validation {study.objective.metric}, {direction}" if len(study.objectives) == 1 else ", ".join(map(str, study.objectives))
     return (
-        f"{spec.model} on {spec.data.source}: validation {study.objective.metric}, {direction}. Strategy {settings.strategy}, "
+        f"{spec.model} on {spec.data.source}: {sought}. Strategy {settings.strategy}, "
         f"pruner {settings.pruner}, up to {spec.epochs} epoch{'s' if spec.epochs != 1 else ''} a trial, seed {settings.seed}."
     )
 
@@ -251,6 +254,28 @@ def _winner(study: Study, best: Trial) -> Block:
 # -- the sections -----------------------------------------------------------------------------------------------------
 
 
+def _front(known: Known) -> Iterator[Block]:
+    study = known.study
+    if len(study.objectives) < 2 or not study.ended:
+        return
+    yield Text(front_sentence(study))
+    yield from figures.front_figures(study)
+    if study.front:
+        metrics = [objective.metric for objective in study.objectives]
+        names = list(dict.fromkeys(name for trial in study.front for name in trial.configuration))
+        rows = [
+            [
+                str(trial.number),
+                *(number_text(study.reached(trial)[metric]) for metric in metrics),
+                *(value_text(trial.configuration[name]) if name in trial.configuration else "" for name in names),
+            ]
+            for trial in study.front[:_MOST_ON_FRONT]
+        ]
+        more = len(study.front) - len(rows)
+        caption = "The front, the best by the first objective first" + (f"; {more} more are in the table of trials." if more else "")
+        yield Table(caption, ["trial", *metrics, *names], rows, numbers=range(len(metrics) + 1))
+
+
 def _progress(known: Known) -> Iterator[Block]:
     study = known.study
     yield from figures.confirmation_figures(study)
@@ -293,12 +318,13 @@ def _trials(known: Known) -> Iterator[Block]:
         return
     names = list(dict.fromkeys(name for trial in study.trials for name in trial.configuration))
     metric = study.objective.metric
-    head = ["trial", "state", metric, "best epoch", "epochs", "seconds"]
+    others = [objective.metric for objective in study.objectives[1:]]
+    head = ["trial", "state", metric, *others, "best epoch", "epochs", "seconds"]
     rows = [
         [
             str(trial.number),
             trial.state.replace("_", " "),
-            number_text(trial.objective) if trial.objective is not None else "",
+            *("" if value is None else number_text(value) for value in study.reached(trial).values()),
             str(trial.epoch or ""),
             str(trial.epochs),
             f"{trial.seconds:.2f}",
@@ -310,14 +336,14 @@ def _trials(known: Known) -> Iterator[Block]:
         all(isinstance(t.configuration.get(name, 0), int | float) and not isinstance(t.configuration.get(name), bool) for t in study.trials)
         for name in names
     ]
-    marked = [study.winner.number] if study.winner is not None else []
+    marked = [trial.number for trial in study.front] if others else [study.winner.number] if study.winner is not None else []
     yield DataTable(
         "trials",
         f"All trials of the study: state, validation {metric}, best epoch, epochs trained, device seconds, parameters.",
         [*head, *names],
         rows,
-        numbers=(0, 2, 3, 4, 5, *(len(head) + index for index, is_number in enumerate(are_numbers) if is_number)),
-        keys={2: [trial.objective for trial in study.trials]},
+        numbers=(0, *range(2, len(head)), *(len(head) + index for index, is_number in enumerate(are_numbers) if is_number)),
+        keys={2 + index: [study.reached(trial)[name] for trial in study.trials] for index, name in enumerate((metric, *others))},
         state=1,
         sort=2,
         is_falling=study.objective.maximize,

@@ -9,12 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automl.draws import unit_at
+from automl.events import Finished, Reported, Started
 from automl.page.figures import all_figures
 from automl.page.palette import DARK
 from automl.page.progress import best_so_far, by_epochs, by_trials, objective_range, sampled
 from automl.space import Categorical, Float, Int, SearchSpace
+from automl.spec import Objective
 from automl.strategies import make_strategy
-from automl.study import Study
+from automl.study import Study, Suggested
 from contracts.studies import Play, bowl, make_study, many_sided_space, play, troubled
 
 ALL = ["best-by-trials", "best-by-epochs", "best-by-seconds", "learning-curves", "importances", "parallel-coordinates"]
@@ -128,3 +130,23 @@ def test_slices_are_drawn_for_a_study_of_one_parameter() -> None:
     study = make_study(space)
     names = [figure.name for figure in all_figures(play(study, make_strategy("random", {}, space), bowl(space), 20).study)]
     assert names == ["best-by-trials", "best-by-epochs", "best-by-seconds", "importances", "parallel-coordinates", "slice-x", "timeline"]
+
+
+def test_the_pareto_front_is_shown_whole_and_in_order() -> None:
+    space = SearchSpace((Float("x", 0.0, 1.0),))
+    study = make_study(space, further=(Objective("parameters", False),))
+    played = Play(study)
+    for number in range(30):
+        x = unit_at("x", number)
+        key = study.key(number)
+        played.apply(Suggested(key, 0.0, {"x": x}, "strategy", measures={"parameters": 10 + 1e4 * x**2}))
+        played.apply(Started(key, 0.0, "cpu", "worker"))
+        played.apply(Reported(key, 0.0, 1, {"score": x + 0.3 * unit_at("noise", number), "parameters": 10 + 1e4 * x**2}, 1.0))
+        played.apply(Finished(key, 0.0))
+    (figure,) = (each for each in all_figures(study) if each.name == "front-parameters")
+    (line,) = (trace for trace in figure.figure.data if trace.name == "Pareto front")
+    assert {row[0] for row in line.customdata} == {trial.number for trial in study.front}
+    assert list(line.x) == sorted(line.x)
+    assert list(line.y) == sorted(line.y)
+    assert figure.figure.layout.xaxis.type == "log"
+    assert "The Pareto front of score and parameters has" in figure.alternative
