@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 class Receipt:
     """MLflow at ``store`` (without credentials) held the first ``events`` events of the study, the summary and the artifacts.
 
-    ``run`` is the study's run there, ``url`` where a person looks.
+    ``run`` is the study's run there, ``url`` where a person looks. Of no events: the study is on its way there.
     """
 
     study: str
@@ -47,8 +47,10 @@ class Receipt:
 
 
 def start_mirror(uri: str, experiment: str | None, folder: Path, store: Store, study: Study, say: Say) -> Mirror:
-    """A mirror that follows the study in this folder; MLflow is opened in the background."""
-    return Mirror(uri, study_header(folder, store, study, experiment), reread=partial(read_events, folder), say=say)
+    """A mirror that follows the study in this folder; MLflow is opened in the background. From now on the study is to be found there."""
+    header = study_header(folder, store, study, experiment)
+    _write_receipt(folder, Receipt(header.identity, tracking.redacted(uri), header.experiment, run="", events=0, url=""))
+    return Mirror(uri, header, reread=partial(read_events, folder), say=say)
 
 
 def bring_level(mirror: Mirror, folder: Path, study: Study, why: str, say: Say) -> str:
@@ -79,13 +81,20 @@ def where_level(folder: Path, uri: str, experiment: str | None, store: Store, st
 
     A SQLite store is looked at; of a server it is believed that it has kept what it had.
     """
-    try:
-        receipt = Receipt(**json.loads((folder / RECEIPT).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    receipt = read_receipt(folder)
+    if receipt is None:
         return None
     name = experiment or study.spec.name
     is_same = (receipt.study, receipt.store, receipt.experiment) == (study.identity, tracking.redacted(uri), name)
     return receipt.url if is_same and receipt.events == store.length() and _is_there(uri, receipt.run) else None
+
+
+def read_receipt(folder: Path) -> Receipt | None:
+    """When MLflow was last level with the study in this folder; None where that is not known."""
+    try:
+        return Receipt(**json.loads((folder / RECEIPT).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _is_there(uri: str, run: str) -> bool:
@@ -100,11 +109,14 @@ def _is_there(uri: str, run: str) -> bool:
 
 
 def _keep_receipt(folder: Path, mirror: Mirror, report: MirrorReport) -> None:
+    if report.is_level:
+        header = mirror.header
+        store = tracking.redacted(mirror.uri)
+        _write_receipt(folder, Receipt(header.identity, store, header.experiment, report.run, report.events, report.url))
+
+
+def _write_receipt(folder: Path, receipt: Receipt) -> None:
     """Best effort: without a receipt the next run asks MLflow."""
-    if not report.is_level:
-        return
-    header = mirror.header
-    receipt = Receipt(header.identity, tracking.redacted(mirror.uri), header.experiment, report.run, report.events, report.url)
     unfinished = folder / f".{RECEIPT}.unfinished"
     with contextlib.suppress(OSError):
         unfinished.write_text(json.dumps(asdict(receipt)), encoding="utf-8")

@@ -43,6 +43,7 @@ FORBIDDEN = {
     "library": ("automl.driver", "automl.engines", "automl.tracking", "automl.strategies", "automl.pruners"),
     "driver": ("automl.cli", "automl.launch", "automl.tracking", "automl.data", "automl.training"),
     "winner": ("automl.cli", "automl.launch", "automl.mirroring", "automl.plan", "automl.tracking"),
+    "dashboard": ("automl.cli", "automl.launch", "automl.plan", "automl.driver", "automl.engines", "automl.training"),
     "mirroring": ("automl.cli", "automl.launch", "automl.winner", "automl.plan", "automl.driver", "automl.engines"),
     "launch": ("automl.cli", "automl.compare"),
     "compare": ("automl.cli", "automl.training", "automl.models"),

@@ -60,7 +60,7 @@ def where(folder: Path, uri: str | None = None, experiment: str | None = None) -
 
 
 def test_a_finished_run_leaves_a_receipt_that_says_where_to_look(level: Path) -> None:
-    assert where(level) == f"mlflow ui --backend-store-uri sqlite:///{level}/mlflow.db"
+    assert where(level) == f"automl dashboard {level}/first"
 
 
 def test_events_that_mlflow_has_not_seen_make_the_receipt_worthless(level: Path) -> None:

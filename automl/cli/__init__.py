@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "trials": ("automl.cli.trials", "The table of a study's trials."),
     "best": ("automl.cli.best", "The winner of a study, and how to use it."),
     "page": ("automl.cli.page", "Write the study page: one HTML file, to look at and to mail."),
+    "dashboard": ("automl.cli.dashboard", "Open MLflow's UI on a study."),
     "sync": ("automl.cli.sync", "Bring MLflow level with a study."),
     "space": ("automl.cli.space", "Check, show and make search-space files."),
     "devices": ("automl.cli.devices", "What can be trained on, and what would be used."),

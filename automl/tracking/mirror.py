@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from automl.errors import TrackingError
+from automl.folders import STUDIES
 from automl.study import Event
 from automl.tracking import client as mlflow_client
 from automl.tracking.address import redacted, sqlite_path
@@ -109,9 +110,10 @@ class Mirror:
         """The study's page in MLflow, or the command that shows it."""
         path = sqlite_path(self.uri)
         if path is not None:
-            return f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
+            folder = Path(self.header.folder)
+            return f"automl dashboard {shlex.quote(folder.name if folder.parent == STUDIES.absolute() else str(folder))}"
         page = self._writer.page if self._writer else ""
-        return f"{_without_secrets(self.uri)}/{page}" if urlsplit(self.uri).scheme in ("http", "https") else redacted(self.uri)
+        return f"{without_secrets(self.uri)}/{page}" if urlsplit(self.uri).scheme in ("http", "https") else redacted(self.uri)
 
     def _report(self) -> MirrorReport:
         writer = self._writer
@@ -234,7 +236,8 @@ class Mirror:
         return self._deadline is not None and time.monotonic() > self._deadline
 
 
-def _without_secrets(uri: str) -> str:
+def without_secrets(uri: str) -> str:
+    """The address of a server as anybody may read it."""
     parts = urlsplit(uri)
     host = parts.hostname or ""
     with contextlib.suppress(ValueError):

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_a_study_is_followed_to_its_end(uri: str, database: Path, tmp_path: Path
         mirror.follow([event])
     done = mirror.finish(summary(trial(2), trial(0)), {"study.yaml": tmp_path / "study.yaml"}, 60)
     assert (done.is_level, done.problems, said) == (True, (), [])
-    assert done.url == mirror.url == f"mlflow ui --backend-store-uri {uri}"
+    assert done.url == mirror.url == "automl dashboard /studies/digits-random"
     found = runs(uri, "m")
     assert {name: run.info.status for name, run in found.items()} == {"study": "FINISHED", "0": "FINISHED", "1": "KILLED", "2": "FINISHED"}
 
@@ -115,11 +116,11 @@ def test_a_fresh_store_is_made_in_the_background(tmp_path: Path) -> None:
     folder = tmp_path / "a folder\nof two lines"
     folder.mkdir()
     uri = f"sqlite:///{folder}/new.db"
-    mirror = Mirror(uri, header("fresh"), flush_seconds=0.02)
+    mirror = Mirror(uri, replace(header("fresh"), folder="/my studies/x"), flush_seconds=0.02)
     mirror.follow(numbered(study("fresh", ["complete"])))
     (tmp_path / "x.txt").write_text("x")
     assert mirror.finish(summary(trial(0)), {"x.txt": tmp_path / "x.txt"}, 60).is_level
-    assert mirror.url == f"mlflow ui --backend-store-uri '{uri}'"
+    assert mirror.url == "automl dashboard '/my studies/x'"
     assert [file.name for file in folder.glob("mlartifacts/*/artifacts/x.txt")] == ["x.txt"]
 
 
