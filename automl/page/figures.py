@@ -168,7 +168,7 @@ def contour_figures(study: Study, found: Importances) -> list[Figure]:
     figure = landscape.contour(study, a, b)
     if figure is None:
         return []
-    caption = f"Each point's colour is a smooth mean of the complete trials near it; white is unknown. The star is trial {_best(study)}."
+    caption = f"Each point's colour is a smooth mean of the complete trials near it; blank is unknown. The star is trial {_best(study)}."
     says = f"Validation {study.objective.metric} over {a.name} and {b.name}, as a smooth mean of the complete trials."
     return [Figure("contour", f"{a.name} and {b.name}", figure, caption, says)]
 
@@ -181,7 +181,7 @@ def timeline_figures(study: Study, spans: Sequence[Span]) -> list[Figure]:
     workers = len({row.worker for row in rows})
     says = f"{workers} worker{'s' if workers != 1 else ''}, at most {_lanes(rows)} at once each"
     says += f"; something trained for {share:.0%} of the time on all of these rows." if share is not None else "."
-    caption = "A row for each trial that a worker trained at the same time (its lanes); white is idle. Pauses between runs are left out."
+    caption = "A row for each trial that a worker trained at the same time (its lanes); gaps are idle. Pauses between runs are left out."
     if len(rows) > progress.MOST_ROWS:
         caption += f" {len(rows) - progress.MOST_ROWS} more rows are left out."
     figure = progress.timeline(study, spans)

@@ -289,7 +289,7 @@ def _tick(x: int, y: float, words: str) -> dict[str, Any]:
 def contour(study: Study, a: Parameter, b: Parameter, height: int = 440) -> Figure | None:
     """The objective over two parameters, as a smooth mean of the complete trials near each point, and the trials themselves.
 
-    A mean with Gaussian weights (Nadaraya and Watson) on the parameters' own scales; points far from every trial stay white. None where
+    A mean with Gaussian weights (Nadaraya and Watson) on the parameters' own scales; points far from every trial stay blank. None where
     fewer than four complete trials have both parameters.
     """
     import plotly.graph_objects as go

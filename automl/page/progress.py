@@ -333,7 +333,7 @@ def fresh_seeds(study: Study, claim: Confirmed) -> Figure:
 
 
 def timeline(study: Study, spans: Sequence[Span], most_rows: int = MOST_ROWS) -> Figure:
-    """When each worker trained what: a row for each trial that it had at once. White is idle."""
+    """When each worker trained what: a row for each trial that it had at once. Gaps are idle time."""
     import plotly.graph_objects as go
 
     rows = packed(spans)
