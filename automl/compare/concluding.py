@@ -85,7 +85,7 @@ def notes_of(judged: Judged, trials: int | None) -> list[str]:
         if trials is not None and fewest < trials:
             notes.append(f"{standing.name}: its space was used up after {fewest} of {trials} trials.")
     if judged.split != "test":
-        notes.append(f"These data have no test split of their own: picks were measured on {judged.split}, by which they were also chosen.")
+        notes.append(f"These data have no test split of their own: picks were measured on the {judged.split}, by which they were chosen.")
     return notes
 
 

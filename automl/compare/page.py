@@ -202,7 +202,7 @@ def _call(pair: Pair) -> str:
 
 
 def _split(judged: Judged) -> str:
-    return "the test split" if judged.split == "test" else judged.split
+    return "the test split" if judged.split == "test" else f"the {judged.split}"
 
 
 def _estimate_text(estimate: Estimate, digits: int = 4) -> str:

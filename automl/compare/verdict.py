@@ -118,8 +118,8 @@ def judge(results: Sequence[Result], objective: Objective, is_paired: bool = Tru
         _pair(a, b, values[a], values[b], is_paired, p, p_adjusted, len(pairs))
         for (a, b), p, p_adjusted in zip(pairs, p_values, adjusted, strict=True)
     )
-    splits = {result.split for result in results if result.test is not None}
-    return Judged(objective, is_paired, next(iter(splits), "test"), standings, judged)
+    split = next((result.split for result in results if result.test is not None), "test")
+    return Judged(objective, is_paired, split.partition(" (")[0], standings, judged)  # training data (there is no other)
 
 
 def _mean_ranks(values: dict[str, list[float]], is_paired: bool) -> dict[str, float]:
@@ -225,7 +225,7 @@ def _evidence(judged: Judged, pair: Pair) -> str:
 
 
 def _subject(judged: Judged, pair: Pair, a: str, b: str, turned: bool) -> str:
-    where = f"On {'the test split' if judged.split == 'test' else judged.split}"
+    where = f"On the {'test split' if judged.split == 'test' else judged.split}"
     if pair.wins is None:
         share = pair.probability.value or 0.0
         return f"{where} a pick of {a} beats one of {b} with probability {1 - share if turned else share:.2f}"

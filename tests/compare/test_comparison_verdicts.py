@@ -6,12 +6,14 @@ import csv
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from automl.compare.arms import Arm
+from automl.compare.concluding import notes_of
 from automl.compare.curves import curves
 from automl.compare.report import Report, write_csv
 from automl.compare.results import Course, Result
@@ -131,6 +133,16 @@ def test_less_is_better_where_the_objective_says_so() -> None:
     )
     test = judged.standings[0].test
     assert (test.value, test.low, test.high) == (0.93, 0.90, 0.96)
+
+
+def test_data_without_a_test_split_are_told_of() -> None:
+    """Exclusive or: its four rows are training, validation and test at once."""
+    told = [replace(result, split="training data (there is no other)") for result in (*results("a", BASE), *results("b", BETTER))]
+    judged = judge(told, ACCURACY)
+    assert sentences(judged, "9 trials")[1].startswith("On the training data the pick of b was better than that of a in 7 of 7 repeats")
+    assert notes_of(judged, 4) == [
+        "These data have no test split of their own: picks were measured on the training data, by which they were chosen."
+    ]
 
 
 def test_equal_results_are_called_equal() -> None:
