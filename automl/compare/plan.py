@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from automl.compare.record import is_comparison, read_record
 from automl.errors import StudyError, UsageError
 from automl.folders import check_new_study, study_folder
 from automl.plan import Plan, RunOptions, at_least_one, default_name, duration, lanes_asked, specify
-from automl.spec import StudySpec
+from automl.spec import Objective, StudySpec
 from automl.strategies import STRATEGIES, check_strategy
 from automl.tracking import OFF, redacted, resolve_uri
 
@@ -96,6 +97,7 @@ def plan(options: RunOptions, wanted: CompareOptions) -> ComparePlan:
             "compare: must be given a search space, but is not. Example: automl compare digits_mlp --strategies grid,random,bayesian."
         )
     spec = specify(replace(options, time=None, trials=None))
+    refuse_several_objectives(spec.objectives, spec.source or spec.name)
     arms = make_arms(
         split_choices(DEFAULT_STRATEGIES if wanted.strategies is None else wanted.strategies), split_choices(wanted.pruners or ""), spec
     )
@@ -117,6 +119,16 @@ def plan(options: RunOptions, wanted: CompareOptions) -> ComparePlan:
     )
     _check_folder(planned)
     return planned
+
+
+def refuse_several_objectives(objectives: Sequence[Objective], where: str) -> None:
+    """Raises UsageError where a pick would not be one value."""
+    if len(objectives) > 1:
+        names = ", ".join(objective.metric for objective in objectives)
+        raise UsageError(
+            f"{where}: a comparison needs one objective, since a pick is judged by one value, but there are {len(objectives)} ({names}). "
+            "Leave out all but one."
+        )
 
 
 def _repeats(asked: int | None, arms: tuple[Arm, ...]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from automl.compare.arms import Arm, choice_name
 from automl.compare.budget import Budget
 from automl.compare.concluding import notes_of
+from automl.compare.plan import refuse_several_objectives
 from automl.compare.record import is_comparison
 from automl.compare.report import Report
 from automl.compare.results import Result, result_of
@@ -43,6 +44,7 @@ def replayed(names: Sequence[str]) -> Report:
     if not names:
         raise UsageError("compare: --replay must be given studies, but is given none. Example: automl compare --replay STUDY STUDY ...")
     known = [_read(folder) for folder in _folders(names)]
+    refuse_several_objectives(known[0].study.objectives, str(known[0].folder))
     for other in known[1:]:
         _refuse_another(known[0], other)
     for each in known:

@@ -85,7 +85,7 @@ def carried_out(plan: ComparePlan, watch: Watcher | None = None, say: Say = lamb
             stack.callback(leave_nothing, folder, COMPARISON, no_files, no_folders)
         workers = stack.enter_context(contextlib.closing(Workers(plan.options, plan.lanes, folder / "workers")))
         if not is_comparison(folder):
-            workers.start(len(plan.members()) * plan.budget.most_trials)  # they come up while the data are prepared
+            workers.start(len(plan.members()) * plan.budget.most_trials * plan.spec.trainings)  # they come up while the data are prepared
         info = data.prepare_apart(plan.spec.data, folder / "data")
         spec = settle(plan.spec, info)
         before = read_record(folder) if is_comparison(folder) else new_record(plan.budget)

@@ -21,6 +21,8 @@ from automl.compare.statistics import LEVEL, Estimate, Outlook
 from automl.spec import Objective
 from automl.summary import number_text
 
+_NO_COST = 1.0  # seconds a study, below which nobody chooses by cost
+
 Call = Literal["a better", "b better", "cannot tell"]
 
 
@@ -271,8 +273,8 @@ def _meanwhile(judged: Judged, names: Sequence[str]) -> str:
     """What to do until then: the cheapest one, where that is any cheaper."""
     costs = sorted(((standing.seconds, standing.name) for standing in judged.standings if standing.name in names), key=lambda cost: cost[0])
     (least, cheapest), (most, dearest) = costs[0], costs[-1]
-    if least > 0.9 * most:
-        return "Until then any of them will do: they cost the same."
+    if least > 0.9 * most or most < _NO_COST:
+        return "Until then any of them will do: they cost about the same."
     return (
         f"Until then use {cheapest}, which costs least: {number_text(least, 3)} s a study (training and asking) against "
         f"{number_text(most, 3)} s of {dearest}."

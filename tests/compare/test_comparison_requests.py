@@ -182,6 +182,16 @@ def test_mistakes_are_answered_before_anything_starts(mistake: str) -> None:
     assert [path.name for path in Path("studies").iterdir()] == ["other"]
 
 
+def test_several_objectives_are_refused() -> None:
+    Path("small.yaml").write_text(SPACE + "objective: [{maximize: accuracy}, {minimize: parameters}]\n")
+    message = (
+        "small.yaml: a comparison needs one objective, since a pick is judged by one value, but there are 2 (accuracy, parameters). "
+        "Leave out all but one."
+    )
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        planned()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -113,7 +113,7 @@ def test_what_is_beaten_is_named_while_the_rest_stays_open() -> None:
         "With 10m a study bayesian is better here than grid.",
     }
     assert "Cannot tell random from bayesian with 7 repeats of 10m." in said
-    assert said[-1] == "Until then any of them will do: they cost the same."
+    assert said[-1] == "Until then any of them will do: they cost about the same."
 
 
 def test_equal_differences_are_ties_whatever_their_last_digits() -> None:
