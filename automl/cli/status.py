@@ -10,11 +10,12 @@ import click
 
 from automl.cli.completion import studies
 from automl.cli.wrapping import print_sentence
+from automl.confirmation import Estimate, confirmed
 from automl.folders import STUDIES
 from automl.reading import Reading, read_study
 from automl.shorthand import format_duration
 from automl.study import Study
-from automl.summary import confirmation_text, epochs_saved, front_sentence, gain_text, state_of, status_record
+from automl.summary import epochs_saved, gain_text, number_text, state_of, status_record
 
 
 @click.command()
@@ -38,11 +39,32 @@ def print_status(reading: Reading) -> None:
     saved, whole = epochs_saved(study)
     print_sentence(f"{reading.folder.name}: {state}, {study.ended} of {study.asked} trials ({counts or 'none yet'})")
     print_sentence(f"{study.spec.name} ({study.spec.model}) on {data}: {settings.strategy}, pruner {settings.pruner}, seed {settings.seed}")
-    found = confirmation_text(study) or gain_text(study)
-    front = f" {front_sentence(study)}" if len(study.objectives) > 1 else ""
-    print_sentence(found if study.winner is None else f"Best: trial {study.winner.number}. {found}{front}")
+    front = f"; {len(study.front)} on the Pareto front" if len(study.objectives) > 1 and study.front else ""
+    print_sentence(f"{_leader(study)}{front}")
     print_sentence(f"{format_duration(_seconds(study)) or '0s'} at work; pruning saved {saved} of {whole} epochs")
     click.echo(_next(reading))
+
+
+def _leader(study: Study) -> str:
+    """What leads and by how much, short enough for a line; `automl best` says it whole."""
+    winner, baseline, claim = study.winner, study.baseline, confirmed(study)
+    if winner is None:
+        return gain_text(study)
+    if claim is not None:
+        seeds = "one fresh seed" if claim.winner.replicates == 1 else f"{claim.winner.replicates} fresh seeds"
+        gain = f"; gain {_with_interval(claim.gain)}" if claim.gain is not None else ""
+        return f"best: trial {winner.number}, {claim.split} {claim.metric} {number_text(claim.winner.value)} on {seeds}{gain}"
+    found = f"best: trial {winner.number}, validation {study.objective.metric} {number_text(winner.objective)}"
+    if baseline is not None and baseline.number == winner.number:
+        return f"{found}, the baseline"
+    if study.gain is None or baseline is None:
+        return found
+    return f"{found}; gain {number_text(study.gain)} over the baseline's {number_text(baseline.objective)}"
+
+
+def _with_interval(estimate: Estimate) -> str:
+    low, high = estimate.interval or (estimate.value, estimate.value)
+    return f"{number_text(estimate.value)} ({number_text(low)} to {number_text(high)})"
 
 
 def _seconds(study: Study) -> float:
