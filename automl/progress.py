@@ -223,4 +223,4 @@ def _phase(study: Study, is_driven: bool) -> str:
             return "training" if study.at_work_since is not None else "preparing"
         case "interrupted":
             return "stopping"
-    return "testing the winner, bringing MLflow level"
+    return "finishing: test, page, MLflow"

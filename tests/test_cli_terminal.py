@@ -134,12 +134,20 @@ def test_a_run_is_one_screen_that_another_terminal_can_watch_and_both_leave_thin
     assert runner.tmux("display-message", "-p", "-t", "main", "#{cursor_flag}#{alternate_on}").strip() == "10"
 
 
-def test_an_interrupted_run_gives_the_terminal_back_and_no_color_means_none(terminals: Callable[[int, int], Terminal]) -> None:
+def test_who_stops_or_interrupts_a_run_has_the_terminal_back_and_no_color_means_none(
+    terminals: Callable[[int, int], Terminal],
+) -> None:
     runner = terminals(80, 24)
-    runner.type(f"NO_COLOR=1 {RUN}; echo exit code $?")
+    runner.type(f"NO_COLOR=1 {RUN}")
     runner.see(is_screen)
     assert re.search(r"\x1b\[[0-9;]*[34][0-7]m", runner.coloured()) is None
+    runner.tmux("send-keys", "-t", "main", "C-z")
+    runner.see(lambda lines: any("Stopped" in line for line in lines) and not is_screen(lines))
+    assert runner.tmux("display-message", "-p", "-t", "main", "#{cursor_flag}#{alternate_on}").strip() == "10"
+    runner.type("fg")
+    runner.see(is_screen)
     runner.tmux("send-keys", "-t", "main", "C-c")
-    end = runner.see(lambda lines: "exit code 130" in lines)
-    assert any(line.startswith("Interrupted. Everything so far is kept") for line in end)
+    runner.see(lambda lines: any(line.startswith("Interrupted. Everything so far is kept") for line in lines))
+    runner.type("echo it was $?")
+    runner.see(lambda lines: "it was 130" in lines)
     assert runner.tmux("display-message", "-p", "-t", "main", "#{cursor_flag}#{alternate_on}").strip() == "10"

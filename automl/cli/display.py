@@ -31,7 +31,7 @@ class Display:
         self._console = console or PatientConsole(stderr=True, highlight=False)
         self._stack = ExitStack()
         self._live: LiveScreen | None = None
-        self._feed = Feed(os.getpid())
+        self._feed = Feed(plan.folder.name, os.getpid())
 
     def __enter__(self) -> Self:
         if can_show_screen(self._console):
@@ -64,7 +64,7 @@ class Display:
         workers = f"{len(slots)} worker{'s' if len(slots) != 1 else ''} on {', '.join(sorted({slot.device for slot in slots}))}"
         self.say(f"{verb} {self._plan.folder} with {workers}: {study.ended} of {asked} trials")
         if self._live is not None:
-            self._feed.begin(self._plan.folder.name, study, slots)
+            self._feed.begin(study, slots)
             return self._feed.put
         lines = EndLines(self._console, study)
         return lambda events: lines.print_new()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self, TextIO, cast
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -30,7 +33,8 @@ Take = Callable[[Sequence[str]], Snapshot | Text]
 class Feed:
     """Brings events from the thread that has them to the thread that shows them."""
 
-    def __init__(self, driver: int) -> None:
+    def __init__(self, name: str, driver: int) -> None:
+        self._name = name
         self._usage = Usage(driver)
         self._progress: Progress | None = None
         self._events: deque[Event] = deque()
@@ -43,9 +47,9 @@ class Feed:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._usage.stop()
 
-    def begin(self, name: str, study: Study, slots: Sequence[Slot] = ()) -> None:
+    def begin(self, study: Study, slots: Sequence[Slot] = ()) -> None:
         """Show this study from now on, which is left as it is."""
-        self._progress = Progress(name, study.copy(), slots)
+        self._progress = Progress(self._name, study.copy(), slots)
 
     def put(self, events: Sequence[tuple[int, Event]]) -> None:
         """These have happened."""
@@ -54,7 +58,7 @@ class Feed:
     def take(self, notes: Sequence[str]) -> Snapshot | Text:
         """What is to be shown now; called by the thread that shows it."""
         if self._progress is None:
-            return Text(f"preparing data and workers ... {time.monotonic() - self._began:.0f} s", style="dim")
+            return Text.assemble((self._name, "bold"), (f"  preparing data and workers ... {time.monotonic() - self._began:.0f} s", "dim"))
         self._progress.take([self._events.popleft() for _ in range(len(self._events))])
         return self._progress.snapshot(time.time(), True, self._usage.of, notes)
 
@@ -81,20 +85,30 @@ class LiveScreen:
         self._console = console
         self._take = take
         self._notes: list[str] = []
+        self._live = Live(self, console=console, screen=True, refresh_per_second=REFRESH, redirect_stdout=False, redirect_stderr=False)
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        live = Live(self, console=self._console, screen=True, refresh_per_second=REFRESH, redirect_stdout=False, redirect_stderr=False)
         self._stack.callback(self._print_notes)
-        self._stack.enter_context(live)
+        self._stack.enter_context(self._live)
         if self._console.file is sys.stderr:
             self._console.file = sys.stderr  # rich asks for sys.stderr anew each time; what it writes is the screen
+        if threading.current_thread() is threading.main_thread():
+            self._stack.callback(signal.signal, signal.SIGTSTP, signal.signal(signal.SIGTSTP, self._suspend))
         self._stack.callback(setattr, sys, "stderr", sys.stderr)
         sys.stderr = cast("TextIO", _Lines(sys.stderr, self.note))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
+
+    def _suspend(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-Z: the terminal is as it was while this process is stopped, and the screen comes back with it."""
+        self._live.stop()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, self._suspend)
+        self._live.start(refresh=True)
 
     def note(self, line: str) -> None:
         """Show this line, and keep it."""

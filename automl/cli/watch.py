@@ -87,12 +87,12 @@ class _Source:
 def _on_screen(source: _Source, console: Console, is_over: threading.Event) -> None:
     from automl.cli.live import Feed, LiveScreen
 
-    feed, has_begun = Feed(driver_of(source.folder) or 0), False
+    feed, has_begun = Feed(source.folder.name, driver_of(source.folder) or 0), False
     with feed, LiveScreen(console, feed.take):
         while not source.is_over() and not is_over.is_set():
             events = source.new_events()
             if source.study is not None and not has_begun:
-                feed.begin(source.folder.name, source.study)
+                feed.begin(source.study)
                 has_begun = True
             feed.put(events)
             is_over.wait(_EVERY_SECONDS)
