@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automl.cli.charts import Series, plot, sampled, sparkline
@@ -20,6 +20,7 @@ def test_a_sparkline_rises_where_the_values_do_and_leaves_gaps() -> None:
     assert sparkline([math.nan], 10) == ""
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(NUMBERS, st.integers(1, 100))
 def test_a_sparkline_is_no_wider_than_its_room_and_keeps_both_ends(values: list[float], width: int) -> None:
     assert len(sparkline(values, width)) <= width
@@ -28,6 +29,7 @@ def test_a_sparkline_is_no_wider_than_its_room_and_keeps_both_ends(values: list[
         assert (repr(shown[0]), repr(shown[-1]), len(shown)) == (repr(values[0]), repr(values[-1]), width)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(NUMBERS, st.integers(0, 120), st.integers(0, 30), st.booleans(), st.sampled_from(["", "lines", "steps"]))
 def test_a_plot_keeps_to_its_room(values: list[float], width: int, height: int, ascii_only: bool, joined: str) -> None:
     lines = plot([Series(range(len(values)), values, "green", joined)], width, height, "epoch", ascii_only)

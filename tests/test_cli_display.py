@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
@@ -80,6 +80,7 @@ def test_one_screen_says_how_far_what_leads_who_works_and_what_ended() -> None:
     ]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(width=st.integers(1, 220), height=st.integers(1, 60), ascii_only=st.booleans())
 def test_no_line_is_wider_and_no_screen_higher_than_the_terminal(width: int, height: int, ascii_only: bool) -> None:
     shown = replace(snapshot("eine Studie mit Ümläuten, 研究 and a line\nbreak" * 3), notes=("a note\x1b[2J" * 30, "another"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automl.configurations import configuration_yaml, read_configurations
@@ -212,6 +212,7 @@ def test_what_a_configuration_alone_cannot_have(folder: Path, options: dict[str,
     assert message(**{"config": "two.yaml", **options}) == expected
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(many_sided_space_configurations())
 def test_a_configuration_that_was_printed_is_read_as_the_same(configuration: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as place:

@@ -6,7 +6,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automl.events import Finished, Reported, Slot, Started
@@ -23,6 +23,7 @@ def story(trials: int, seed: int) -> list[object]:
     return [Resumed(0.0, trials), *troubled(study, make_strategy("random", {}, study.space), trials, 3).events]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trials=st.integers(1, 25), seed=st.integers(0, 5), cuts=st.lists(st.integers(0, 200)))
 def test_events_in_pieces_come_to_the_same_as_all_at_once(trials: int, seed: int, cuts: list[int]) -> None:
     events = story(trials, seed)
@@ -34,6 +35,7 @@ def test_events_in_pieces_come_to_the_same_as_all_at_once(trials: int, seed: int
     assert repr(pieces.snapshot(10.0)) == repr(whole.snapshot(10.0))  # NaN is in it
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trials=st.integers(1, 25), seed=st.integers(0, 5))
 def test_the_best_so_far_never_gets_worse_and_ends_at_the_best(trials: int, seed: int) -> None:
     progress = Progress("x", make_study(continuous(2), seed=seed, epochs=3))
