@@ -30,6 +30,7 @@ from automl.spec import StudySpec
 from automl.store import Store, hold, new_identity
 from automl.strategies import STRATEGIES, make_strategy
 from automl.study import Confirming, Created, Event, Rested, Resumed, Study
+from automl.summary import grid_text
 from automl.winner import crown, is_crowned
 
 _DIFFERENCES_SHOWN = 5
@@ -278,6 +279,9 @@ def _train(plan: Plan, workers: Workers, session: Session, watch: Watcher | None
         session.search_time_left = (1 - share) * settings.time_seconds - study.active_seconds
     session.confirm = settings.confirm
     session.followers.append(partial(_tell_of_confirmations, say))
+    grid = grid_text(study.spec, settings.trials)
+    if grid:
+        say(grid)
     lanes, reason = lanes_of(engine, session, plan.lanes, trainings, STRATEGIES[settings.strategy].learns)
     if reason:
         say(reason)

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from automl.confirmation import Confirmed, Estimate, confirmed
+from automl.shorthand import format_duration
 from automl.spec import StudySpec, training_name
 from automl.study import Study, Trial
 
@@ -106,6 +107,24 @@ def front_sentence(study: Study) -> str:
         f"The Pareto front of {' and '.join(metrics)} has {len(study.front)} of {complete} complete trials: no other one is better in one "
         f"of them and nowhere worse, by the validation split, {rests_on(study.spec)}."
     )
+
+
+def grid_text(spec: StudySpec, asked: int, seconds: float | None = None) -> str:
+    """How little of a grid is visited that has more points than the study has trials, in a sentence; empty where there is nothing to say.
+
+    ``seconds``: how long a trial took so far, with all that ran beside it.
+    """
+    if spec.settings.strategy != "grid":
+        return ""
+    points = spec.space.count_grid()
+    if points is None:
+        return f"The grid has more points than could be counted; {asked:,} trials visit some that spread over it."
+    if points <= asked:
+        return ""
+    text = f"The grid has {points:,} points, of which {asked:,} trials visit some that spread over it"
+    if seconds is None:
+        return f"{text}."
+    return f"{text}: all of them would take about {format_duration(max(1.0, float(round(points * seconds))))} at this pace."
 
 
 def status_record(study: Study, is_being_driven: bool) -> dict[str, Any]:

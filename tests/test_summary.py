@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from automl.space import Int, SearchSpace
+from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.study import Rested, Resumed, State, Study
-from automl.summary import best_record, epochs_saved, gain_text, state_of, trial_record, weights_text
+from automl.summary import best_record, epochs_saved, gain_text, grid_text, state_of, trial_record, weights_text
 from contracts.studies import Play, make_study
 
 SPACE = SearchSpace((Int("units", 8, 64),))
@@ -31,6 +32,19 @@ def test_a_study_at_rest_says_why_it_rests(why: str | None, state: str) -> None:
     if why is not None:
         study.apply(Rested(1.0, why, 1.0))
     assert (state_of(study, is_being_driven=False), state_of(study, is_being_driven=True)) == (state, "running")
+
+
+def gridded(strategy: str, sides: int) -> StudySpec:
+    space = SearchSpace(tuple(Int(f"x{side}", 1, 10) for side in range(sides)))
+    return StudySpec("x", DataSpec("digits"), "mlp", Objective("accuracy", True), 1, space, settings=StudySettings(strategy=strategy))
+
+
+def test_a_grid_with_more_points_than_sense_says_how_many_and_how_long_they_would_take() -> None:
+    said = "The grid has 1,000 points, of which 50 trials visit some that spread over it"
+    assert grid_text(gridded("grid", 3), 50) == f"{said}."
+    assert grid_text(gridded("grid", 3), 50, seconds=4.5) == f"{said}: all of them would take about 1h15m at this pace."
+    assert grid_text(gridded("grid", 2), 100) == "", "it is visited whole"
+    assert grid_text(gridded("random", 3), 50) == ""
 
 
 def test_the_epochs_that_pruning_saved_are_those_of_pruned_trials_alone() -> None:

@@ -10,7 +10,7 @@ import click
 from automl.cli.best import print_best
 from automl.cli.wrapping import print_sentence
 from automl.folders import STUDIES
-from automl.summary import epochs_saved, gain_text, status_record
+from automl.summary import epochs_saved, gain_text, grid_text, status_record
 
 if TYPE_CHECKING:
     from automl.launch import Outcome
@@ -35,6 +35,9 @@ def print_outcome(outcome: Outcome) -> None:
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(study.counts.items()) if count)
     saved, whole = epochs_saved(study)
     print_sentence(f"{folder.name}: {study.ended} of {study.asked} trials ({counts}); pruning saved {saved} of {whole} epochs.")
+    grid = grid_text(study.spec, study.asked, study.active_seconds / study.ended) if study.ended else ""
+    if grid:
+        print_sentence(grid)
     if outcome.why == "time":
         click.echo("The time is over. A larger --time or --trials continues.")
     if study.best is not None:

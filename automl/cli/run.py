@@ -131,4 +131,10 @@ def _print_plan(planned: Plan, as_json: bool) -> None:
     for name, value in record.items():
         text = ", ".join(value) if isinstance(value, list) else "-" if value is None else value
         click.echo(f"{name:<{width}}  {text}")
+    from automl.cli.wrapping import print_sentence
+    from automl.summary import grid_text
+
+    grid = grid_text(spec, settings.trials)
+    if grid:
+        print_sentence(grid)
     click.echo("Nothing was started (--dry-run).")
