@@ -42,6 +42,7 @@ FORBIDDEN = {
     "progress": ("automl.cli", "automl.launch", "automl.driver", "automl.store", "automl.tracking", "automl.training"),
     "library": ("automl.driver", "automl.engines", "automl.tracking", "automl.strategies", "automl.pruners"),
     "driver": ("automl.cli", "automl.launch", "automl.tracking", "automl.data", "automl.training"),
+    "hindsight": ("automl.driver", "automl.store", "automl.tracking", "automl.engines", "automl.training", "automl.cli"),
     "winner": ("automl.cli", "automl.launch", "automl.mirroring", "automl.plan", "automl.tracking"),
     "dashboard": ("automl.cli", "automl.launch", "automl.plan", "automl.driver", "automl.engines", "automl.training"),
     "mirroring": ("automl.cli", "automl.launch", "automl.winner", "automl.plan", "automl.driver", "automl.engines"),

@@ -10,6 +10,7 @@ import click
 from automl.cli.best import print_best
 from automl.cli.wrapping import print_sentence
 from automl.folders import STUDIES
+from automl.hindsight import hindsight, hindsight_text, pruning_record
 from automl.summary import epochs_saved, gain_text, grid_text, status_record
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def outcome_record(outcome: Outcome) -> dict[str, Any]:
         "why": outcome.why,
         "page": None if outcome.page is None else str(outcome.page),
         "mlflow": outcome.tracking,
+        "pruning": pruning_record(outcome.study, hindsight(outcome.study)),
     }
 
 
@@ -34,7 +36,9 @@ def print_outcome(outcome: Outcome) -> None:
     study, folder = outcome.study, outcome.folder
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(study.counts.items()) if count)
     saved, whole = epochs_saved(study)
-    print_sentence(f"{folder.name}: {study.ended} of {study.asked} trials ({counts}); pruning saved {saved} of {whole} epochs.")
+    looked_back = hindsight_text(study, hindsight(study))
+    pruning = f"pruning saved {saved} of {whole} epochs. {looked_back}".rstrip()
+    print_sentence(f"{folder.name}: {study.ended} of {study.asked} trials ({counts}); {pruning}")
     grid = grid_text(study.spec, study.asked, study.active_seconds / study.ended) if study.ended else ""
     if grid:
         print_sentence(grid)

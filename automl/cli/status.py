@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from collections.abc import Sequence
 
 import click
 
@@ -12,6 +13,7 @@ from automl.cli.completion import studies
 from automl.cli.wrapping import print_sentence
 from automl.confirmation import Estimate, confirmed
 from automl.folders import STUDIES
+from automl.hindsight import Hindsight, hindsight, hindsight_note, pruning_record
 from automl.reading import Reading, read_study
 from automl.shorthand import format_duration
 from automl.study import Study
@@ -25,7 +27,8 @@ def status(study: str, as_json: bool) -> None:
     """Where STUDY stands, in five lines. STUDY is a folder under studies/, or a path."""
     reading = read_study(study)
     if as_json:
-        click.echo(json.dumps({**status_record(reading.study, reading.is_driven), "study": reading.folder.name}, indent=2))
+        record = {**status_record(reading.study, reading.is_driven), "study": reading.folder.name}
+        click.echo(json.dumps({**record, "pruning": pruning_record(reading.study, _looked_back(reading))}, indent=2))
         return
     print_status(reading)
 
@@ -41,7 +44,7 @@ def print_status(reading: Reading) -> None:
     print_sentence(f"{study.spec.name} ({study.spec.model}) on {data}: {settings.strategy}, pruner {settings.pruner}, seed {settings.seed}")
     front = f"; {len(study.front)} on the Pareto front" if len(study.objectives) > 1 and study.front else ""
     print_sentence(f"{_leader(study)}{front}")
-    print_sentence(f"{format_duration(_seconds(study)) or '0s'} at work; pruning saved {saved} of {whole} epochs")
+    print_sentence(f"{format_duration(_seconds(study)) or '0s'} at work; pruning saved {saved} of {whole} epochs{hindsight_note(_looked_back(reading))}")
     click.echo(_next(reading))
 
 
@@ -65,6 +68,11 @@ def _leader(study: Study) -> str:
 def _with_interval(estimate: Estimate) -> str:
     low, high = estimate.interval or (estimate.value, estimate.value)
     return f"{number_text(estimate.value)} ({number_text(low)} to {number_text(high)})"
+
+
+def _looked_back(reading: Reading) -> Sequence[Hindsight]:
+    """Only of a study at rest: another one will know better."""
+    return () if reading.is_driven else hindsight(reading.study)
 
 
 def _seconds(study: Study) -> float:
