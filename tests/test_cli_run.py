@@ -77,7 +77,7 @@ def test_a_run_leaves_a_finished_study_that_the_other_commands_can_tell_of(shell
     outcome = shell.json("run", "small.yaml", "--mlflow", "off", "--workers", "2")
     assert (outcome["why"], outcome["study"], outcome["state"], outcome["counts"]) == ("done", "small-random", "done", {"complete": 4})
     status = shell.json("status", "small-random")
-    assert set(status) == {"study", "state", "strategy", "pruner", "seed", "counts", "asked", "best", "baseline"}
+    assert set(status) == {"study", "state", "strategy", "pruner", "seed", "counts", "asked", "best", "baseline", "pruning"}
     assert (status["state"], status["asked"], status["strategy"], status["seed"]) == ("done", 4, "random", 0)
     trials = shell.json("trials", "small-random")
     fields = ["number", "state", "parameters", "objective", "metrics", "epochs", "seconds", "device", "started", "ended", "reason"]
