@@ -194,15 +194,17 @@ def hindsight_text(study: Study, found: Sequence[Hindsight]) -> str:
     return f"Replayed, {first.pruner} {stops}.{unknown}"
 
 
-def hindsight_note(found: Sequence[Hindsight]) -> str:
-    """The same in a few words, to follow the number of epochs that were saved: of what the study itself, or the first rule, does."""
+def pruning_note(study: Study, found: Sequence[Hindsight]) -> str:
+    """What pruning saved, and the same in a few words; of several rules the first."""
+    saved, epochs = epochs_saved(study)
+    note = f"pruning saved {saved} of {epochs} epochs"
     if not found:
-        return ""
+        return note
     first = found[0]
     count = f"{first.stopped:.2g}" if first.stopped else "none"
     if first.orders == 0:
-        return f"; {first.pruner} would have saved {first.saved:.0f}, stopped {count} of {first.best} best"
-    return f"; reordered, stops {count} of {first.best} best"
+        return f"{first.pruner} would have saved {first.saved:.0f} of {first.epochs} epochs, stopped {count} of {first.best} best"
+    return f"{note}; reordered, stops {count} of {first.best} best"
 
 
 def _would(one: Hindsight, brief: bool) -> str:

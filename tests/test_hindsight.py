@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from automl.draws import unit_at
 from automl.events import Finished
-from automl.hindsight import Hindsight, hindsight, hindsight_note, hindsight_text, pruning_record
+from automl.hindsight import Hindsight, hindsight, hindsight_text, pruning_note, pruning_record
 from automl.pruners import make_pruner
 from automl.study import Study
 from contracts.pruner import EPOCHS, QUICK, curve, levels, train_all
@@ -142,14 +142,14 @@ def test_what_is_said(found: list[Hindsight], pruned: int, sentence: str) -> Non
 @pytest.mark.parametrize(
     ("found", "note"),
     [
-        ([ASHA, replace(ASHA, pruner="median")], "; asha would have saved 312, stopped 1 of 5 best"),
-        ([REPLAYED], "; reordered, stops 0.35 of 3 best"),
-        ([replace(REPLAYED, stopped=0)], "; reordered, stops none of 3 best"),
-        ([], ""),
+        ([ASHA, replace(ASHA, pruner="median")], "asha would have saved 312 of 600 epochs, stopped 1 of 5 best"),
+        ([REPLAYED], "pruning saved 0 of 81 epochs; reordered, stops 0.35 of 3 best"),
+        ([replace(REPLAYED, stopped=0)], "pruning saved 0 of 81 epochs; reordered, stops none of 3 best"),
+        ([], "pruning saved 0 of 81 epochs"),
     ],
 )
 def test_what_is_said_in_a_few_words(found: list[Hindsight], note: str) -> None:
-    assert hindsight_note(found) == note
+    assert pruning_note(study_of([curve(level) for level in levels(3)]), found) == note
 
 
 def test_the_record_has_each_rule_that_was_replayed() -> None:

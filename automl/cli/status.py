@@ -13,11 +13,11 @@ from automl.cli.completion import studies
 from automl.cli.wrapping import print_sentence
 from automl.confirmation import Estimate, confirmed
 from automl.folders import STUDIES
-from automl.hindsight import Hindsight, hindsight, hindsight_note, pruning_record
+from automl.hindsight import Hindsight, hindsight, pruning_note, pruning_record
 from automl.reading import Reading, read_study
 from automl.shorthand import format_duration
 from automl.study import Study
-from automl.summary import epochs_saved, gain_text, number_text, state_of, status_record
+from automl.summary import gain_text, number_text, state_of, status_record
 
 
 @click.command()
@@ -39,12 +39,11 @@ def print_status(reading: Reading) -> None:
     settings, data = study.spec.settings, study.spec.data.source
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(study.counts.items()) if count)
     state = state_of(study, reading.is_driven).replace("_", " ")
-    saved, whole = epochs_saved(study)
     print_sentence(f"{reading.folder.name}: {state}, {study.ended} of {study.asked} trials ({counts or 'none yet'})")
     print_sentence(f"{study.spec.name} ({study.spec.model}) on {data}: {settings.strategy}, pruner {settings.pruner}, seed {settings.seed}")
     front = f"; {len(study.front)} on the Pareto front" if len(study.objectives) > 1 and study.front else ""
     print_sentence(f"{_leader(study)}{front}")
-    print_sentence(f"{format_duration(_seconds(study)) or '0s'} at work; pruning saved {saved} of {whole} epochs{hindsight_note(_looked_back(reading))}")
+    print_sentence(f"{format_duration(_seconds(study)) or '0s'} at work; {pruning_note(study, _looked_back(reading))}")
     click.echo(_next(reading))
 
 
