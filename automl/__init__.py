@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from automl.best import load_best
+from automl.training.own.trial import Trial, TrialStopped
 
 if TYPE_CHECKING:
     from automl.library import Space, StudyResult, load_space, load_study, run
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Space", "StudyResult", "__version__", "load_best", "load_space", "load_study", "run"]
+__all__ = ["Space", "StudyResult", "Trial", "TrialStopped", "__version__", "load_best", "load_space", "load_study", "run"]
 _OF_THE_LIBRARY = ("Space", "StudyResult", "load_space", "load_study", "run")
 
 

@@ -1,7 +1,7 @@
 """The winner of a study in a folder of its own, ``best/``: everything that is needed to use it, to look at it, and to train it again.
 
-It holds ``weights.pt`` (a plain state dict), ``config.yaml`` (model, parameters, what it reached), and ``info.json`` and, for tables,
-``preprocessing.skops`` of the data that it was trained on.
+It holds ``weights.pt`` (a plain state dict; of training code of a person's own what that kept, if anything), ``config.yaml`` (model,
+parameters, what it reached), and ``info.json`` and, for tables, ``preprocessing.skops`` of the data that it was trained on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl.errors import StudyError
-from automl.events import Configuration
+from automl.events import Code, Configuration
 from automl.folders import home_expanded
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ WEIGHTS = "weights.pt"
 _OF_THE_DATA = ("info.json", "preprocessing.skops")
 _HEADER = """\
 # {what}
-# Use it:           from automl import load_best; model = load_best({path!r}); model.predict(rows)
+# Use it:           {use}
 # Train it again:   {again}
 """
+_USE = "from automl import load_best; model = load_best({path!r}); model.predict(rows)"
+_USE_OWN = "the parameters below, with your own code; weights.pt, where it is there, is what it gave to trial.checkpoint (torch.load)"
 
 
 def command_again(study: Study, folder: Path) -> str:
@@ -58,13 +60,29 @@ def write_best(
     ``extra`` goes into ``config.yaml`` beside the model and its parameters; ``again`` is the command that trains it once more, for a
     comment at its head. Needs no torch.
     """
-    header = _HEADER.format(what="The winner of the study.", path=str(study_folder), again=again)
+    header = _header("The winner of the study.", study_folder, again, extra)
     return write_model(study_folder / FOLDER, trial_folder, model, configuration, data_folder, extra, header)
 
 
-def front_header(folder: Path, again: str) -> str:
+def front_header(folder: Path, again: str, extra: Mapping[str, Any]) -> str:
     """The comment at the head of ``config.yaml`` of a trial of the front."""
-    return _HEADER.format(what="A trial of the study's Pareto front.", path=str(folder), again=again)
+    return _header("A trial of the study's Pareto front.", folder, again, extra)
+
+
+def _header(what: str, folder: Path, again: str, extra: Mapping[str, Any]) -> str:
+    use = _USE_OWN if _is_own_training(extra) else _USE.format(path=str(folder))
+    return _HEADER.format(what=what, use=use, again=again)
+
+
+def code_record(code: Code | None) -> dict[str, Any]:
+    """What ``config.yaml`` says of code of a person's own; empty where there is none."""
+    return {} if code is None else {"code": {"kind": code.kind, "folder": code.folders[0]}}
+
+
+def _is_own_training(config: Mapping[str, Any]) -> bool:
+    """Whether the weights, if there are any, are a person's own to read."""
+    kind: str = config.get("code", {}).get("kind", "factory")
+    return kind != "factory"
 
 
 def write_model(
@@ -75,7 +93,8 @@ def write_model(
     for leftover in folder.parent.glob(f".{folder.name}-*"):
         shutil.rmtree(leftover)
     unfinished.mkdir(parents=True)
-    shutil.copyfile(trial_folder / WEIGHTS, unfinished / WEIGHTS)
+    if not _is_own_training(extra) or (trial_folder / WEIGHTS).exists():
+        shutil.copyfile(trial_folder / WEIGHTS, unfinished / WEIGHTS)
     for name in _OF_THE_DATA:
         if (data_folder / name).exists():
             shutil.copyfile(data_folder / name, unfinished / name)
@@ -99,7 +118,8 @@ def holds_model(folder: Path, model: str, configuration: Configuration, data_fol
         is_same = read_config(folder) == _config(model, configuration, extra)
     except Exception:  # a torn file can make the reader raise nearly anything
         return False
-    return is_same and are_whole(folder / WEIGHTS) and all(_content(folder / name) == _content(data_folder / name) for name in _OF_THE_DATA)
+    has_weights = are_whole(folder / WEIGHTS) or (_is_own_training(extra) and not (folder / WEIGHTS).exists())
+    return is_same and has_weights and all(_content(folder / name) == _content(data_folder / name) for name in _OF_THE_DATA)
 
 
 def are_whole(weights: Path) -> bool:
@@ -136,12 +156,26 @@ def load_best(study: str | Path, device: str = "cpu") -> Predictor:
     """
     path = home_expanded(str(study))
     folder = path if (path / CONFIG).is_file() else path / FOLDER
+    _refuse_own_training(folder)
     for name in (CONFIG, WEIGHTS, _OF_THE_DATA[0]):
         if not (folder / name).is_file():
             raise StudyError(f"{path}: must be a study with a winner, but {folder / name} is not there. `automl run` makes it at its end.")
     from automl.training.predictor import read_predictor
 
     return read_predictor(folder, device)
+
+
+def _refuse_own_training(folder: Path) -> None:
+    """The winner of training code of a person's own is theirs to build."""
+    try:
+        config = read_config(folder)
+    except OSError:
+        return  # said by the caller
+    if _is_own_training(config):
+        raise StudyError(
+            f"{folder}: must hold a model that automl has built, but this one was trained by {config['model']}. "
+            f"Build it with the parameters in {CONFIG}; {WEIGHTS}, where it is there, is what the code kept of it."
+        )
 
 
 def _write_config(file: Path, config: Mapping[str, Any], header: str) -> None:

@@ -27,7 +27,7 @@ def configuration_yaml(configuration: Configuration) -> str:
 def stated(spec: StudySpec, configuration: Configuration) -> dict[str, Value]:
     """All that a file must say of a configuration of this space: what is fixed, and searched parameters that a baseline leaves out too."""
     given = {**spec.space.fixed, **configuration}
-    defaults = families.complete(spec.model, given)
+    defaults = families.complete(spec.family, given)
     return {**given, **{name: defaults[name] for name in _active(spec, given) if name not in given and name in defaults}}
 
 
@@ -70,11 +70,12 @@ def check_configurations(content: Any, spec: StudySpec, flag: str, where: str) -
 
 def _problems(where: str, configuration: Mapping[str, Value], spec: StudySpec) -> Iterator[str]:
     for name, value in configuration.items():
-        setting = families.find_setting(spec.model, str(name))
-        if setting is None:
-            known = [parameter.name for parameter in spec.space.parameters] + list(families.setting_names(spec.model))
+        setting = families.find_setting(spec.family, str(name))
+        known = [*spec.space.by_name, *spec.space.fixed, *families.setting_names(spec.family)]
+        is_known = name in known if spec.trains_itself else families.takes(spec.family, str(name))
+        if not is_known:
             yield f"{where}: {name!r} is not a parameter of {spec.model}.{suggestion(str(name), known)}"
-        elif not setting.admits(value):
+        elif setting is not None and not setting.admits(value):
             yield f"{where}: {name} must be {setting.domain}, but is {value!r}."
     missing = [name for name in _active(spec, configuration) if name not in configuration]
     if missing:
@@ -83,7 +84,7 @@ def _problems(where: str, configuration: Mapping[str, Value], spec: StudySpec) -
 
 def _active(spec: StudySpec, configuration: Mapping[str, Value]) -> list[str]:
     """The searched parameters that are active with these values (a missing one counts as its default)."""
-    defaults = families.complete(spec.model, {})
+    defaults = families.complete(spec.family, {})
 
     def choose(parameter: Parameter) -> Value:
         return configuration.get(parameter.name, defaults.get(parameter.name))

@@ -3,7 +3,8 @@
 The best of many noisy values is too good on average, so it is no claim. Once the search is over, the ``K`` best trials are trained again
 to pick among them by the mean (``pick``); then the winner and the baseline are trained on further seeds, and only these, measured on
 the test split, say what the winner is worth and by how much it beats the baseline (``claim``). Neither these seeds nor these data were
-used to choose.
+used to choose. Training code of a person's own may say nothing of test data: then a claim rests on fresh seeds alone, on the validation
+data that served to choose, and says so.
 
 Source: selection bias of the best of many, Cawley & Talbot, JMLR 11 (2010); re-evaluating the best few, Bouthillier et al., "Accounting
 for variance in machine learning benchmarks", arXiv:2103.03098; intervals for differences of means, Welch, Biometrika 34 (1947).
@@ -20,6 +21,7 @@ from automl.study import LEADERS, Confirmation, Confirming, Purpose, Study, Tria
 
 SHARE = 0.15  # of the study's budget, at most, where nothing else was asked for
 LEVEL = 0.95
+VALIDATION = "validation split, which also served to choose (the code says nothing of test data)"
 
 _LEAST_PICKS, _MOST_PICKS = 2, 5
 _LEAST_CLAIMS, _MOST_CLAIMS = 3, 10
@@ -178,17 +180,18 @@ class Confirmed:
 
 def confirmed(study: Study) -> Confirmed | None:
     """What the confirmations so far say of the winner; None without any."""
-    winner, baseline = study.winner, study.baseline
+    winner, baseline, metric = study.winner, study.baseline, study.objective.metric
     own = _claims(study, winner.number) if winner is not None else []
-    values = _tested(study, own)
+    is_tested = any(metric in test for one in own for test in one.tests)
+    values = _tested(study, own) if is_tested else _validated(study, own)
     if winner is None or not values:
         return None
     others = _claims(study, baseline.number) if baseline is not None and baseline.number != winner.number else []
-    base = _tested(study, others)
+    base = _tested(study, others) if is_tested else _validated(study, others)
     gain = _difference(values, base, study.objective.maximize) if base else None
     return Confirmed(
-        metric=study.objective.metric,
-        split=next(one.split for one in own if one.tests),
+        metric=metric,
+        split=next(one.split for one in own if one.tests) if is_tested else VALIDATION,
         winner=_mean(values, len(own) - len(values)),
         baseline=_mean(base, len(others) - len(base)) if base else None,
         gain=gain,
@@ -216,6 +219,11 @@ def _tested(study: Study, claims: Sequence[Confirmation]) -> list[float]:
     metric = study.objective.metric
     found = [[test[metric] for test in one.tests if metric in test] for one in claims if one.trial.state == "complete"]
     return [sum(values) / len(values) for values in found if len(values) == study.replicates]
+
+
+def _validated(study: Study, claims: Sequence[Confirmation]) -> list[float]:
+    """The objective on the validation split, of each claim that came to its end."""
+    return [one.trial.objective for one in claims if one.trial.state == "complete" and one.trial.objective is not None]
 
 
 def _mean(values: Sequence[float], failed: int) -> Estimate:

@@ -29,11 +29,32 @@ class TrialKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """Code of a person's own. What it is called stands where else the name of a family does: ``module:name``, or the command.
+
+    ``factory``: a function that returns a module, which is trained here. ``function``: one that trains by itself. ``command``: a program
+    that trains. Modules are looked for in ``folders``, the first one first; a command runs in the first one.
+
+    ``takes``: the parameters that it names, None: any; ``needs``: those of them that must be given. ``pattern`` and ``file``: where
+    the metrics of a command are read (``automl.owncode``). ``digest``: a hash of the files as they were when they were checked.
+    """
+
+    kind: Literal["factory", "function", "command"]
+    folders: tuple[str, ...] = ()
+    takes: tuple[str, ...] | None = None
+    needs: tuple[str, ...] = ()
+    pattern: str = ""
+    file: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """What all trials of one study have in common, as far as a worker must know it.
 
     ``data`` is the folder of the prepared data, ``folder`` the study's own folder (checkpoints, logs and weights go to
     ``folder/trials/<number>``). ``metrics`` are reported at every epoch and contain ``objective`` and the ``further`` objectives.
+    ``code`` is None where ``model`` is the name of a family.
     """
 
     study: str
@@ -44,6 +65,7 @@ class Job:
     maximize: bool
     metrics: tuple[str, ...]
     further: tuple[str, ...] = ()
+    code: Code | None = None
 
 
 @dataclass(frozen=True, slots=True)

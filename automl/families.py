@@ -14,7 +14,7 @@ from typing import Literal
 
 from automl.events import Configuration, Value
 
-Kind = Literal["float", "int", "categorical", "bool"]
+Kind = Literal["float", "int", "categorical", "bool", "any"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Setting:
     def admits(self, value: Value) -> bool:
         """Whether a model can be built or trained with this value."""
         match self.kind:
+            case "any":
+                return True
             case "bool":
                 return isinstance(value, bool)
             case "categorical":
@@ -52,6 +54,8 @@ class Setting:
     def domain(self) -> str:
         """What must hold, in words: ``one of relu, tanh``, ``a whole number of at least 1``."""
         match self.kind:
+            case "any":
+                return "any value"
             case "bool":
                 return "true or false"
             case "categorical":
@@ -121,15 +125,23 @@ TRAINING: Mapping[str, Setting] = {
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A built-in kind of model: its parameters, and which of them may be given for each layer (``units_1``, ``units_2``, ...).
+    """A kind of model: its parameters, and which of them may be given for each layer (``units_1``, ``units_2``, ...).
 
-    ``per_layer`` maps such a name to the parameter that counts the layers.
+    ``per_layer`` maps such a name to the parameter that counts the layers. Code of a person's own is a family as well: one that
+    ``is_open`` takes parameters of any other name, one that ``trains_itself`` knows nothing of those of the trainer.
     """
 
     name: str
     about: str
     settings: Mapping[str, Setting]
     per_layer: Mapping[str, str]
+    is_open: bool = False
+    trains_itself: bool = False
+
+    @property
+    def known(self) -> Mapping[str, Setting]:
+        """The parameters of the family, and those of its training."""
+        return self.settings if self.trains_itself else {**self.settings, **TRAINING}
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -145,44 +157,65 @@ FAMILIES: Mapping[str, Family] = {
 _NUMBERED = re.compile(r"^(?P<base>[a-z][a-z0-9_]*?)_(?P<layer>[1-9][0-9]?)$")
 
 
-def find_setting(model: str, name: str) -> Setting | None:
+def own_family(name: str, takes: Sequence[str] | None, *, trains_itself: bool) -> Family:
+    """Code of a person's own as a family: ``takes`` are the parameters that it names, None: any."""
+    settings = {each: Setting(each, "any", None, "a parameter of your own code") for each in takes or ()}
+    return Family(name, "code of your own", settings, {}, is_open=takes is None, trains_itself=trains_itself)
+
+
+def family_of(model: str | Family) -> Family:
+    """The family of this name. What is no built-in name is a factory of a person's own, of which a worker need not know more."""
+    if isinstance(model, Family):
+        return model
+    return FAMILIES[model] if model in FAMILIES else own_family(model, None, trains_itself=False)
+
+
+def find_setting(model: str | Family, name: str) -> Setting | None:
     """What the family or the trainer knows under this name (``units_2`` counts as ``units``); None when neither knows it."""
-    family = FAMILIES[model]
-    if name in family.settings:
-        return family.settings[name]
-    if name in TRAINING:
-        return TRAINING[name]
+    family = family_of(model)
+    if name in family.known:
+        return family.known[name]
     numbered = _NUMBERED.match(name)
     if numbered and numbered["base"] in family.per_layer:
         return family.settings[numbered["base"]]
     return None
 
 
-def setting_names(model: str) -> Iterator[str]:
+def takes(model: str | Family, name: str) -> bool:
+    """Whether the family or the trainer takes a parameter of this name."""
+    return family_of(model).is_open or find_setting(model, name) is not None
+
+
+def setting_names(model: str | Family) -> Iterator[str]:
     """All names that the family and the trainer know, numbered ones for the first four layers."""
-    family = FAMILIES[model]
+    family = family_of(model)
     yield from family.settings
     for base in family.per_layer:
         yield from (f"{base}_{layer}" for layer in range(1, 5))
-    yield from TRAINING
+    yield from () if family.trains_itself else TRAINING
 
 
-def layer_of(model: str, name: str) -> tuple[str, int] | None:
+def layer_of(model: str | Family, name: str) -> tuple[str, int] | None:
     """For ``units_2`` the parameter that counts the layers and the layer, ``("layers", 2)``; None for names without a number."""
     numbered = _NUMBERED.match(name)
-    if not numbered or numbered["base"] not in FAMILIES[model].per_layer:
+    per_layer = family_of(model).per_layer
+    if not numbered or numbered["base"] not in per_layer:
         return None
-    return FAMILIES[model].per_layer[numbered["base"]], int(numbered["layer"])
+    return per_layer[numbered["base"]], int(numbered["layer"])
 
 
-def complete(model: str, configuration: Configuration) -> dict[str, Value]:
+def complete(model: str | Family, configuration: Configuration) -> dict[str, Value]:
     """The configuration with the default of everything that it leaves out.
 
-    Per-layer parameters are written out: ``units_1`` ... ``units_<layers>`` each take their own value, else that of ``units``.
+    Per-layer parameters are written out: ``units_1`` ... ``units_<layers>`` each take their own value, else that of ``units``. What code
+    of a person's own takes has no default that is known here: it is there only where it is given.
     """
-    family = FAMILIES[model]
-    known = {**family.settings, **TRAINING}
-    values: dict[str, Value] = {name: configuration.get(name, setting.default) for name, setting in known.items()}
+    family = family_of(model)
+    values: dict[str, Value] = {
+        name: configuration.get(name, setting.default) for name, setting in family.known.items() if setting.kind != "any"
+    }
+    if family.is_open or any(setting.kind == "any" for setting in family.settings.values()):
+        values |= configuration
     for base, count in family.per_layer.items():
         default = values.pop(base)
         layers = values[count]

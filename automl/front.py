@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from automl.best import WEIGHTS, are_whole, command_for, front_header, holds_model, write_model
+from automl.best import WEIGHTS, are_whole, code_record, command_for, front_header, holds_model, write_model
 from automl.configurations import stated
 from automl.study import Study, Trial
 
@@ -25,7 +25,7 @@ def keep_front(study: Study, folder: Path) -> None:
     for trial in members.values():
         if not _is_held(study, folder, trial):
             place = _place(folder, trial)
-            header = front_header(place, command_for(folder, place))
+            header = front_header(place, command_for(folder, place), code_record(study.spec.code))
             write_model(place, _trial_folder(folder, trial), **_belongings(study, folder, trial), header=header)
 
 
@@ -70,5 +70,11 @@ def _belongings(study: Study, folder: Path, trial: Trial) -> dict[str, Any]:
         "model": study.spec.model,
         "configuration": stated(study.spec, trial.configuration),
         "data_folder": folder / "data",
-        "extra": {"study": folder.name, "number": trial.number, "objectives": study.reached(trial), "epoch": trial.epoch},
+        "extra": {
+            "study": folder.name,
+            **code_record(study.spec.code),
+            "number": trial.number,
+            "objectives": study.reached(trial),
+            "epoch": trial.epoch,
+        },
     }

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -80,8 +80,8 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
             say(f"{plan.folder} has {study.ended} of {study.asked} trials and its winner; there is nothing left to do.")
             known_page = plan.folder / PAGE
             return Outcome(study, plan.folder, end, info, level or None, known_page if known_page.exists() else None)
-        for note in info.notes:
-            say(f"data: {note}")
+        for note in (*plan.spec.notes, *(f"data: {note}" for note in info.notes), *_edited(plan, store)):
+            say(note)
         session = session_of(plan, spec, study, store, info)
         mirror = None
         if plan.tracking_uri is not None:
@@ -208,8 +208,9 @@ def session_of(plan: Plan, spec: StudySpec, study: Study, store: Store, info: Da
         folder=str(plan.folder.absolute()),
         objective=study.objective.metric,
         maximize=study.objective.maximize,
-        metrics=metrics.reported(info.task, *names),
-        further=tuple(name for name in names[1:] if name not in metrics.MEASURES),
+        metrics=tuple(names) if spec.trains_itself else metrics.reported(info.task, *names),
+        further=tuple(name for name in names[1:] if spec.trains_itself or name not in metrics.MEASURES),
+        code=spec.code,
     )
     return Session(
         study,
@@ -218,6 +219,13 @@ def session_of(plan: Plan, spec: StudySpec, study: Study, store: Store, info: Da
         make_pruner(settings.pruner, settings.pruner_options, spec.epochs, spec.trainings),
         job,
     )
+
+
+def _edited(plan: Plan, store: Store) -> Iterator[str]:
+    """That the person's own code is not what it was when the study began."""
+    before, code = spacefile.from_dict(dict(store.created().spec)).code, plan.spec.code
+    if code is not None and before is not None and code.digest != before.digest:
+        yield f"{plan.spec.model} was edited since the study began: trials from before and after may not be comparable."
 
 
 def _data_of_before(plan: Plan) -> DataInfo | None:

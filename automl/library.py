@@ -77,12 +77,10 @@ class Space:
         return [dict(configuration) for configuration, _ in zip(allowed, range(count), strict=False)]
 
     def __repr__(self) -> str:
-        return f"<Space {self.name}: {len(self._spec.space.parameters)} parameters of {self.model} on {self._spec.data.source}>"
+        return f"<Space {self.name}: {len(self._spec.space.parameters)} parameters of {self._spec.subject}>"
 
     def _repr_html_(self) -> str:
-        return (
-            f"<p><b>{_escaped(self.name)}</b>: {self.model} on {_escaped(self._spec.data.source)}</p>{self.parameters.to_html(na_rep='')}"
-        )
+        return f"<p><b>{_escaped(self.name)}</b>: {_escaped(self._spec.subject)}</p>{self.parameters.to_html(na_rep='')}"
 
 
 class StudyResult:

@@ -245,7 +245,7 @@ def _data_spec(spec: StudySpec, options: RunOptions) -> DataSpec:
 def _beside(spec: StudySpec, source: str) -> str:
     """A path in a space file is relative to that file; built-in names and absolute paths stay."""
     beside = Path(spec.source).parent / source
-    return str(beside) if spec.source and beside.exists() and not Path(source).is_absolute() else source
+    return str(beside) if spec.source and source and beside.exists() and not Path(source).is_absolute() else source
 
 
 def default_name(spec: StudySpec, options: RunOptions) -> str:
@@ -265,8 +265,10 @@ def default_name(spec: StudySpec, options: RunOptions) -> str:
 def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
     """The specification with what the data decide: the objective where none was given, and the measures of ``require``.
 
-    Raises UsageError where model, objective or rules do not fit the data.
+    Raises UsageError where model, objective or rules do not fit the data. Code that trains by itself says itself what it needs.
     """
+    if spec.trains_itself:
+        return spec
     if spec.model == "cnn" and len(info.input_shape) != 3:
         raise UsageError(f"{_where(spec)}: model cnn needs pictures, but {info.name} has {info.input_shape[0]} columns. Use model: mlp.")
     default = metrics.default_objective(info.task)

@@ -19,10 +19,12 @@ from automl import families
 from automl.errors import SpaceError, UsageError, nearest, suggestion
 from automl.events import Value
 from automl.expressions import Expression, ExpressionError
+from automl.families import Family
 from automl.folders import home_expanded
 from automl.metrics import MEASURES, METRICS, OBJECTIVES, Metric
 from automl.shorthand import parse_choice, parse_duration
 from automl.space import SearchSpace
+from automl.spacecode import check_use, is_own, read_trained
 from automl.spaceparameters import Section, is_admitted, read_section, unknown_name
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.specrecord import difference, dump, from_dict, sha256, to_dict
@@ -31,7 +33,10 @@ from automl.yamlfile import Mapping as MappingNode
 
 __all__ = ["difference", "dump", "examine", "from_dict", "load", "parse_choice", "parse_duration", "sha256", "to_dict"]
 
-KEYS = ("name", "data", "model", "objective", "epochs", "replicates", "space", "forbid", "require", "baseline", "study", "extends")
+KEYS = (
+    *("name", "data", "model", "train", "command", "metrics", "code_folder", "objective", "epochs", "replicates"),
+    *("space", "forbid", "require", "baseline", "study", "extends"),
+)
 DATA_KEYS = ("source", "target", "drop", "test", "validation", "positive", "split_seed")
 STUDY_KEYS = ("strategy", "pruner", "trials", "time", "seed", "confirm")
 # A test holds these equal to the strategies and pruners that there are.
@@ -173,7 +178,8 @@ class _Reader:
     def spec(self) -> StudySpec | None:
         """The specification; None where its space cannot be known. Where other problems were noted it has defaults in their place."""
         self._check_keys(self.root, "", KEYS)
-        model = self._model() or self._probable_model()
+        trained = read_trained(self.root, self.path, self.problems)
+        model = trained.family if trained is not None else self._probable_family()
         data = self._data()
         name, epochs, objectives = self._name(), self._epochs(), self._objectives()
         replicates = self._whole(self.root.get("replicates"), "replicates", 1, least=1)
@@ -185,11 +191,13 @@ class _Reader:
         if model is None or len(self.problems) > before:
             return None
         space = SearchSpace(section.parameters, section.fixed, forbid, require)
+        notes = check_use(trained, space, section.places, self.problems) if trained is not None else ()
         self._check_baseline(model, space, baseline)
         self._check_not_empty(space)
         first, further = (objectives[0], objectives[1:]) if objectives else (None, ())
         found = data or DataSpec("")
-        return StudySpec(name, found, model, first, epochs, space, baseline, settings, replicates=replicates, further=further)
+        spec = StudySpec(name, found, model.name, first, epochs, space, baseline, settings, replicates=replicates, further=further)
+        return replace(spec, code=trained.code if trained is not None else None, notes=notes)
 
     def _add(self, node: Node | None, text: str) -> None:
         self.problems.add(node.place if node is not None else Place(str(self.path), 0), text)
@@ -210,37 +218,19 @@ class _Reader:
         self._add(node, f"name must be a word of letters, digits, '_', '-' and '.', but is {shown(node)}.")
         return ""
 
-    def _model(self) -> str | None:
-        node = self.root.get("model")
-        built_in = ", ".join(families.FAMILIES)
-        if node is None:
-            self._add(None, f"model is missing. Built in: {built_in}.")
-        elif not isinstance(node, Scalar) or not isinstance(node.value, str):
-            self._add(node, f"model must be the name of a family, but is {shown(node)}. Built in: {built_in}.")
-        elif node.value in families.FAMILIES:
-            return node.value
-        elif ":" in node.value:
-            self._add(
-                node, f"model must be a built-in family, but is {shown(node)}: models of your own are not there yet. Built in: {built_in}."
-            )
-        else:
-            near = suggestion(node.value, families.FAMILIES)
-            self._add(node, f"model must be a built-in family, but is {shown(node)}. Built in: {built_in}.{near}")
-        return None
-
-    def _probable_model(self) -> str | None:
-        """The family for which the rest is checked where ``model`` names none: the nearest, else that which knows most names."""
+    def _probable_family(self) -> Family | None:
+        """The family for which the rest is checked where none is named: the nearest, else that which knows most names."""
+        if is_own(self.root):
+            return None  # with parameters of its own
         node = self.root.get("model")
         text = node.text if isinstance(node, Scalar) else ""
-        if ":" in text:
-            return None  # a model of their own, with parameters of its own
         sections = (self.root.get("space"), self.root.get("baseline"))
         names = [key.text for section in sections if isinstance(section, MappingNode) for key, _ in section.entries]
 
         def known(model: str) -> int:
             return sum(families.find_setting(model, name) is not None for name in names)
 
-        return nearest(text, families.FAMILIES) or max(families.FAMILIES, key=known)
+        return families.FAMILIES[nearest(text, families.FAMILIES) or max(families.FAMILIES, key=known)]
 
     def _epochs(self) -> int:
         return self._whole(self.root.get("epochs"), "epochs", DEFAULT_EPOCHS, least=1)
@@ -256,6 +246,8 @@ class _Reader:
 
     def _objectives(self) -> tuple[Objective, ...]:
         node = self.root.get("objective")
+        if node is None and self._trains_itself:
+            self._add(None, "objective is missing. Say which of the metrics that your code reports counts, such as {maximize: accuracy}.")
         if node is None:
             return ()
         nodes = node.items if isinstance(node, ListNode) else (node,)
@@ -269,7 +261,7 @@ class _Reader:
                 continue
             if any(objective.metric == other.metric for other in found):
                 self._add(item, f"objective: the objectives must differ from each other, but {objective.metric} is there twice.")
-            elif item is nodes[0] and objective.metric in MEASURES:
+            elif item is nodes[0] and objective.metric in MEASURES and not self._trains_itself:
                 name = objective.metric
                 self._add(
                     item,
@@ -290,6 +282,8 @@ class _Reader:
             given = repr(key.text) if key is not None and isinstance(value, Scalar) else shown(node)
             self._add(node, f"objective must be {{maximize: METRIC}} or {{minimize: METRIC}}, but is {given}.{near}")
             return None
+        if self._trains_itself:
+            return Objective(value.text, key.text == "maximize")
         metric = OBJECTIVES.get(value.text)
         if metric is None:
             near = suggestion(value.text, known)
@@ -303,8 +297,15 @@ class _Reader:
 
     # -- data -----------------------------------------------------------------------------------------------------------
 
+    @property
+    def _trains_itself(self) -> bool:
+        """Whether the training is a person's own: it reports what it likes, and may have its own data."""
+        return not (is_empty(self.root.get("train")) and is_empty(self.root.get("command")))
+
     def _data(self) -> DataSpec | None:
         node = self.root.get("data")
+        if node is None and self._trains_itself:
+            return None
         if node is None:
             self._add(None, "data is missing. Give a built-in name (such as digits), or a file or folder.")
             return None
@@ -462,7 +463,7 @@ class _Reader:
 
     # -- space ----------------------------------------------------------------------------------------------------------
 
-    def _section(self, model: str | None) -> Section:
+    def _section(self, model: Family | None) -> Section:
         node = self.root.get("space")
         if node is None:
             self._add(None, "space is missing. Give the parameters that are searched.")
@@ -478,7 +479,7 @@ class _Reader:
             return section
         return Section((), {}, {})
 
-    def _rules(self, label: str, section: Section, model: str | None) -> tuple[Expression, ...]:
+    def _rules(self, label: str, section: Section, model: Family | None) -> tuple[Expression, ...]:
         node = self.root.get(label)
         if node is None:
             return ()
@@ -488,7 +489,7 @@ class _Reader:
         rules = [self._rule(label, item, section, model) for item in node.items]
         return tuple(rule for rule in rules if rule is not None)
 
-    def _rule(self, label: str, node: Node, section: Section, model: str | None) -> Expression | None:
+    def _rule(self, label: str, node: Node, section: Section, model: Family | None) -> Expression | None:
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
             self._add(node, f"{label} must hold expressions such as 'layers >= 2', but one is {shown(node)}.")
             return None
@@ -500,22 +501,24 @@ class _Reader:
         if not rule.names:
             self._add(node, f"{label}: an expression must speak of a parameter, but {shown(node)} speaks of none.")
         for name in rule.names:
-            if name not in section.places and name not in MEASURES:
+            if name not in section.places and (name not in MEASURES or model is None or model.name not in families.FAMILIES):
                 self._add(node, f"{label}: {self._unknown_in_rule(name, section, model)}")
         return rule
 
-    def _unknown_in_rule(self, name: str, section: Section, model: str | None) -> str:
+    def _unknown_in_rule(self, name: str, section: Section, model: Family | None) -> str:
+        if name in MEASURES:
+            return f"{name!r}, a measure of the network, is known of built-in families only. Leave the rule out."
         choices = {str(choice) for parameter in section.parameters for choice in getattr(parameter, "choices", ())}
         if name in choices:
             return f"{name!r} is not a parameter of the space. Put texts in quotes: '{name}'."
         near = suggestion(name, section.places)
-        if not near and model is not None and families.find_setting(model, name) is not None:
+        if not near and model is not None and families.takes(model, name):
             near = " Add it to the space: a plain value fixes it."
         return f"{name!r} is not a parameter of the space.{near}"
 
     # -- the whole ------------------------------------------------------------------------------------------------------
 
-    def _baseline(self, model: str | None) -> dict[str, Value] | None:
+    def _baseline(self, model: Family | None) -> dict[str, Value] | None:
         node = self.root.get("baseline")
         if node is None:
             return None
@@ -525,7 +528,7 @@ class _Reader:
         values: dict[str, Value] = {}
         for key, value in node.entries:
             setting = families.find_setting(model, key.text) if model else None
-            if model and setting is None:
+            if model and not families.takes(model, key.text):
                 self._add(key, f"baseline: {unknown_name(model, key.text)}")
             elif not isinstance(value, Scalar):
                 self._add(value, f"baseline: {key.text} must be a plain value, but is {shown(value)}.")
@@ -533,7 +536,7 @@ class _Reader:
                 values[key.text] = value.value
         return values
 
-    def _check_layers(self, model: str, space: SearchSpace, baseline: Mapping[str, Value], node: MappingNode) -> None:
+    def _check_layers(self, model: Family, space: SearchSpace, baseline: Mapping[str, Value], node: MappingNode) -> None:
         """A width of a layer that the baseline does not have would say nothing."""
         completed = families.complete(model, {**space.fixed, **baseline})
         for key, _ in node.entries:
@@ -542,7 +545,7 @@ class _Reader:
             if layer is not None and isinstance(layers, int) and layers < layer[1]:
                 self._add(key, f"baseline: {key.text} exists only where {layer[0]} >= {layer[1]}, but {layer[0]} is {layers}.")
 
-    def _check_baseline(self, model: str, space: SearchSpace, baseline: Mapping[str, Value] | None) -> None:
+    def _check_baseline(self, model: Family, space: SearchSpace, baseline: Mapping[str, Value] | None) -> None:
         if baseline is None:
             return
         node = self.root.get("baseline")

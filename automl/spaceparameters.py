@@ -12,7 +12,7 @@ from typing import Literal
 from automl import families
 from automl.errors import suggestion
 from automl.events import Value
-from automl.families import Setting
+from automl.families import Family, Setting
 from automl.space import Categorical, Condition, Float, Int, Parameter
 from automl.yamlfile import ListNode, Node, Place, Problems, Scalar, shown
 from automl.yamlfile import Mapping as MappingNode
@@ -53,7 +53,7 @@ class Section:
     places: Mapping[str, Place]
 
 
-def read_section(node: MappingNode, model: str | None, problems: Problems) -> Section:
+def read_section(node: MappingNode, model: Family | None, problems: Problems) -> Section:
     """The section as parameters and fixed values. Without a known ``model`` names and domains are not checked."""
     drafts: dict[str, _Draft] = {}
     fixed: dict[str, Value] = {}
@@ -79,19 +79,24 @@ def read_section(node: MappingNode, model: str | None, problems: Problems) -> Se
     return Section(tuple(ordered), fixed, places)
 
 
-def _setting(key: Scalar, model: str | None, problems: Problems) -> Setting | None:
+def _setting(key: Scalar, model: Family | None, problems: Problems) -> Setting | None:
     if model is None:
         return None
     setting = families.find_setting(model, key.text)
-    if setting is None:
+    if setting is None and not model.is_open:
         problems.add(key.place, unknown_name(model, key.text))
     return setting
 
 
-def unknown_name(model: str, name: str) -> str:
+def unknown_name(model: Family, name: str) -> str:
     """The sentence about a name that neither the family nor the trainer knows."""
-    hint = suggestion(name, families.setting_names(model)) or f" 'automl space show --family {model}' lists them."
-    return f"{name!r} is not a parameter of {model} or of its training.{hint}"
+    listed = (
+        f" 'automl space show --family {model.name}' lists them."
+        if model.name in families.FAMILIES
+        else f" It takes {', '.join(model.settings) or 'none'}."
+    )
+    hint = suggestion(name, families.setting_names(model)) or listed
+    return f"{name!r} is not a parameter of {model.name} or of its training.{hint}"
 
 
 def _is_value(name: str, node: Scalar, setting: Setting | None, problems: Problems) -> bool:
@@ -428,7 +433,7 @@ def range_words(parameter: Parameter) -> str:
 
 
 def _with_layers(
-    parameters: Mapping[str, Parameter], fixed: Mapping[str, Value], places: Mapping[str, Place], model: str, problems: Problems
+    parameters: Mapping[str, Parameter], fixed: Mapping[str, Value], places: Mapping[str, Place], model: Family, problems: Problems
 ) -> dict[str, Parameter]:
     """``units_2`` and its like exist only where ``layers >= 2``: the condition is added, unless it always holds."""
     result = dict(parameters)
@@ -449,11 +454,11 @@ def _with_layers(
     return result
 
 
-def _layers(counter: Parameter | None, fixed: Mapping[str, Value], model: str, count: str) -> tuple[float, float, str]:
+def _layers(counter: Parameter | None, fixed: Mapping[str, Value], model: Family, count: str) -> tuple[float, float, str]:
     """The smallest and largest number of layers, and that in words."""
     match counter:
         case None:
-            default = families.FAMILIES[model].settings[count].default
+            default = model.settings[count].default
             value = fixed.get(count, default)
             assert isinstance(value, int)
             return value, value, f"{value}" if count in fixed else f"{value} (its default; add {count} to the space)"

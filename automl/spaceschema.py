@@ -11,6 +11,8 @@ from typing import Any
 from automl import families, spacefile
 from automl.families import Family, Setting
 from automl.metrics import METRICS, OBJECTIVES, Metric
+from automl.owncode import TARGET
+from automl.spacecode import METRICS_KEYS
 from automl.spaceparameters import COMPARISON, KEYS, MOST_GRID_POINTS, TYPES_FOR
 from automl.spec import StudySettings
 
@@ -18,6 +20,9 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _VALUE: dict[str, Any] = {"type": ["string", "number", "boolean"]}
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+_TARGET: dict[str, Any] = {"type": "string", "pattern": f"^{TARGET.pattern}$"}
+_TRAINS_ITSELF = ("train", "command")
+_DIRECTIONS = ("maximize", "minimize")
 _SHARE: dict[str, Any] = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 
 
@@ -31,8 +36,17 @@ def schema() -> dict[str, Any]:
         "properties": {
             "name": _described({"type": "string", "pattern": r"^\w[\w.-]*$"}, "name of the space; the file's own name where left out"),
             "data": {"$ref": "#/$defs/data"},
-            "model": _described({"enum": list(families.FAMILIES)}, "a built-in family of models"),
-            "objective": {"$ref": "#/$defs/objective"},
+            "model": _described(
+                {"anyOf": [{"enum": list(families.FAMILIES)}, _TARGET]},
+                "a built-in family of models, or a function of yours that makes one",
+            ),
+            "train": _described(_TARGET, "a function of yours that trains"),
+            "command": _described(
+                {"anyOf": [_TEXT, {"type": "array", "items": _VALUE, "minItems": 1}]}, "a program that trains, with {names} of parameters"
+            ),
+            "metrics": _metrics(),
+            "code_folder": _described(_TEXT, "where your own code lies; the file's own folder where left out"),
+            "objective": _described({"type": ["object", "array", "null"]}, "the validation metric that is searched for"),
             "epochs": _described({"type": "integer", "minimum": 1, "default": spacefile.DEFAULT_EPOCHS}, "the most that a trial trains"),
             "replicates": _described(
                 {"type": "integer", "minimum": 1, "default": 1}, "how often each trial is trained, with other draws each time"
@@ -45,16 +59,28 @@ def schema() -> dict[str, Any]:
             "extends": _described(_TEXT, "a search-space file, relative to this one, whose sections this file takes over"),
         },
         "additionalProperties": False,
-        "anyOf": [{"required": ["extends"]}, {"required": ["data", "model", "space"]}],
+        "anyOf": [
+            {"required": ["extends"]},
+            {"required": ["data", "model", "space"]},
+            *({"required": [key, "objective", "space"]} for key in _TRAINS_ITSELF),
+        ],
         "allOf": [
             _for_model({"enum": [name]}, _settings(family), family.per_layer, with_model=True) for name, family in families.FAMILIES.items()
         ]
-        + [_for_model(False, every, {base: "" for family in families.FAMILIES.values() for base in family.per_layer}, with_model=False)],
+        + [
+            _for_model(False, every, {base: "" for family in families.FAMILIES.values() for base in family.per_layer}, with_model=False),
+            {
+                "if": _has_own_training(),
+                "then": {"properties": {"objective": {"$ref": "#/$defs/own_objective"}}},
+                "else": {"properties": {"objective": {"$ref": "#/$defs/objective"}, "metrics": False}},
+            },
+        ],
         "$defs": {
             **{f"parameter_{name}": _parameter(setting) for name, setting in every.items()},
             **{f"value_{name}": _described(_or_null(_value(setting)), setting.about) for name, setting in every.items()},
             "data": _data(),
             "objective": _objective(),
+            "own_objective": _own_objective(),
             "rules": {"type": ["array", "null"], "items": _TEXT},
             "study": _study(),
             "when": _when(),
@@ -72,7 +98,9 @@ def _settings(family: Family) -> dict[str, Setting]:
 
 def _for_model(model: Any, settings: dict[str, Setting], per_layer: Any, *, with_model: bool) -> dict[str, Any]:
     """What ``space`` and ``baseline`` may hold for a model; where the extended file says the model, any family's parameters."""
-    condition = {"properties": {"model": model}, "required": ["model"]} if with_model else {"properties": {"model": model}}
+    condition: dict[str, Any] = {"properties": {"model": model}, "required": ["model"]}
+    if not with_model:
+        condition = {"properties": {"model": model}, "not": _has_own_training()}
 
     def section(kind: str) -> dict[str, Any]:
         return {
@@ -168,6 +196,26 @@ def _folds() -> dict[str, Any]:
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     """In a file that extends another, null takes away what that says."""
     return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _has_own_training() -> dict[str, Any]:
+    return {"anyOf": [{"required": [key]} for key in _TRAINS_ITSELF]}
+
+
+def _metrics() -> dict[str, Any]:
+    known = {"pattern": _described(_TEXT, "a regular expression with a named group for each metric"), "file": _described(_TEXT, "a file")}
+    return {
+        "description": "where the metrics of a command are read; lines of JSON that it prints where left out",
+        "type": "object",
+        "properties": {key: known[key] for key in METRICS_KEYS},
+        "additionalProperties": False,
+    }
+
+
+def _own_objective() -> dict[str, Any]:
+    names = [{"type": "object", "properties": {key: _TEXT}, "required": [key], "additionalProperties": False} for key in _DIRECTIONS]
+    several = {"type": "array", "items": {"anyOf": names}, "minItems": 1, "maxItems": spacefile.MOST_OBJECTIVES, "uniqueItems": True}
+    return {"description": "a metric that your code reports, or several", "anyOf": [*names, several]}
 
 
 def _objective() -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from automl.events import Configuration, Value
+from automl import families
+from automl.events import Code, Configuration, Value
 from automl.space import SearchSpace
 
 
@@ -13,11 +14,11 @@ from automl.space import SearchSpace
 class DataSpec:
     """Where the samples come from and how they are split.
 
-    ``source`` is a built-in name or a path. ``test`` and ``validation`` are shares of the data in (0, 1); ``test`` may also be the
-    path of a file. With ``folds`` (at least 2) there is no one validation split: what is not for test is cut into so many parts, and
-    each of them is the validation split of one fold, whose training split are the others. ``positive`` lists the classes that count
-    as positive, which makes the task binary. ``split_seed`` fixes the splits and is apart from the study's seed, so that studies with
-    other seeds see the same splits.
+    ``source`` is a built-in name or a path; empty where code of a person's own has its own data. ``test`` and ``validation`` are shares of
+    the data in (0, 1); ``test`` may also be the path of a file. With ``folds`` (at least 2) there is no one validation split: what is not
+    for test is cut into so many parts, and each of them is the validation split of one fold, whose training split are the others.
+    ``positive`` lists the classes that count as positive, which makes the task binary. ``split_seed`` fixes the splits and is apart from
+    the study's seed, so that studies with other seeds see the same splits.
     """
 
     source: str
@@ -73,6 +74,8 @@ class StudySettings:
 class StudySpec:
     """A search-space file, read and checked. ``objective`` is None until the task is known from the data.
 
+    ``model`` is what is trained: a family, or with ``code`` the person's own ``module:name`` or command. ``notes``: what a person should
+    know before it runs.
     ``further`` objectives stand beside it where there are several: the first one chooses the epoch of a trial, its winner and what is
     pruned; the others are measured at that epoch, or are measures of the network.
     ``source`` is the path of the file and ``text`` its content, both as they were read. ``baseline`` may lie outside the space.
@@ -92,6 +95,8 @@ class StudySpec:
     text: str = ""
     replicates: int = 1
     further: tuple[Objective, ...] = ()
+    code: Code | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -102,6 +107,28 @@ class StudySpec:
     def trainings(self) -> int:
         """Of how many trainings a trial consists: replicates times folds. They are numbered fold after fold, replicate after replicate."""
         return self.replicates * (self.data.folds or 1)
+
+    @property
+    def family(self) -> families.Family:
+        """Which parameters the model and its training take."""
+        if self.code is None:
+            return families.family_of(self.model)
+        return families.own_family(self.model, self.code.takes, trains_itself=self.trains_itself)
+
+    @property
+    def trains_itself(self) -> bool:
+        """Whether the training is a person's own, of which nothing is known but what it reports."""
+        return self.code is not None and self.code.kind != "factory"
+
+    @property
+    def title(self) -> str:
+        """The space, and what is trained, on what: ``mnist_cnn (cnn) on mnist``."""
+        return f"{self.name} ({self.model}) on {self.data.source}" if self.data.source else f"{self.name} ({self.model})"
+
+    @property
+    def subject(self) -> str:
+        """What is trained, on what: ``cnn on mnist``."""
+        return f"{self.model} on {self.data.source}" if self.data.source else self.model
 
 
 def training_name(number: int, folds: int, replicates: int) -> str:

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from typing import Any
 
 from automl import families
-from automl.events import Configuration, Value
+from automl.events import Code, Configuration, Value
 from automl.expressions import Expression
+from automl.owncode import KEYS
 from automl.shorthand import format_duration
 from automl.space import Categorical, Condition, Float, Int, Parameter, SearchSpace
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
@@ -34,6 +35,7 @@ def to_dict(spec: StudySpec) -> dict[str, Any]:
         "text": spec.text,
         **({"replicates": spec.replicates} if spec.replicates != 1 else {}),
         **({"further": [asdict(objective) for objective in spec.further]} if spec.further else {}),
+        **({"code": _code_record(spec.code)} if spec.code is not None else {}),
     }
 
 
@@ -58,6 +60,7 @@ def from_dict(record: Mapping[str, Any]) -> StudySpec:
         text=record["text"],
         replicates=record.get("replicates", 1),
         further=tuple(Objective(**entry) for entry in record.get("further", ())),
+        code=_code(record["code"]) if "code" in record else None,
     )
 
 
@@ -66,6 +69,16 @@ def _data_record(data: DataSpec) -> dict[str, Any]:
     if data.folds is None:
         del record["folds"]  # so that studies without any keep the hash that they have
     return record
+
+
+def _code_record(code: Code) -> dict[str, Any]:
+    record = asdict(code)
+    return {**record, "folders": list(code.folders), "takes": None if code.takes is None else list(code.takes), "needs": list(code.needs)}
+
+
+def _code(record: Mapping[str, Any]) -> Code:
+    takes = None if record["takes"] is None else tuple(record["takes"])
+    return Code(**{**record, "folders": tuple(record["folders"]), "takes": takes, "needs": tuple(record["needs"])})
 
 
 def _space_record(space: SearchSpace) -> dict[str, Any]:
@@ -113,7 +126,9 @@ def sha256(spec: StudySpec) -> str:
     """
     record = to_dict(spec)
     sections = ("data", "model", "objective", "further", "epochs", "space", "baseline", "replicates")
-    kept = {key: record[key] for key in sections if key in record}
+    kept: dict[str, Any] = {key: record[key] for key in sections if key in record}
+    if spec.code is not None:
+        kept["code"] = dict(_code_meaning(spec.code))
     return hashlib.sha256(json.dumps(kept, sort_keys=True, ensure_ascii=False, allow_nan=True).encode()).hexdigest()
 
 
@@ -139,6 +154,8 @@ def _flat(spec: StudySpec) -> Iterator[tuple[str, str]]:
     record = to_dict(spec)
     for key in ("model", "epochs"):
         yield key, str(record[key])
+    if spec.code is not None:
+        yield from _code_meaning(spec.code)
     yield "replicates", str(spec.replicates)
     if spec.objective is not None:
         yield "objective", ", ".join(map(str, spec.objectives))
@@ -157,6 +174,14 @@ def _flat(spec: StudySpec) -> Iterator[tuple[str, str]]:
     yield "strategy", _choice_words(settings.strategy, settings.strategy_options)
     yield "pruner", _choice_words(settings.pruner, settings.pruner_options)
     yield "seed", str(settings.seed)
+
+
+def _code_meaning(code: Code) -> Iterator[tuple[str, str]]:
+    """What of own code changes what its trials mean. Its folder may have moved; that its files were edited is said elsewhere."""
+    yield "kind of model", code.kind
+    for key, value in (("metrics.pattern", code.pattern), ("metrics.file", code.file)):
+        if value:
+            yield key, value
 
 
 def _parameter_lines(parameter: Parameter) -> Iterator[tuple[str, str]]:
@@ -199,8 +224,9 @@ def dump(spec: StudySpec) -> str:
 
 def _lines(spec: StudySpec) -> Iterator[str]:
     yield f"name: {written(spec.name)}"
-    yield from _data_lines(spec.data)
-    yield f"model: {written(spec.model)}"
+    if spec.data.source:
+        yield from _data_lines(spec.data)
+    yield from _model_lines(spec)
     if spec.objective is not None:
         entries = [f"{{{'maximize' if each.maximize else 'minimize'}: {each.metric}}}" for each in spec.objectives]
         yield f"objective: {entries[0] if len(entries) == 1 else '[' + ', '.join(entries) + ']'}"
@@ -225,6 +251,18 @@ def _lines(spec: StudySpec) -> Iterator[str]:
         yield f"baseline: {{{', '.join(f'{written(name)}: {written(value)}' for name, value in spec.baseline.items())}}}"
     yield ""
     yield from _settings_lines(spec.settings)
+
+
+def _model_lines(spec: StudySpec) -> Iterator[str]:
+    code = spec.code
+    if code is None:
+        yield f"model: {written(spec.model)}"
+        return
+    yield f"{KEYS[code.kind]}: {written(spec.model)}"
+    yield f"code_folder: {written(code.folders[0])}"
+    where = {key: value for key, value in (("pattern", code.pattern), ("file", code.file)) if value}
+    if where:
+        yield f"metrics: {{{', '.join(f'{key}: {_quoted(value)}' for key, value in where.items())}}}"
 
 
 def _data_lines(data: DataSpec) -> Iterator[str]:
@@ -254,7 +292,7 @@ def _parameter_parts(parameter: Parameter, spec: StudySpec) -> Iterator[str]:
         yield f"choices: {_list(record['choices'])}"
     if parameter.grid is not None:
         yield f"grid: {_list(parameter.grid)}"
-    layer = families.layer_of(spec.model, parameter.name)
+    layer = families.layer_of(spec.family, parameter.name)
     implied = Condition(layer[0], ">=", (layer[1],)) if layer else None
     tests = [test for test in parameter.when if test != implied]
     if tests:
@@ -269,9 +307,8 @@ def _test(test: Condition) -> str:
 
 def _default_lines(spec: StudySpec) -> Iterator[str]:
     """What the file leaves to the family and the trainer, as comments."""
-    family = families.FAMILIES[spec.model]
     named = {*spec.space.by_name, *spec.space.fixed}
-    left = {name: setting.default for name, setting in {**family.settings, **families.TRAINING}.items() if name not in named}
+    left = {name: setting.default for name, setting in spec.family.known.items() if name not in named and setting.kind != "any"}
     if left:
         yield "  # left at their defaults:"
         yield from (f"  # {name}: {written(value)}" for name, value in left.items())

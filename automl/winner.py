@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from automl.best import WEIGHTS, are_whole, command_again, holds_best, write_best
+from automl.best import WEIGHTS, are_whole, code_record, command_again, holds_best, write_best
 from automl.configurations import stated
 from automl.driver import Session
 from automl.engines import Engine
@@ -33,15 +33,15 @@ def crown(session: Session, folder: Path, idle: IdleEngine, say: Callable[[str],
 
     Does nothing where no trial is complete.
 
-    Where its weights are gone or torn (a power cut may leave less of a file than was written) it is trained again first.
+    Where its weights are gone or torn (a power cut may leave less of a file than was written) it is trained again first. Code of a
+    person's own that trains keeps weights or not as it likes, and what it says of test data was said at its end.
     """
     study = session.study
     if study.winner is None:
         return
     number = study.winner.number
     spec = replace(session.specify(study.key(number)), save_if_beats=None)
-    has_weights = are_whole(_trial_folder(folder, number) / WEIGHTS)
-    if not has_weights:
+    if not study.spec.trains_itself and not are_whole(_trial_folder(folder, number) / WEIGHTS):
         say(f"Trial {number} won, but its weights are not there any more: it is trained again.")
         _train_again(idle(), spec)
     if not _is_tested(study):
@@ -61,11 +61,12 @@ def _trial_folder(folder: Path, number: int) -> Path:
 def _belongings(study: Study, folder: Path) -> dict[str, Any]:
     """What ``best/`` is to say beside the weights."""
     assert study.winner is not None
+    record = {name: value for name, value in (best_record(study) or {}).items() if name != "front"}
     return {
         "model": study.spec.model,
         "configuration": stated(study.spec, study.winner.configuration),
         "data_folder": folder / "data",
-        "extra": {"study": folder.name, **{name: value for name, value in (best_record(study) or {}).items() if name != "front"}},
+        "extra": {"study": folder.name, **code_record(study.spec.code), **record},
     }
 
 

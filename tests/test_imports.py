@@ -17,6 +17,8 @@ FORBIDDEN = {
     "errors": ("automl.",),
     "draws": ("automl.",),
     "events": ("automl.",),
+    "owncode": ("automl.space", "automl.spec", "automl.study", "automl.driver", "automl.training"),
+    "spacecode": ("automl.study", "automl.driver", "automl.training"),
     "expressions": ("automl.space", "automl.study", "automl.driver"),
     "families": ("automl.space", "automl.study", "automl.models", "automl.training"),
     "space": ("automl.spec", "automl.study", "automl.driver", "automl.families"),

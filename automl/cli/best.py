@@ -54,13 +54,18 @@ def print_best(study: Study, folder: Path, err: bool = False) -> None:
     claim = confirmation_text(study)
     if claim:
         print_sentence(claim, err)
-    if tested is not None and tested.trial == winner.number:
+    if tested is not None and tested.trial == winner.number and tested.metrics:
         values = ", ".join(f"{name} {number_text(value)}" for name, value in tested.metrics.items())
-        print_sentence(f"Its own weights on {_split_text(tested.split)}, measured once: {values}. {weights_text(study)}".rstrip(), err)
+        split = _split_text(tested.split)
+        how = f"Your code measured on {split}" if study.spec.trains_itself else f"Its own weights on {split}, measured once"
+        print_sentence(f"{how}: {values}. {weights_text(study)}".rstrip(), err)
     if not err:
         _print_parameters(winner)
     if (folder / "best").is_dir():
-        click.echo(f"Use it:          from automl import load_best; model = load_best({str(folder)!r})", err=err)
+        if study.spec.trains_itself:
+            click.echo(f"Its parameters:  {folder / 'best' / 'config.yaml'}", err=err)
+        else:
+            click.echo(f"Use it:          from automl import load_best; model = load_best({str(folder)!r})", err=err)
         click.echo(f"Train it again:  {command_again(study, folder)}", err=err)
     if len(study.objectives) > 1:
         print_front(study, folder, err)

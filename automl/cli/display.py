@@ -56,7 +56,7 @@ class Display:
         """What is about to be done, for whoever sees no screen: preparing takes seconds in which nothing else is said."""
         spec, settings = self._plan.spec, self._plan.spec.settings
         how = f"{settings.trials} trial{'s' if settings.trials != 1 else ''}, {settings.strategy}, pruner {settings.pruner}"
-        return f"{self._plan.folder}: {spec.name} ({spec.model}) on {spec.data.source}, {how}; preparing ..."
+        return f"{self._plan.folder}: {spec.title}, {how}; preparing ..."
 
     def watch(self, study: Study, slots: Sequence[Slot]) -> Follower:
         """Show this study from now on; returns the follower of its events."""

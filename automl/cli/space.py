@@ -175,7 +175,7 @@ def _domain(setting: Setting) -> str:
 
 def _headline(spec: StudySpec) -> str:
     aim = ", ".join(map(str, spec.objectives)) or "the task's default objective"
-    return f"[bold]{_plain(spec.name)}[/]: {spec.model} on {_plain(spec.data.source)}, {aim}, at most {spec.epochs} epochs"
+    return f"[bold]{_plain(spec.name)}[/]: {_plain(spec.subject)}, {aim}, at most {spec.epochs} epochs"
 
 
 def _parameter_table(console: Console, spec: StudySpec) -> Table:
@@ -255,12 +255,10 @@ def _pairs(values: Any) -> str:
 
 def _left_out(spec: StudySpec) -> dict[str, Value]:
     """What the file leaves to the family and the trainer, with the values that these take."""
-    from automl.families import FAMILIES, TRAINING
-
-    family = FAMILIES[spec.model]
+    family = spec.family
     named = {*spec.space.by_name, *spec.space.fixed}
     numbered = {base for base in family.per_layer if any(name.startswith(f"{base}_") for name in named)}
-    settings = {**family.settings, **TRAINING}
+    settings = {name: setting for name, setting in family.known.items() if setting.kind != "any"}
     return {name: setting.default for name, setting in settings.items() if name not in named and name not in numbered}
 
 

@@ -36,11 +36,11 @@ def status(study: str, as_json: bool) -> None:
 def print_status(reading: Reading) -> None:
     """Five lines: how far it is, how it is searched, what leads, what it has cost, and what to do next."""
     study = reading.study
-    settings, data = study.spec.settings, study.spec.data.source
+    settings = study.spec.settings
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(study.counts.items()) if count)
     state = state_of(study, reading.is_driven).replace("_", " ")
     print_sentence(f"{reading.folder.name}: {state}, {study.ended} of {study.asked} trials ({counts or 'none yet'})")
-    print_sentence(f"{study.spec.name} ({study.spec.model}) on {data}: {settings.strategy}, pruner {settings.pruner}, seed {settings.seed}")
+    print_sentence(f"{study.spec.title}: {settings.strategy}, pruner {settings.pruner}, seed {settings.seed}")
     front = f"; {len(study.front)} on the Pareto front" if len(study.objectives) > 1 and study.front else ""
     print_sentence(f"{_leader(study)}{front}")
     print_sentence(f"{format_duration(_seconds(study)) or '0s'} at work; {pruning_note(study, _looked_back(reading))}")

@@ -26,7 +26,7 @@ __all__ = [
     "read_info",
 ]
 
-Task = Literal["binary", "multiclass", "regression"]
+Task = Literal["binary", "multiclass", "regression", "none"]  # none: training code that has its own data
 
 _LATER = {
     "decode": "automl.data.prediction",

@@ -24,6 +24,7 @@ from automl.data import DataInfo
 from automl.data.builtin import Arrays
 from automl.data.classes import group_classes
 from automl.data.folding import FOLD_OF_ROW, POOL, check_folds, folder_of, folds_note, rows_of
+from automl.data.nothing import NO_DATA, prepare_nothing
 from automl.data.sources import Source, open_source
 from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, fold_rows, split_rows
 from automl.errors import DataError
@@ -90,8 +91,10 @@ def prepare(spec: DataSpec, folder: Path) -> DataInfo:
 def prepare_apart(spec: DataSpec, folder: Path) -> DataInfo:
     """``prepare`` in a process of its own, so that this one never holds the table nor the libraries that read it.
 
-    What is finished already is found here, without another process.
+    What is finished already is found here, without another process. A specification without a source asks for nothing.
     """
+    if not spec.source:
+        return prepare_nothing(folder)
     finished = _finished(folder, fingerprint(spec)) if (folder / INFO).exists() else None
     if finished is not None:
         return finished
@@ -135,12 +138,16 @@ def _part(folder: Path, split: str, rows: Rows | None) -> Part:
 
 def inspect(spec: DataSpec) -> DataInfo:
     """What ``prepare`` would find, without writing anything."""
+    if not spec.source:
+        return NO_DATA
     source = open_source(spec)
     return _build(spec, source, _fingerprint(spec, source)).info
 
 
 def fingerprint(spec: DataSpec) -> str:
-    """sha256 of the source's content and of all else that shapes the prepared data."""
+    """sha256 of the source's content and of all else that shapes the prepared data; empty where there are none."""
+    if not spec.source:
+        return NO_DATA.fingerprint
     return _fingerprint(spec, open_source(spec))
 
 

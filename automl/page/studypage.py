@@ -152,7 +152,7 @@ def _under(study: Study) -> str:
     direction = "more is better" if study.objective.maximize else "less is better"
     sought = f"validation {study.objective.metric}, {direction}" if len(study.objectives) == 1 else ", ".join(map(str, study.objectives))
     return (
-        f"{spec.model} on {spec.data.source}: {sought}. Strategy {settings.strategy}, "
+        f"{spec.subject}: {sought}. Strategy {settings.strategy}, "
         f"pruner {settings.pruner}, up to {spec.epochs} epoch{'s' if spec.epochs != 1 else ''} a trial, seed {settings.seed}."
     )
 
@@ -427,7 +427,8 @@ def _facts(known: Known) -> Iterator[tuple[str, str]]:
         yield f"seed of trial {study.winner.number}", str(study.trial_seed(study.key(study.winner.number)))
     if created is not None:
         yield "begun", time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(created.at))
-        yield "data", f"{study.spec.data.source}, fingerprint {created.data_fingerprint[:16]}"
+        if study.spec.data.source:
+            yield "data", f"{study.spec.data.source}, fingerprint {created.data_fingerprint[:16]}"
     if known.environments:
         yield from known.environments[-1].items()
         for names in _changed(known.environments):

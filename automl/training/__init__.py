@@ -15,8 +15,8 @@ class Trainer(Protocol):
 
     - The numbers of a trial depend on its specification alone: not on its lane, its neighbours or when it was started.
     - The events of a trial are ``Started``, then ``Reported`` for the epochs 1, 2, ..., then one of ``Finished``, ``Diverged``
-      and ``Failed``; right before ``Finished`` comes ``Tested`` where the specification asks for it. A trial that continues from a
-      checkpoint reports from the epoch after it.
+      and ``Failed``; right before ``Finished`` comes ``Tested`` where the specification asks for it (code of a person's own may have
+      nothing to say there). A trial that continues from a checkpoint reports from the epoch after it.
     - After ``stop(key)`` no event of that trial follows.
     - An error while training one trial is that trial's ``Failed``; no other trial notices.
     """
@@ -41,6 +41,6 @@ class Trainer(Protocol):
 
 def make_trainer(device: str, worker: str, lanes: int = 1) -> Trainer:
     """The trainer of a worker on this device. Imports torch, which takes about a second."""
-    from automl.training.lanes.trainer import LaneTrainer
+    from automl.training.choosing import ChoosingTrainer
 
-    return LaneTrainer(device, worker, lanes)
+    return ChoosingTrainer(device, worker, lanes)

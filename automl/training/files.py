@@ -32,6 +32,16 @@ def checkpoint_file(trial: TrialSpec) -> Path:
     return trial_folder(trial) / _named(trial, "checkpoint", ".pt")
 
 
+def best_checkpoint_file(trial: TrialSpec) -> Path:
+    """What code of a person's own has kept at its best epoch."""
+    return trial_folder(trial) / _named(trial, "checkpoint-best", ".pt")
+
+
+def own_folder(trial: TrialSpec) -> Path:
+    """What belongs to code of a person's own; nothing in it is touched."""
+    return trial_folder(trial) / _named(trial, "files", "")
+
+
 def log_file(trial: TrialSpec) -> Path:
     """The tracebacks of a trial that failed."""
     return trial_folder(trial) / _named(trial, "log", ".txt")
