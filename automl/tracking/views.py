@@ -28,6 +28,7 @@ ENDS = ("trials/complete", "trials/pruned", "trials/failed", "epochs/saved_perce
 _OWN = "automl-study-"
 _MOST_OWN = 12  # views of single studies; the oldest go
 _MOST_PLOTS = 12
+_FRESH = 7  # seeds of confirmations, of which no chart is drawn
 _COMPRESSED = "deflate;"
 
 State = dict[str, Any]
@@ -88,7 +89,7 @@ def saved_views(header: StudyHeader, known: Mapping[str, str], important: Sequen
 
 def _drawn(header: StudyHeader, important: Sequence[str]) -> Drawn:
     columns = [name for name in header.searched if name not in header.conditional]
-    two = [name for name in important if name in header.numeric][:2]
+    two = [name for name in important if name in header.numeric and name in columns][:2]
     metrics = tuple(dict.fromkeys([header.metric, "loss", "train_loss"]))
     return Drawn(_axes(header, columns), _axes(header, header.searched), metrics, _axes(header, two))
 
@@ -133,6 +134,8 @@ def _strategies(header: StudyHeader, drawn: Drawn) -> State:
         *(_bar("ends", name) for name in ENDS),
         _bar("found", best),
         _bar("found", "gain"),
+        _bar("found", "confirmed/winner"),
+        _bar("found", "confirmed/gain"),
         *(_bar("found", name) for name in tested),
     ]
     sections = [
@@ -166,8 +169,8 @@ def _trials(which: str, order: State, drawn: Drawn) -> State:
         contour = [_chart("CONTOUR", "plots", "two", xaxis=x, yaxis=y, zaxis=_along("metric objective"))]
     charts = [
         _chart("PARALLEL", "values", "all", **parallel),
-        *contour,
         *plots[:_MOST_PLOTS],
+        *contour,
         *(_line("curves", metric, metric) for metric in drawn.metrics),
     ]
     sections = [
@@ -240,7 +243,9 @@ def _left_out(charts: Sequence[State], drawn: Drawn) -> list[State]:
     names = ["train_loss", *METRICS]
     logarithms = [axis.split(" ", 1)[1] for axis in drawn.parameters if axis.startswith("metric ")]
     tested = [f"{split}_{name}" for split in ("test", "training") for name in names]
-    others = ["objective", "best_objective", "gain", *ENDS, "epochs/trained", *names, *tested, *logarithms]
+    confirmed = [f"confirmed/{name}{end}" for name in ("winner", "baseline", "gain") for end in ("", "_low", "_high")]
+    fresh = [f"fresh_{number}/{name}" for number in range(1, _FRESH + 1) for name in [*drawn.metrics, *(f"test_{name}" for name in names)]]
+    others = ["objective", "best_objective", "gain", *ENDS, "epochs/trained", *names, *tested, *logarithms, *confirmed, *fresh]
     return [{"uuid": f"automl-no-{name}", "type": "BAR", "metricKey": name, "deleted": True} for name in others if name not in has_one]
 
 

@@ -60,7 +60,7 @@ def test_every_chart_is_in_a_section_and_has_a_name_of_its_own() -> None:
 
 
 def test_axes_are_logarithmic_where_the_search_is_and_parallel_ones_are_of_what_every_trial_has() -> None:
-    state = opened(after({}, important=("optimizer", "learning_rate", "layers")), views.TRIALS)
+    state = opened(after({}, important=("optimizer", "dropout", "learning_rate", "layers")), views.TRIALS)
     (parallel,) = charts(state, "PARALLEL")
     assert parallel["selectedParams"] == ["layers", "optimizer"]
     assert parallel["selectedMetrics"] == ["log10/units", "log10/learning_rate", "objective"]
