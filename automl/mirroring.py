@@ -155,4 +155,4 @@ def summary_of(study: Study, folder: Path, why: str) -> Summary:
 
 def study_artifacts(folder: Path) -> dict[str, Path]:
     """The files of a study that MLflow keeps with it."""
-    return {name: folder / name for name in ("page.html", "space.yaml", "study.yaml", "best") if (folder / name).exists()}
+    return {name: folder / name for name in ("page.html", "space.yaml", "study.yaml", "best", "figures") if (folder / name).exists()}
