@@ -175,7 +175,9 @@ def _domain(setting: Setting) -> str:
 
 def _headline(spec: StudySpec) -> str:
     aim = ", ".join(map(str, spec.objectives)) or "the task's default objective"
-    return f"[bold]{_plain(spec.name)}[/]: {_plain(spec.subject)}, {aim}, at most {spec.epochs} epochs"
+    counts = {"folds": spec.data.folds, "replicates": spec.replicates if spec.replicates > 1 else None}
+    trainings = "".join(f", {count} {what}" for what, count in counts.items() if count)
+    return f"[bold]{_plain(spec.name)}[/]: {_plain(spec.subject)}, {aim}, at most {spec.epochs} epochs{trainings}"
 
 
 def _parameter_table(console: Console, spec: StudySpec) -> Table:
