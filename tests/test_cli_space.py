@@ -136,7 +136,7 @@ def test_show_says_how_often_a_trial_is_trained(capsys: pytest.CaptureFixture[st
     monkeypatch.setenv("COLUMNS", "140")
     space = "model: mlp\nspace: {dropout: {type: float, low: 0, high: 0.5}}"
     Path("folds.yaml").write_text(f"data: {{source: wine, validation: {{folds: 5}}}}\nreplicates: 2\n{space}")
-    assert "at most 20 epochs, 5 folds, 2 replicates\n" in automl(capsys, "space", "show", "folds.yaml")[1]
+    assert "at most 20 epochs, 5 folds, 2 replicates\n" in automl(capsys, "show", "folds.yaml")[1]
 
 
 def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
