@@ -217,7 +217,7 @@ def started(here: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, cwd=here) as process:
         assert process.stdout is not None
         yield process, process.stdout.readline().strip()
-        process.kill()
+        process.terminate()  # also where the test has failed: it ends its server
 
 
 @pytest.mark.parametrize(
