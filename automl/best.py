@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl.durable import are_whole, sync
 from automl.errors import StudyError
 from automl.events import Code, Configuration
 from automl.folders import home_expanded
@@ -100,9 +100,12 @@ def write_model(
             shutil.copyfile(data_folder / name, unfinished / name)
     config = _config(model, configuration, extra)
     _write_config(unfinished / CONFIG, config, header)
+    for path in (*unfinished.iterdir(), unfinished):
+        sync(path)
     if folder.exists():
         folder.rename(old)
     unfinished.rename(folder)
+    sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
     return folder
 
@@ -120,15 +123,6 @@ def holds_model(folder: Path, model: str, configuration: Configuration, data_fol
         return False
     has_weights = are_whole(folder / WEIGHTS) or (_is_own_training(extra) and not (folder / WEIGHTS).exists())
     return is_same and has_weights and all(_content(folder / name) == _content(data_folder / name) for name in _OF_THE_DATA)
-
-
-def are_whole(weights: Path) -> bool:
-    """Whether a file of weights is there and holds, to the checksum, what was written. Needs no torch."""
-    try:
-        with zipfile.ZipFile(weights) as archive:
-            return archive.testzip() is None
-    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
-        return False
 
 
 def _content(file: Path) -> bytes | None:

@@ -13,10 +13,10 @@ for variance in machine learning benchmarks", arXiv:2103.03098; intervals for di
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from automl.clock import now
 from automl.study import LEADERS, Confirmation, Confirming, Purpose, Study, Trial
 
 SHARE = 0.15  # of the study's budget, at most, where nothing else was asked for
@@ -85,7 +85,7 @@ def next_confirmations(study: Study, confirm: int | None, trials: int) -> list[C
     for number, purpose in due:
         place = len(study.confirmations.get(number, ())) + counts.get(number, 0) + 1
         counts[number] = counts.get(number, 0) + 1
-        events.append(Confirming(study.key(number, study.replicates * place), time.time(), purpose))
+        events.append(Confirming(study.key(number, study.replicates * place), now(), purpose))
     return events
 
 

@@ -10,18 +10,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from automl.clock import now
 from automl.confirmation import next_confirmations
 from automl.engines import Answer, Engine
 from automl.errors import AutomlError
 from automl.events import (
     Configuration,
+    Diverged,
     Failed,
     Finished,
     Job,
@@ -34,10 +37,11 @@ from automl.events import (
     WorkerEvent,
     WorkerLost,
 )
+from automl.heartbeat import longest_silence
 from automl.pruners import Pruner
 from automl.store import Store
 from automl.strategies import Strategy
-from automl.study import ENDING, LEADERS, Confirming, Event, Lost, Origin, Pruned, Study, Suggested
+from automl.study import ENDING, LEADERS, Confirming, Event, Lost, Origin, Pruned, Study, Suggested, Trial
 
 WhyRested = Literal["done", "time", "interrupted"]
 Follower = Callable[[Sequence[tuple[int, Event]]], None]
@@ -46,7 +50,16 @@ _logger = logging.getLogger(__name__)
 
 _LONGEST_WAIT = 0.2  # seconds after which the loop looks at the clock and at interrupts
 _GRACE = 1.0  # seconds in which reports still come in after an interrupt or the end of the time
-_HOPELESS = 3  # so many failures and nothing else at the beginning of a study: it will not work
+_HOPELESS = 3  # so many failures of one kind and nothing else at the beginning of a study: it will not work
+_HOPELESS_IN_ANY_WAY = 10  # the same for failures of several kinds, and for those that another configuration might not have
+_HOW = {
+    "failed": "failed in the same way",
+    "lost": "lost their workers",
+    "out_of_memory": "ran out of memory",
+    "timeout": "took too long",
+    "diverged": "diverged",
+}
+_FEWER = 8  # a trial that was lost is tried again beside an eighth of the trials, so that in the end the one at fault is alone
 
 
 @dataclass
@@ -64,6 +77,7 @@ class Session:
     job: Job
     time_left: float | None = None
     search_time_left: float | None = None
+    trial_seconds: float | None = None
     confirm: int | None = 0
     is_spent: Callable[[Study], bool] | None = None  # whether a budget other than the number of trials is used up
     is_called_off: bool = False  # the search, since its time is over
@@ -72,6 +86,12 @@ class Session:
     trouble: str = ""  # why this study cannot work
     on_slots: set[TrialKey] = field(default_factory=set)
     _unwritten: list[Event] = field(default_factory=list)
+    _ended_before: int = field(init=False)  # of an earlier run: what was wrong then may be right now
+    _has_lost: bool = field(init=False)  # whether there may be trials to try again
+
+    def __post_init__(self) -> None:
+        self._ended_before = self.study.ended
+        self._has_lost = any(training.losses for number in self.study.unended for training in self.study.trials[number].trainings)
 
     @property
     def is_done(self) -> bool:
@@ -124,37 +144,55 @@ class Session:
 
     def suggest(self, configurations: Sequence[Configuration], origin: Origin, ask_seconds: float = 0.0) -> None:
         """Make trials of these configurations; the workers come to them in this order."""
-        first, now = len(self.study.trials), time.time()
+        first, at = len(self.study.trials), now()
         share = ask_seconds / max(1, len(configurations))
         self.record(
             [
-                Suggested(self.study.key(first + n), now, configuration, origin, share, self.study.space.measured(configuration))
+                Suggested(self.study.key(first + n), at, configuration, origin, share, self.study.space.measured(configuration))
                 for n, configuration in enumerate(configurations)
             ]
         )
 
-    def next_trials(self, count: int) -> list[TrialSpec]:
-        """Up to ``count`` trials for free lanes: those that wait, then new suggestions; after the search the best ones once more."""
+    def losses_waiting(self) -> int:
+        """How often the first of the trials that wait because their worker died was lost; 0 where there are none."""
+        if not self._has_lost:
+            return 0
+        keys = self._waiting_confirmations() if self._has_searched or self.is_called_off else self._waiting(None)
+        return next((losses for key in keys if (losses := self.study.training(key).losses)), 0)
+
+    def next_trials(self, count: int, losses: int = 0) -> list[TrialSpec]:
+        """Up to ``count`` trials for free lanes: those that wait, then new suggestions; after the search the best ones once more.
+
+        Of those that wait, the ones that were lost so often. Where that is not 0 there are no suggestions.
+        """
         if self._has_searched or self.is_called_off:
-            return self._next_of_the_best(count)
-        keys = self._waiting(count)
+            return self._next_of_the_best(count, losses)
+        keys = self._waiting(count, losses)
+        if losses:
+            return [self.specify(key) for key in keys]
         missing = min(math.ceil((count - len(keys)) / self.study.replicates), self.study.asked - len(self.study.trials))
         if missing > 0 and not self.used_up:
             began = time.perf_counter()
             suggestions = self.strategy.suggest(self.study, missing)
             self.used_up = len(suggestions) < missing
             self.suggest(suggestions, "strategy", time.perf_counter() - began)
-            keys = self._waiting(count)
+            keys = self._waiting(count, losses)
         return [self.specify(key) for key in keys]
 
-    def _next_of_the_best(self, count: int) -> list[TrialSpec]:
+    def _next_of_the_best(self, count: int, losses: int) -> list[TrialSpec]:
         if not self.study.is_confirming:
             self.record(self._next_confirmations())
-        keys = (key for key in self.study.waiting() if self.study.is_confirmation(key) and key not in self.on_slots)
+        keys = (key for key in self._waiting_confirmations() if self.study.training(key).losses == losses)
         return [self.specify(key) for key in islice(keys, count)]
 
-    def _waiting(self, count: int) -> list[TrialKey]:
-        """What waits and is to be trained next; of no more trials than the study was asked for."""
+    def _waiting_confirmations(self) -> Iterator[TrialKey]:
+        return (key for key in self.study.waiting() if self.study.is_confirmation(key) and key not in self.on_slots)
+
+    def _waiting(self, count: int | None, losses: int | None = None) -> list[TrialKey]:
+        """What waits and is to be trained next, of what was lost so often; None: all of it.
+
+        Of no more trials than the study was asked for.
+        """
         trials = {key.trial for key in self.on_slots}
         room = self.study.asked - self.study.ended - len(trials)
         keys: list[TrialKey] = []
@@ -165,7 +203,8 @@ class Session:
                 continue
             room -= key.trial not in trials
             trials.add(key.trial)
-            keys.append(key)
+            if losses is None or self.study.training(key).losses == losses:
+                keys.append(key)
         return keys
 
     def specify(self, key: TrialKey) -> TrialSpec:
@@ -194,18 +233,22 @@ class Session:
     def take(self, events: Sequence[WorkerEvent | Lost]) -> None:
         """Record what a worker answered, and what the pruner says of it."""
         last = {event.key.trial: event for event in events}  # of each trial: when it is known whether the answer ended it
+        finished = {event.key for event in events if isinstance(event, ENDING)}
         reported: set[int] = set()
         for event in events:
             if self._apply(event) and isinstance(event, Reported):
                 reported.add(event.key.trial)
             if event is last[event.key.trial] and event.key.trial in reported and self._is_pruned(event.key.trial):
-                self._apply(Pruned(self.study.key(event.key.trial), time.time(), self.study.trials[event.key.trial].epochs))
+                self._apply(Pruned(self.study.key(event.key.trial), now(), self.study.trials[event.key.trial].epochs))
+            if isinstance(event, Reported) and event.key not in finished:
+                self._end_if_over_its_time(event.key)
         self._commit()
         if any(isinstance(event, Lost) for event in events):
             self.used_up = False  # a grid asks once more for the point of a trial that was lost for good
+            self._has_lost = True
         if any(isinstance(event, Finished) and event.saved for event in events):
             tidy(self.study, Path(self.job.folder))
-        if any(isinstance(event, Failed) for event in events):
+        if any(isinstance(event, Failed | Lost | Diverged) for event in events):
             self._note_trouble()
 
     def over_by(self, events: Sequence[WorkerEvent | Lost]) -> list[TrialKey]:
@@ -219,11 +262,50 @@ class Session:
             return False
         return self.pruner.prune(self.study, trial)
 
+    def seconds_left(self, key: TrialKey) -> float:
+        """What this training may still take; infinite without a limit."""
+        return math.inf if self.trial_seconds is None else self.trial_seconds - self.study.training(key).seconds
+
+    def _end_if_over_its_time(self, key: TrialKey) -> None:
+        if self.trial_seconds is not None and not self.study.is_over(key) and self.seconds_left(key) < 0:
+            took = self.study.training(key).seconds
+            self._apply(Failed(key, now(), "timeout", f"it took {took:.3g} s, and a trial may take {self.trial_seconds:g} s"))
+
+    def lost(self, key: TrialKey, answer: WorkerLost, beside: int) -> Lost | Failed:
+        """What it means for a training that its worker died, with others ``beside`` it.
+
+        A trial that was alone and kept silent beyond its time is over; of several it is not known which did.
+        """
+        if answer.reason == "timeout" and not beside and self.seconds_left(key) < answer.silent_seconds:
+            detail = f"a trial may take {self.trial_seconds:g} s, and its worker {answer.why}\n{answer.detail}"
+            return Failed(key, now(), "timeout", detail.strip(), answer.silent_seconds)
+        return Lost(key, now(), answer.why, answer.detail, answer.reason, beside)
+
     def _note_trouble(self) -> None:
-        if self.study.counts.get("failed", 0) == self.study.ended >= _HOPELESS:
-            last = self.study.trials[self.study.ended_order[-1]]
-            log = f"{self.job.folder}/trials/{last.number}/log.txt"
-            self.trouble = f"The first {self.study.ended} trials all failed, so the study stops. Log: {log}\n{last.reason}"
+        """Stop a study whose trials all end alike without a result, and say why once."""
+        tried = self.study.ended - self._ended_before
+        if self.study.counts.get("complete") or self.study.counts.get("pruned") or tried < _HOPELESS:
+            return
+        trials = [self.study.trials[number] for number in self.study.ended_order]
+        kinds = {_way_of_failing(trial) for trial in trials}
+        last = trials[-1]
+        if len(kinds) == 1 and (last.state in ("failed", "lost") or tried >= _HOPELESS_IN_ANY_WAY):
+            how = _HOW[last.state]
+        elif tried >= _HOPELESS_IN_ANY_WAY:
+            how = "failed"
+        else:
+            return
+        log = f" Log: {self.job.folder}/trials/{last.number}/log.txt" if last.state == "failed" else ""
+        self.trouble = f"The first {len(trials)} trials all {how}, so the study stops.{log}\n{last.reason}"
+
+
+def _way_of_failing(trial: Trial) -> str:
+    """The same text for trials that failed in the same way: at the same place, by the same error."""
+    if trial.state != "failed":
+        return trial.state
+    lines = trial.reason.strip().splitlines()
+    places = [line.strip() for line in lines if re.match(r'\s*File "', line)]
+    return "\n".join([trial.state, *places, (lines or [""])[-1].partition(":")[0]])
 
 
 def tidy(study: Study, folder: Path) -> None:
@@ -259,14 +341,41 @@ class _Lanes:
         self.stops: dict[Slot, list[TrialKey]] = {slot: [] for slot in slots}
         self._keys: dict[Slot, set[TrialKey]] = {slot: set() for slot in slots}
         self._slot_of: dict[TrialKey, Slot] = {}
+        self._sent: dict[Slot, float] = {}
+        self._are_up: set[Slot] = set()
+        self.slowest_answer: float | None = None
 
-    def free(self, slot: Slot) -> int:
-        """How many more trials this worker can take."""
-        return self._most[slot] - len(self._keys[slot])
+    def losses(self, slot: Slot) -> int | None:
+        """How often the trials of this worker were lost before; None where it has none."""
+        return next((self.sessions[key.study].study.training(key).losses for key in self._keys[slot]), None)
+
+    def free(self, slot: Slot, losses: int) -> int:
+        """How many more trials that were lost so often this worker can take."""
+        return int(max(1, self._most[slot] // _FEWER**losses)) - len(self._keys[slot])
+
+    def patience(self, slot: Slot) -> float:
+        """How long this worker may keep silent once it has its orders."""
+        keys = self._keys[slot]
+        silence = longest_silence(self.slowest_answer, max(1, len(keys)), self.losses(slot) or 0)
+        return min(silence, max((self.sessions[key.study].seconds_left(key) for key in keys), default=math.inf))
+
+    def note_answer(self, slot: Slot, answer: Answer) -> None:
+        """Remember how long the end of an epoch may take. The first answer of a worker says nothing: it had to come up."""
+        if isinstance(answer, WorkerLost):
+            self._are_up.discard(slot)
+        elif slot in self._are_up and isinstance(answer, list) and any(isinstance(event, Reported) for event in answer):
+            self.slowest_answer = max(self.slowest_answer or 0.0, time.monotonic() - self._sent[slot])
+        else:
+            self._are_up.add(slot)
 
     def has_work(self, slot: Slot) -> bool:
         """Whether this worker has a trial."""
         return bool(self._keys[slot])
+
+    def sent(self, slot: Slot) -> None:
+        """This worker has its orders."""
+        self.stops[slot].clear()
+        self._sent[slot] = time.monotonic()
 
     def give(self, slot: Slot, specs: Sequence[TrialSpec]) -> None:
         """This worker is to train these."""
@@ -318,8 +427,8 @@ def drive(
         for slot in sorted(idle, key=lambda slot: slot.index):
             orders = Orders(start=tuple(_fill(lanes, slot, at_work)), stop=tuple(lanes.stops[slot]))
             if orders.stop or lanes.has_work(slot):
-                engine.send(slot, orders)
-                lanes.stops[slot].clear()
+                engine.send(slot, orders, lanes.patience(slot))
+                lanes.sent(slot)
                 idle.discard(slot)
         if not at_work or len(idle) == len(engine.slots):
             break
@@ -352,12 +461,19 @@ def _clear(lanes: _Lanes, sessions: Sequence[Session]) -> None:
 
 
 def _fill(lanes: _Lanes, slot: Slot, sessions: Sequence[Session]) -> list[TrialSpec]:
-    """Trials for the free lanes of one worker, from the studies in turn: the one with the fewest trials first."""
+    """Trials for the free lanes of one worker, from the studies in turn: the one with the fewest trials first.
+
+    Trials that were lost go to a worker that has nothing else, and stay among themselves: who trains beside the one at fault is lost
+    with it.
+    """
+    losses = lanes.losses(slot)
+    if losses is None:
+        losses = next((losses for session in sessions if (losses := session.losses_waiting())), 0)
     specs: list[TrialSpec] = []
-    while lanes.free(slot):
-        share = lanes.free(slot) if len(sessions) == 1 else 1
+    while (free := lanes.free(slot, losses)) > 0:
+        share = free if len(sessions) == 1 else 1
         turns = sorted(sessions, key=lambda session: session.study.ended + len(session.on_slots))
-        new = next((new for session in turns if (new := session.next_trials(share))), [])
+        new = next((new for session in turns if (new := session.next_trials(share, losses))), [])
         if not new:
             break
         lanes.give(slot, new)
@@ -368,9 +484,10 @@ def _fill(lanes: _Lanes, slot: Slot, sessions: Sequence[Session]) -> list[TrialS
 def _take(lanes: _Lanes, slot: Slot, answer: Answer) -> None:
     """Record a worker's answer with the studies that it is about, and free the lanes of all that is over by it."""
     events: Sequence[WorkerEvent | Lost]
+    lanes.note_answer(slot, answer)
     if isinstance(answer, WorkerLost):
-        now = time.time()
-        events = [Lost(key, now, answer.why, answer.detail) for key in lanes.lose(slot)]
+        keys = lanes.lose(slot)
+        events = [lanes.sessions[key.study].lost(key, answer, len(keys) - 1) for key in keys]
     else:
         events = [] if isinstance(answer, Measured) else answer
     known = {event.key for event in events if isinstance(event, ENDING)}

@@ -14,6 +14,7 @@ Value = float | int | str | bool | None
 Configuration = Mapping[str, Value]
 
 FailureReason = Literal["error", "out_of_memory", "timeout"]
+LossReason = Literal["lost", "out_of_memory", "timeout"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -187,7 +188,13 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """A worker process died with everything that it was training. ``why`` says how, ``detail`` its last lines of output."""
+    """A worker process died with everything that it was training. ``why`` says how, ``detail`` its last lines of output.
+
+    ``reason``: ``out_of_memory`` where the kernel killed it for want of memory, ``timeout`` where the engine did, since it had not
+    answered in time. ``silent_seconds``: how long it had not answered.
+    """
 
     why: str
     detail: str = ""
+    reason: LossReason = "lost"
+    silent_seconds: float = 0.0

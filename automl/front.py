@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from automl.best import WEIGHTS, are_whole, code_record, command_for, front_header, holds_model, write_model
+from automl.best import WEIGHTS, code_record, command_for, front_header, holds_model, write_model
 from automl.configurations import stated
+from automl.durable import are_whole
 from automl.study import Study, Trial
 
 FOLDER = "front"

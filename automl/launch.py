@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from automl import __version__, data, metrics, mirroring, spacefile
+from automl.clock import now
 from automl.confirmation import SHARE, next_confirmations
 from automl.data import DataInfo
 from automl.driver import Follower, Session, WhyRested, drive, tidy
@@ -180,7 +181,7 @@ def open_study(plan: Plan, spec: StudySpec, info: DataInfo, held: int) -> Store:
     else:
         assert spec.objective is not None
         created = Created(
-            at=time.time(),
+            at=now(),
             identity=new_identity(),
             spec=spacefile.to_dict(spec),
             metric=spec.objective.metric,
@@ -218,6 +219,7 @@ def session_of(plan: Plan, spec: StudySpec, study: Study, store: Store, info: Da
         make_strategy(settings.strategy, settings.strategy_options, study.space, len(study.objectives)),
         make_pruner(settings.pruner, settings.pruner_options, spec.epochs, spec.trainings),
         job,
+        trial_seconds=plan.spec.settings.trial_seconds,
     )
 
 
@@ -271,7 +273,7 @@ def _is_noted(plan: Plan, study: Study, why: WhyRested) -> bool:
 def _note_end(plan: Plan, session: Session, why: WhyRested) -> WhyRested:
     """The study is at its end without any training; its events are to say so."""
     if not _is_noted(plan, session.study, why):
-        session.record([Resumed(time.time(), plan.spec.settings.trials), Rested(time.time(), why, 0.0)])
+        session.record([Resumed(now(), plan.spec.settings.trials), Rested(now(), why, 0.0)])
     return why
 
 
@@ -297,7 +299,7 @@ def _train(plan: Plan, workers: Workers, session: Session, watch: Watcher | None
         session.followers.append(watch(study, [replace(slot, lanes=lanes[slot]) for slot in engine.slots]))
     with interrupts() as is_interrupted:
         why = drive(engine, [session], is_interrupted, lanes)
-        session.record([Rested(time.time(), why, time.monotonic() - began)])
+        session.record([Rested(now(), why, time.monotonic() - began)])
     return _cut_short(session) if is_interrupted() and why != "interrupted" else why  # noted when the loop looked no more
 
 
@@ -307,7 +309,7 @@ def begin(session: Session, folder: Path, asked: int, enqueued: Sequence[Configu
     ``slots``: those of the engine, for the record of what the study was made with.
     """
     study = session.study
-    session.record([Resumed(time.time(), asked, environment(slots))])
+    session.record([Resumed(now(), asked, environment(slots))])
     if not study.trials and study.spec.baseline is not None:
         session.suggest([study.spec.baseline], "baseline")
     session.suggest(enqueued, "enqueued")
@@ -351,7 +353,7 @@ def _write_page(folder: Path, session: Session, why: WhyRested, say: Say) -> tup
 
 def _cut_short(session: Session) -> WhyRested:
     """Trained to the end, but interrupted before the winner was crowned: the same command goes on from here."""
-    session.record([Rested(time.time(), "interrupted", 0.0)])
+    session.record([Rested(now(), "interrupted", 0.0)])
     return "interrupted"
 
 

@@ -44,6 +44,7 @@ class RunOptions:
     pruner: str | None = None
     trials: int | None = None
     time: str | None = None
+    trial_time: str | None = None
     epochs: int | None = None
     folds: int | None = None
     replicates: int | None = None
@@ -163,6 +164,8 @@ def specify(options: RunOptions) -> StudySpec:
         settings = replace(settings, trials=at_least_one("--trials", options.trials))
     if options.time is not None:
         settings = replace(settings, time_seconds=duration(options.time))
+    if options.trial_time is not None:
+        settings = replace(settings, trial_seconds=duration(options.trial_time, "--trial-time"))
     if options.seed is not None:
         if options.seed < 0:
             raise UsageError(f"--seed: must be a whole number of at least 0, but is {options.seed}.")
@@ -185,11 +188,11 @@ def _space_named(name: str) -> str:
     return name
 
 
-def duration(text: str) -> float:
+def duration(text: str, flag: str = "--time") -> float:
     try:
         return spacefile.parse_duration(text)
     except UsageError as error:
-        raise UsageError(f"--{error}") from None
+        raise UsageError(f"{flag}{str(error).removeprefix('time')}") from None
 
 
 def _finalists(text: str) -> int | None:

@@ -38,7 +38,7 @@ KEYS = (
     *("space", "forbid", "require", "baseline", "study", "extends"),
 )
 DATA_KEYS = ("source", "target", "drop", "test", "validation", "positive", "split_seed")
-STUDY_KEYS = ("strategy", "pruner", "trials", "time", "seed", "confirm")
+STUDY_KEYS = ("strategy", "pruner", "trials", "time", "trial_time", "seed", "confirm")
 # A test holds these equal to the strategies and pruners that there are.
 STRATEGIES = ("grid", "random", "sobol", "bayesian", "gp", "cmaes", "evolution")
 PRUNERS = ("none", "median", "percentile", "asha", "hyperband", "patient", "wilcoxon")
@@ -418,7 +418,8 @@ class _Reader:
             pruner=pruner,
             pruner_options=pruner_options,
             trials=self._whole(node.get("trials"), "study: trials", defaults.trials, least=1),
-            time_seconds=self._time(node.get("time")),
+            time_seconds=self._time(node.get("time"), "time"),
+            trial_seconds=self._time(node.get("trial_time"), "trial_time"),
             seed=self._whole(node.get("seed"), "study: seed", defaults.seed, least=0),
             confirm=self._confirm(node.get("confirm")),
         )
@@ -450,7 +451,7 @@ class _Reader:
                 options[key.text] = value.value
         return name.text, options
 
-    def _time(self, node: Node | None) -> float | None:
+    def _time(self, node: Node | None, key: str) -> float | None:
         if node is None or is_empty(node):
             return None
         if isinstance(node, Scalar) and not isinstance(node.value, bool):
@@ -458,7 +459,7 @@ class _Reader:
                 return parse_duration(node.text)
             except UsageError:
                 pass
-        self._add(node, f"study: time must be a duration above 0, such as 30m, 2h, 1h30m or seconds, but is {shown(node)}.")
+        self._add(node, f"study: {key} must be a duration above 0, such as 30m, 2h, 1h30m or seconds, but is {shown(node)}.")
         return None
 
     # -- space ----------------------------------------------------------------------------------------------------------

@@ -188,6 +188,11 @@ def _data() -> dict[str, Any]:
     return {"description": "what is learned from; --data overrides it", "anyOf": [_TEXT, mapping]}
 
 
+def _duration() -> dict[str, Any]:
+    """Seconds, or a text such as ``1h30m``."""
+    return _or_null({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "^[0-9.hmsHMS ]+$"}]})
+
+
 def _folds() -> dict[str, Any]:
     folds = {"type": "integer", "minimum": spacefile.FEWEST_FOLDS, "description": "cross-validation: in so many parts"}
     return {"type": "object", "properties": {"folds": folds}, "required": ["folds"], "additionalProperties": False}
@@ -253,7 +258,8 @@ def _study() -> dict[str, Any]:
         "strategy": choice(spacefile.STRATEGIES, defaults.strategy),
         "pruner": choice(spacefile.PRUNERS, defaults.pruner),
         "trials": _or_null({"type": "integer", "minimum": 1, "default": defaults.trials}),
-        "time": _or_null({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "^[0-9.hmsHMS ]+$"}]}),
+        "time": _duration(),
+        "trial_time": _duration(),
         "seed": _or_null({"type": "integer", "minimum": 0, "default": defaults.seed}),
         "confirm": {"anyOf": [{"type": "integer", "minimum": 0}, {"enum": ["auto", None]}], "default": "auto"},
     }

@@ -56,8 +56,8 @@ class StudySettings:
     """How the space is searched: the ``study`` section of a file, each with a flag of the command line.
 
     ``strategy`` and ``pruner`` are names, with their options in ``strategy_options`` and ``pruner_options``. ``trials`` and
-    ``time_seconds`` are totals for the study. ``confirm``: so many of the best trials are trained again on fresh seeds; None: as many as
-    a small share of the budget allows.
+    ``time_seconds`` are totals for the study, ``trial_seconds`` is the most that one training of a trial may take. ``confirm``: so many of
+    the best trials are trained again on fresh seeds; None: as many as a small share of the budget allows.
     """
 
     strategy: str = "bayesian"
@@ -66,6 +66,7 @@ class StudySettings:
     pruner_options: Mapping[str, Value] = field(default_factory=dict)
     trials: int = 50
     time_seconds: float | None = None
+    trial_seconds: float | None = None
     seed: int = 0
     confirm: int | None = None
 

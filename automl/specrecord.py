@@ -135,7 +135,7 @@ def sha256(spec: StudySpec) -> str:
 def difference(a: StudySpec, b: StudySpec) -> list[str]:
     """What differs between a study's specification ``a`` and a new one ``b``, line by line: ``learning_rate.high was 0.1, now 1.0``.
 
-    Everything counts that a study cannot change on the way. Its name and source and the totals of trials and time do not.
+    Everything counts that a study cannot change on the way. Its name and source and the limits of trials and time do not.
     """
     before, after = dict(_flat(a)), dict(_flat(b))
     lines = []
@@ -321,6 +321,8 @@ def _settings_lines(settings: StudySettings) -> Iterator[str]:
     yield f"  trials: {settings.trials}"
     if settings.time_seconds is not None:
         yield f"  time: {format_duration(settings.time_seconds)}"
+    if settings.trial_seconds is not None:
+        yield f"  trial_time: {format_duration(settings.trial_seconds)}"
     yield f"  seed: {settings.seed}"
     yield f"  confirm: {'auto' if settings.confirm is None else settings.confirm}"
 

@@ -18,6 +18,7 @@ from automl.events import (
     Diverged,
     Failed,
     Finished,
+    LossReason,
     Reported,
     Started,
     Tested,
@@ -34,7 +35,7 @@ Purpose = Literal["pick", "claim"]
 
 ENDED: tuple[State, ...] = ("complete", "pruned", "failed", "diverged", "out_of_memory", "timeout", "lost")
 ENDING = (Finished, Diverged, Failed)  # after one of these a worker knows no more of the trial
-MOST_LOSSES = 2  # a trial whose worker died is tried once more
+MOST_LOSSES = 2  # a trial whose worker died, and that was alone with it, is tried once more
 LEADERS = 3  # of so many best trials the weights are kept
 MOST_KEPT = 20  # and of so many trials of the Pareto front, where there are several objectives
 
@@ -91,12 +92,18 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The worker died with the trial. It waits again until it has been lost ``MOST_LOSSES`` times."""
+    """The worker died with the trial, and with ``beside`` others that it was training.
+
+    It waits again until it has been lost ``MOST_LOSSES`` times alone: which of several killed their worker is not known.
+    ``reason`` is what it then ends with.
+    """
 
     key: TrialKey
     at: float
     why: str
     detail: str = ""
+    reason: LossReason = "lost"
+    beside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +157,8 @@ class Trial:
     | pruned          | stopped by the pruner                                        | its curve so far             |
     | diverged        | the loss became NaN or infinite                              | that the region is bad       |
     | failed          | an error while training                                      | that the region is bad       |
-    | out_of_memory   | the device's memory did not suffice                          | that the region is bad       |
-    | timeout         | it took longer than allowed                                  | that the region is bad       |
+    | out_of_memory   | the memory of the device or the machine did not suffice      | that the region is bad       |
+    | timeout         | it took longer than allowed, or hung                         | that the region is bad       |
     | lost            | its worker died with it, twice                               | nothing                      |
 
     A trial of several ``replicates`` (folds, or fresh seeds) holds each of them as a trial of its own, and is what they are together:
@@ -175,6 +182,7 @@ class Trial:
     ended: float | None = None
     reason: str = ""
     losses: int = 0
+    losses_alone: int = 0  # of these, without others that could have been at fault
     saved: bool = False
     stopped_early: bool = False
     ask_seconds: float = 0.0
@@ -267,11 +275,11 @@ def _after_alone(trial: Trial, event: TrialEvent, objective: Objective) -> Trial
             return replace(trial, state="diverged", ended=at, reason=reason, extra_seconds=seconds)
         case Failed(at=at, reason=why, detail=detail, seconds=seconds):
             return replace(trial, state="failed" if why == "error" else why, ended=at, reason=detail, extra_seconds=seconds)
-        case Lost(at=at, why=why, detail=detail):
-            losses = trial.losses + 1
-            if losses < MOST_LOSSES:
-                return replace(trial, state="waiting", losses=losses)
-            return replace(trial, state="lost", ended=at, reason=f"{why}\n{detail}".strip(), losses=losses)
+        case Lost(at=at, why=why, detail=detail, reason=kind, beside=beside):
+            lost = replace(trial, losses=trial.losses + 1, losses_alone=trial.losses_alone + (not beside))
+            if lost.losses_alone < MOST_LOSSES:
+                return replace(lost, state="waiting")
+            return replace(lost, state=kind, ended=at, reason=f"{why}\n{detail}".strip())
 
 
 def _after_report(trial: Trial, event: Reported, objective: Objective) -> Trial:
@@ -304,6 +312,7 @@ def _together(trial: Trial, replicates: tuple[Trial, ...], at: float) -> Trial:
         ended=at if state in ENDED else None,
         reason=ended_otherwise.reason if ended_otherwise else "",
         losses=sum(one.losses for one in replicates),
+        losses_alone=sum(one.losses_alone for one in replicates),
         saved=replicates[0].saved,
         stopped_early=any(one.stopped_early for one in replicates),
         extra_seconds=sum(one.extra_seconds for one in replicates),

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from automl.best import WEIGHTS, are_whole, code_record, command_again, holds_best, write_best
+from automl.best import WEIGHTS, code_record, command_again, holds_best, write_best
 from automl.configurations import stated
 from automl.driver import Session
+from automl.durable import are_whole
 from automl.engines import Engine
 from automl.errors import AutomlError
 from automl.events import Diverged, Failed, Finished, Measured, Orders, Tested, TrialSpec, WorkerEvent, WorkerLost

@@ -224,8 +224,9 @@ def test_a_changed_space_is_refused_with_the_difference(shell: Shell) -> None:
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(shell: Shell) -> None:
-    record = shell.json("run", "small.yaml", "--dry-run", "--trials", "7", "--time", "90s")
+    record = shell.json("run", "small.yaml", "--dry-run", "--trials", "7", "--time", "90s", "--trial-time", "5m")
     assert (record["trials"], record["time_seconds"], record["strategy"], record["continues"]) == (7, 90.0, "random", False)
+    assert record["trial_seconds"] == 300.0
     assert record["study"] == "studies/small-random"
     assert not (shell.folder / "studies").exists()
 

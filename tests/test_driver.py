@@ -116,7 +116,8 @@ def test_a_retried_trial_has_the_numbers_of_an_untroubled_one(tmp_path: Path) ->
 def test_a_study_in_which_every_trial_fails_stops_early_and_shows_why(tmp_path: Path) -> None:
     faults = {number: Fault("raise") for number in range(12)}
     log = f"{tmp_path / 's'}/trials/2/log.txt"
-    message = f"The first 3 trials all failed, so the study stops. Log: {log}\nRuntimeError: the rehearsal asked for an error in epoch 1"
+    reason = "failed in the same way, so the study stops"
+    message = f"The first 3 trials all {reason}. Log: {log}\nRuntimeError: the rehearsal asked for an error in epoch 1"
     with pytest.raises(AutomlError, match=f"^{re.escape(message)}$"):
         Rehearsed(tmp_path / "s", rehearsal=Rehearsal(faults)).drive()
 
@@ -284,7 +285,7 @@ def test_lanes_are_shared_out_between_studies_at_once(tmp_path: Path) -> None:
     sessions = [one.session(store) for one, store in zip(rehearsed, stores, strict=True)]
     engine, sent = InlineEngine(Slot(0, "cpu", 12, "cpu"), Rehearsal()), []
     send = engine.send
-    engine.send = lambda slot, orders: (sent.append([spec.key.study for spec in orders.start]), send(slot, orders))[1]  # type: ignore[method-assign]
+    engine.send = lambda slot, orders, patience: (sent.append([spec.key.study for spec in orders.start]), send(slot, orders))[1]  # type: ignore[method-assign]
     drive(engine, sessions)
     assert sorted(sent[0]) == sorted(["id-0", "id-1", "id-2"] * 4)
     for store in stores:
@@ -365,7 +366,7 @@ class TwoWorkers:
         self._patience = patience
         self._waits = 0
 
-    def send(self, slot: Slot, orders: Orders) -> None:
+    def send(self, slot: Slot, orders: Orders, patience_seconds: float = 0.0) -> None:
         self._engines[slot.index].send(slot, orders)
 
     def wait(self, timeout_seconds: float | None = None) -> list[tuple[Slot, Answer]]:

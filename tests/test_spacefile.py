@@ -192,9 +192,9 @@ def test_folds_and_replicates() -> None:
 
 
 def test_settings_of_the_study() -> None:
-    study = "study: {strategy: {name: bayesian, n_startup: 5}, pruner: none, trials: 7, time: 1h30m, seed: 3}"
+    study = "study: {strategy: {name: bayesian, n_startup: 5}, pruner: none, trials: 7, time: 1h30m, trial_time: 5m, seed: 3}"
     spec = spec_of(f"{SPACE}  dropout: {{type: float, low: 0, high: 0.5}}\n{study}")
-    assert spec.settings == StudySettings("bayesian", {"n_startup": 5}, "none", {}, 7, 5400.0, 3)
+    assert spec.settings == StudySettings("bayesian", {"n_startup": 5}, "none", {}, 7, 5400.0, 300.0, 3)
 
 
 def test_the_names_of_methods_are_those_that_there_are() -> None:
@@ -323,6 +323,7 @@ def specs(draw: st.DrawFn) -> StudySpec:
         *methods,
         draw(st.integers(1, 999)),
         draw(st.none() | st.integers(1, 10**6).map(float) | st.floats(0.1, 1e6)),
+        draw(st.none() | st.integers(1, 10**6).map(float)),
         draw(st.integers(0, 2**40)),
     )
     objective = draw(st.none() | st.sampled_from([Objective("f1", True), Objective("rmse", False)]))

@@ -338,6 +338,10 @@ WHOLE: list[tuple[str, list[str]]] = [
         f"{SPACE}{TWO}study: {{time: 1:30}}",
         ["x.yaml:6: study: time must be a duration above 0, such as 30m, 2h, 1h30m or seconds, but is '1:30'."],
     ),
+    (
+        f"{SPACE}{TWO}study: {{trial_time: soon}}",
+        ["x.yaml:6: study: trial_time must be a duration above 0, such as 30m, 2h, 1h30m or seconds, but is 'soon'."],
+    ),
     (f"{HEAD}space: [1,2\n", ["x.yaml:4: must be YAML, but expected ',' or ']', but got '<stream end>' (while parsing a flow sequence, which begins on line 3)."]),
     ("a: b: c", ["x.yaml:1: must be YAML, but mapping values are not allowed here."]),
     ("a: \x07", ["x.yaml:1: must be text, but has the control character U+0007. Remove it."]),

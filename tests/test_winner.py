@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from automl import events
-from automl.best import are_whole
 from automl.driver import Session, drive
+from automl.durable import are_whole
 from automl.engines.inline import InlineEngine
 from automl.errors import AutomlError
 from automl.events import Slot, TrialSpec, WorkerEvent

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--pruner", metavar="P", help="none, median, percentile, asha, hyperband, patient or wilcoxon; options as asha:min_epochs=2.")
 @click.option("--trials", type=int, help="Total of trials for the study, the baseline included.")
 @click.option("--time", metavar="30m", help="Total of time for the study: 90s, 30m, 2h.")
+@click.option("--trial-time", metavar="5m", help="The most time that one training of a trial may take.")
 @click.option("--epochs", type=int, help="The most epochs that a trial trains.")
 @click.option("--folds", type=int, metavar="N", help="Cross-validation: train each trial on N folds of the data.")
 @click.option("--replicates", type=int, metavar="N", help="Train each trial N times, with other draws each time.")
@@ -120,6 +121,7 @@ def _print_plan(planned: Plan, as_json: bool) -> None:
         "pruner": settings.pruner,
         "trials": settings.trials,
         "time_seconds": settings.time_seconds,
+        "trial_seconds": settings.trial_seconds,
         "seed": settings.seed,
         "enqueued": len(planned.enqueued),
         "mlflow": planned.shown_uri,

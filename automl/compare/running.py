@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from automl import data
+from automl.clock import now
 from automl.compare.budget import Spending
 from automl.compare.plan import ComparePlan, Member
 from automl.compare.record import is_comparison, new_record, read_record, write_record
@@ -158,7 +159,7 @@ def _train(plan: ComparePlan, workers: Workers, entries: Sequence[Entry], watch:
         sessions = [entry.session for entry in at_work]
         why = drive(engine, sessions, lambda: is_interrupted() or any(session.trouble for session in sessions), lanes)
         for session in sessions:
-            session.record([Rested(time.time(), "done" if session.is_done else "interrupted", time.monotonic() - began)])
+            session.record([Rested(now(), "done" if session.is_done else "interrupted", time.monotonic() - began)])
     for entry in at_work:
         if entry.session.trouble:
             raise AutomlError(f"{entry.folder}: {entry.session.trouble}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -25,13 +26,15 @@ class Engine(Protocol):
       was nothing to train), and a slot is sent nothing before it has answered.
     - A worker that dies answers with ``WorkerLost``; a new worker stands in its slot, which can be sent orders at once. When it
       dies between its answer and the next orders, those are answered with ``WorkerLost`` and nobody has seen them.
+    - A worker that has not answered within the patience that came with its orders is ended, with all processes that it has started,
+      and is lost like one that died. Only engines whose workers are other processes can do that.
     - Workers end by themselves when the process that made the engine ends, however it ends.
     """
 
     slots: Sequence[Slot]
 
-    def send(self, slot: Slot, orders: Orders) -> None:
-        """Hand over orders; returns at once."""
+    def send(self, slot: Slot, orders: Orders, patience_seconds: float = math.inf) -> None:
+        """Hand over orders; returns at once. The worker is given up when it has not answered within so many seconds."""
 
     def wait(self, timeout_seconds: float | None = None) -> list[tuple[Slot, Answer]]:
         """The answers that are there, waiting for the first one; an empty list when the time is over or nobody was sent anything."""

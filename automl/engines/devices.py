@@ -124,7 +124,7 @@ def cpu_cores(processes: Path = Path("/proc/self/cgroup"), groups: Path = Path("
 
 def _cgroup_quotas(processes: Path, groups: Path) -> Iterable[float]:
     """The CPU quotas, in cores, of this process's control group and of all groups above it (version 2 and version 1)."""
-    for controllers, path in _cgroups(processes):
+    for controllers, path in cgroups(processes):
         if controllers == "":
             readings = [_words(groups / part / "cpu.max") for part in _ancestors(path)]
         elif "cpu" in controllers.split(","):
@@ -137,7 +137,7 @@ def _cgroup_quotas(processes: Path, groups: Path) -> Iterable[float]:
                 yield int(reading[0]) / int(reading[1])
 
 
-def _cgroups(processes: Path) -> Iterable[tuple[str, str]]:
+def cgroups(processes: Path) -> Iterable[tuple[str, str]]:
     """(controllers, path) of each hierarchy that the process is in; controllers are empty for version 2."""
     try:
         lines = processes.read_text(encoding="utf-8").splitlines()

@@ -1,6 +1,6 @@
 """Processes that start in milliseconds and never outlive the driver.
 
-A fork server imports torch once and forks a worker for every byte that the driver sends. It is a plain child of the driver, in a session
+A fork server imports torch once and forks a worker whenever the driver asks for one. It is a plain child of the driver, in a session
 of its own: Ctrl-C in the terminal reaches the driver alone, nothing of the person's script is imported again (so the script
 needs no ``if __name__ == "__main__"``), and the driver's own multiprocessing settings stay as they are.
 
@@ -12,6 +12,7 @@ who goes away                      what ends the workers
 the driver, in any way             the fork server sees its socket closed or its parent changed, and kills them
 the fork server (memory, a person) the kernel kills them (PR_SET_PDEATHSIG); elsewhere than on Linux the driver hangs up
 one worker                         nothing else; its own child processes are killed with it (they are one process group)
+a worker's answer                  the driver has the fork server kill it when its patience is over
 ================================== ================================================================================
 """
 
@@ -51,6 +52,8 @@ _PARENT_CHECK_SECONDS = 1.0
 _CLOSE_SECONDS = 0.6
 _RECORD = struct.Struct("<4q")  # kind, number of the fork, process id, exit code (negative: signal)
 _UP, _ENDED = 0, 1
+_FORK, _SHOW, _KILL = b"f", b"s", b"k"  # what the driver asks for; the last two are followed by the number of a fork
+_NUMBER = struct.Struct("<q")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -112,9 +115,21 @@ class ForkServer:
         ours, theirs = Pipe(duplex=True)
         self._forks += 1
         with theirs, contextlib.suppress(ConnectionError):
-            socket.send_fds(self._socket, [b"f"], [theirs.fileno()])
+            socket.send_fds(self._socket, [_FORK], [theirs.fileno()])
             ours.send(start)
         return ours, self._forks
+
+    def show_stack(self, number: int) -> None:
+        """Have a worker write into its log what it is doing."""
+        self._ask(_SHOW, number)
+
+    def kill(self, number: int) -> None:
+        """End a worker and all processes that it has started, whatever they are doing."""
+        self._ask(_KILL, number)
+
+    def _ask(self, what: bytes, number: int) -> None:
+        with contextlib.suppress(ConnectionError):
+            self._socket.sendall(what + _NUMBER.pack(number))
 
     def news(self) -> list[Ended] | None:
         """Which workers have ended since the last look; waits for the first news, and is None when the server itself has ended."""
@@ -158,12 +173,14 @@ def last_words(log: Path) -> str:
     return "\n".join(own[-LAST_LINES:]).strip()
 
 
-def cause_of_death(exit_code: int) -> str:
-    """An exit code in words; negative ones are signals."""
+def cause_of_death(exit_code: int, kernel: bool | None = None) -> str:
+    """An exit code in words; negative ones are signals. ``kernel``: whether the kernel killed it for want of memory; None: not known."""
     if exit_code >= 0:
         return f"exited with code {exit_code}"
     match -exit_code:
-        case signal.SIGKILL:
+        case signal.SIGKILL if kernel:
+            return "killed by the kernel, since memory ran out"
+        case signal.SIGKILL if kernel is None:
             return "killed by SIGKILL (the kernel does this when memory runs out)"
         case signal.SIGSEGV:
             return "segmentation fault (SIGSEGV)"
@@ -207,7 +224,7 @@ def main(control_fd: int, driver: int, preload: Sequence[str]) -> None:
 
 
 def _serve_forks(control: socket.socket, driver: int, wake: tuple[int, int], workers: dict[int, int]) -> None:
-    """Fork at every byte from the driver, and tell it of every end; ``workers`` maps process ids to the numbers of their forks."""
+    """Do what the driver asks for, and tell it of every end; ``workers`` maps process ids to the numbers of their forks."""
     forks = 0
     with selectors.DefaultSelector() as selector:
         selector.register(control, selectors.EVENT_READ)
@@ -222,6 +239,9 @@ def _serve_forks(control: socket.socket, driver: int, wake: tuple[int, int], wor
                 data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
                 if not data:
                     return
+                if data != _FORK:
+                    _signal(data, _NUMBER.unpack(control.recv(_NUMBER.size, socket.MSG_WAITALL))[0], workers)
+                    continue
                 forks += 1
                 pid = _fork(descriptors[0], (control.fileno(), *wake, selector))
                 os.close(descriptors[0])
@@ -229,6 +249,15 @@ def _serve_forks(control: socket.socket, driver: int, wake: tuple[int, int], wor
                     workers[pid] = forks
                 else:
                     control.sendall(_RECORD.pack(_ENDED, forks, 0, os.EX_OSERR))
+
+
+def _signal(what: bytes, number: int, workers: Mapping[int, int]) -> None:
+    """One that has ended meanwhile is not among the workers any more."""
+    for pid in (pid for pid, fork in workers.items() if fork == number):
+        if what == _KILL:
+            _kill_group(pid)
+        else:
+            os.kill(pid, signal.SIGUSR1)
 
 
 def _fork(descriptor: int, not_for_workers: tuple[int | selectors.BaseSelector, ...]) -> int:
@@ -327,6 +356,7 @@ def _open_log(start: WorkerStart) -> None:
     now = time.strftime("%Y-%m-%d %H:%M:%S")
     print(f"{_LOG_HEADER}{start.slot.name} on {start.slot.device}, process {os.getpid()}, {now}", flush=True)
     faulthandler.enable(all_threads=False)
+    faulthandler.register(signal.SIGUSR1)  # before a worker that does not answer is ended, it is asked what it is doing
 
 
 def _offer_to_the_kernel() -> None:

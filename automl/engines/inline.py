@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Sequence
 
@@ -26,8 +27,8 @@ class InlineEngine:
         self._orders: Orders | None = None
         self._is_closed = False
 
-    def send(self, slot: Slot, orders: Orders) -> None:
-        """Keep the orders for ``wait``."""
+    def send(self, slot: Slot, orders: Orders, patience_seconds: float = math.inf) -> None:
+        """Keep the orders for ``wait``, whose patience has no end: there is nobody else who could end the work."""
         if self._is_closed:
             raise RuntimeError("the engine is closed")
         if slot not in self.slots:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import pickle
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
 
+from automl import clock
 from automl.engines import Answer
 from automl.engines.devices import Placement
 from automl.engines.forkserver import ForkServer, WorkerStart, cause_of_death, last_words
+from automl.engines.memory import KernelKills, kernel_kills
 from automl.engines.worker import Ready, TrainerFactory, Unfit, make_real_trainer
 from automl.errors import AutomlError
-from automl.events import Orders, Slot, WorkerLost
+from automl.events import LossReason, Orders, Slot, WorkerLost
 
 MOST_EARLY_DEATHS = 3
+_COMING_UP_SECONDS = 600.0  # after which a worker that has not come up is given up
+_LONGEST_TICK = 1.0  # seconds of silence that one look can find: when this process itself was stopped, nobody is to blame
+_LAST_WORDS_SECONDS = 1.0  # from asking a silent worker for its stack to killing it
+_KILL_SECONDS = 2.0  # from there until the fork server is taken for stopped as well
 # A small tensor is freed and asked for again thousands of times a second: glibc keeps the pages instead of handing them back to the
 # system each time (a step of a small network: 82 microseconds instead of 121). Other allocators ignore this.
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_TOP_PAD_": str(2**24)}
@@ -28,13 +36,19 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 @dataclass(slots=True)
 class _Worker:
-    """A process as the driver knows it. ``number`` is the fork server's count of it."""
+    """A process as the driver knows it. ``number`` is the fork server's count of it.
+
+    ``silence`` is how long it has kept somebody waiting; ``given_up`` how far it has come on its way out: its stack was asked for,
+    it was killed, the fork server was killed too.
+    """
 
     connection: Connection
     number: int
     is_ready: bool = False
     has_had_orders: bool = False
     has_hung_up: bool = False
+    silence: float = 0.0
+    given_up: int = 0
 
 
 @dataclass(slots=True)
@@ -48,6 +62,7 @@ class _Seat:
     placement: Placement
     worker: _Worker
     orders: Orders | None = None
+    patience: float = math.inf
     owes_answer: bool = False
     lost: WorkerLost | None = None
     early_deaths: int = 0
@@ -58,6 +73,7 @@ class LocalEngine:
 
     ``log_folder`` takes ``worker-<i>.log`` for each worker (at most 1 MiB) and ``forkserver.log``. ``factory`` makes another trainer
     than the real one; it is pickled. ``preload`` is what the fork server imports before it forks: nothing that starts CUDA or threads.
+    ``kernel_kills`` counts the processes that the kernel has killed for want of memory.
     """
 
     def __init__(
@@ -66,6 +82,7 @@ class LocalEngine:
         log_folder: Path,
         factory: TrainerFactory | None = None,
         preload: Sequence[str] | None = None,
+        kernel_kills: Callable[[], int | None] = kernel_kills,
     ) -> None:
         self.slots: Sequence[Slot] = tuple(placement.slot for placement in placements)
         self._log_folder = log_folder
@@ -76,13 +93,15 @@ class LocalEngine:
         self._hopeless = ""
         self._is_closed = False
         self._owner = os.getpid()
+        self._kernel = KernelKills(kernel_kills)
+        self._looked_at = time.monotonic()
         log_folder.mkdir(parents=True, exist_ok=True)
         self._server = self._start_server()
         self._seats = {placement.slot: _Seat(placement, self._start_worker(placement)) for placement in placements}
         atexit.register(self.close)
 
-    def send(self, slot: Slot, orders: Orders) -> None:
-        """Hand over orders; they wait here while the slot's worker is on its way."""
+    def send(self, slot: Slot, orders: Orders, patience_seconds: float = math.inf) -> None:
+        """Hand over orders; they wait here while the slot's worker is on its way, and its patience begins when it has them."""
         if self._is_closed:
             raise RuntimeError("the engine is closed")
         if slot not in self._seats:
@@ -94,7 +113,7 @@ class LocalEngine:
             self._answers.append((slot, seat.lost))
             seat.lost = None
             return
-        seat.owes_answer, seat.orders = True, orders
+        seat.owes_answer, seat.orders, seat.patience = True, orders, patience_seconds
         self._transmit(seat)
 
     def wait(self, timeout_seconds: float | None = None) -> list[tuple[Slot, Answer]]:
@@ -107,15 +126,16 @@ class LocalEngine:
                 answers, self._answers = self._answers, []
                 return answers
             by_connection = {seat.worker.connection: seat for seat in self._seats.values() if not seat.worker.has_hung_up}
-            remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-            ready = wait_for_any([*by_connection, self._server.fileno()], remaining)
-            if not ready:
-                return []
+            remaining = math.inf if deadline is None else max(0.0, deadline - time.monotonic())
+            ready = wait_for_any([*by_connection, self._server.fileno()], min(remaining, _LONGEST_TICK))
             for connection in ready:
                 if isinstance(connection, Connection):
                     self._hear(by_connection[connection])
             if self._server.fileno() in ready:
                 self._take_news()
+            self._note_silence()
+            if not ready and remaining <= _LONGEST_TICK:
+                return []
         return []
 
     def close(self) -> None:
@@ -152,7 +172,7 @@ class LocalEngine:
         except ConnectionError:
             if not seat.worker.has_had_orders:
                 return  # nothing is lost: the next worker gets them
-        seat.worker.has_had_orders, seat.orders = True, None
+        seat.worker.has_had_orders, seat.worker.silence, seat.orders = True, 0.0, None
 
     def _hear(self, seat: _Seat) -> None:
         """Take in one thing that a worker says, or that it has hung up."""
@@ -171,32 +191,62 @@ class LocalEngine:
                 seat.owes_answer = False
                 self._answers.append((seat.placement.slot, words))
 
+    def _note_silence(self) -> None:
+        """Send on their way out, one step at a time, the workers whose silence is longer than the patience with them."""
+        now = time.monotonic()
+        passed, self._looked_at = min(now - self._looked_at, _LONGEST_TICK), now
+        self._kernel.look(now)
+        for seat in [seat for seat in self._seats.values() if seat.owes_answer]:
+            worker = seat.worker
+            worker.silence += passed
+            over = worker.silence - (seat.patience if worker.is_ready else _COMING_UP_SECONDS)
+            if over > 0 and worker.given_up == 0:
+                worker.given_up = 1
+                self._server.show_stack(worker.number)
+            elif over > _LAST_WORDS_SECONDS and worker.given_up == 1:
+                worker.given_up = 2
+                self._server.kill(worker.number)
+            elif over > _LAST_WORDS_SECONDS + _KILL_SECONDS and worker.given_up == 2:
+                self._replace_all("its fork server did not answer either")
+                return
+
     def _take_news(self) -> None:
         """Put new workers in the place of those that have ended; put a new fork server in the place of one that has."""
         ended = self._server.news()
         if ended is None:
-            why = f"its fork server died: {cause_of_death(self._server.end())}"
-            self._server = self._start_server()
-            for seat in self._seats.values():
-                self._replace(seat, why)
+            self._replace_all()
             return
         seats = {seat.worker.number: seat for seat in self._seats.values()}
         for end in ended:
             if end.number in seats:
-                self._replace(seats[end.number], cause_of_death(end.exit_code))
+                seat = seats[end.number]
+                if seat.worker.given_up:
+                    self._replace(seat, f"did not answer for {seat.worker.silence:.0f} s and was ended", "timeout")
+                    continue
+                kernel = self._kernel.explain() if end.exit_code == -signal.SIGKILL else False
+                self._replace(seat, cause_of_death(end.exit_code, kernel), "out_of_memory" if kernel else "lost")
 
-    def _replace(self, seat: _Seat, why: str) -> None:
+    def _replace_all(self, why: str = "") -> None:
+        """A new fork server, and new workers."""
+        exit_code = self._server.end()
+        self._server = self._start_server()
+        for seat in self._seats.values():
+            is_silent = bool(seat.worker.given_up)
+            self._replace(seat, why or f"its fork server died: {cause_of_death(exit_code)}", "timeout" if is_silent else "lost")
+
+    def _replace(self, seat: _Seat, why: str, reason: LossReason) -> None:
         """A worker has died: hear what it said to the end, tell what was lost with it, start another."""
         dead, slot = seat.worker, seat.placement.slot
         while not dead.has_hung_up and dead.connection.poll():
             self._hear(seat)
         dead.connection.close()
         detail = last_words(self._log(slot)) or last_words(self._log_folder / "forkserver.log")
+        lost = WorkerLost(why, detail, reason, dead.silence)
         if dead.has_had_orders and seat.owes_answer:
-            self._answers.append((slot, WorkerLost(why, detail)))
+            self._answers.append((slot, lost))
             seat.owes_answer, seat.orders = False, None
         elif dead.has_had_orders:
-            seat.lost = WorkerLost(why, detail)
+            seat.lost = lost
         if not dead.is_ready:
             seat.early_deaths += 1
         if seat.early_deaths >= MOST_EARLY_DEATHS and not self._hopeless:
@@ -217,4 +267,4 @@ def _server_environment(threads: int) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     given = [int(environment[name]) for name in _THREAD_VARIABLES if environment.get(name, "").isdecimal()]
     number = min([threads, *(limit for limit in given if limit > 0)])
-    return _MEMORY | {"OMP_WAIT_POLICY": "PASSIVE"} | environment | dict.fromkeys(_THREAD_VARIABLES, str(number))
+    return _MEMORY | {"OMP_WAIT_POLICY": "PASSIVE"} | environment | clock.for_children() | dict.fromkeys(_THREAD_VARIABLES, str(number))

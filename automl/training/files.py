@@ -12,6 +12,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from automl.durable import are_whole
 from automl.events import TrialSpec
 
 _TRIES = 100
@@ -83,9 +84,9 @@ def load(file: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 
 
 def load_or_none(file: Path, device: torch.device) -> dict[str, Any] | None:
-    """What ``save`` wrote, or None where there is nothing that can be read."""
+    """What ``save`` wrote, or None where that is not there as it was written."""
     try:
-        return load(file, device)
+        return load(file, device) if are_whole(file) else None  # torch itself does not look at the checksums
     except Exception:  # torch raises nearly anything for a torn file; a checkpoint that cannot be read only costs time
         return None
 

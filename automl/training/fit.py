@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from automl.events import TrialSpec
 from automl.models import build
-from automl.models.layers import Drop, keep_all
+from automl.models.layers import BatchNorm, Drop, keep_all
 from automl.training.course import Course
 from automl.training.losses import loss_of
 from automl.training.metrics import measure
@@ -27,13 +28,18 @@ class Fit:
     """One trial in training. All its numbers are functions of the trial's specification, the data and the device's arithmetic.
 
     ``course`` says how far it has come. The weights of its best epoch are kept when they beat what the trial has to beat to be saved.
+    ``rows`` is how many samples go through the network at once, where memory does not suffice for a whole batch: gradients add up to
+    those of the batch, so its size means the same. What batch normalisation does needs the whole batch.
     """
 
-    def __init__(self, trial: TrialSpec, samples: Samples, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, trial: TrialSpec, samples: Samples, device: torch.device, dtype: torch.dtype = torch.float32, rows: int | None = None
+    ) -> None:
         self.trial, self.samples, self.device, self.dtype = trial, samples, device, dtype
         info = samples.info
         self.course = Course(trial, info)
         self.recipe = self.course.recipe
+        self.rows = rows
         self.module = build(trial.job.model, trial.configuration, info.input_shape, info.outputs)
         self.weights, self.gradients = initialised(self.module, trial.seed, device, dtype)
         self.optimiser = Optimiser(self.course.settings, self.weights)
@@ -70,15 +76,30 @@ class Fit:
         recipe = self.recipe
         if self.dropout:
             self.dropout.step = number
-        loss = loss_of(self.samples.info.task, self._outputs(inputs, self.dropout or keep_all), targets, recipe.label_smoothing)
         self.gradients.zero_()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._add_gradients(inputs, targets)
         if recipe.l1:
             self.gradients.add_(self.weights.sign(), alpha=recipe.l1)
         if recipe.clip_norm:
             self.gradients.mul_((recipe.clip_norm / (self.gradients.norm() + 1e-6)).clamp(max=1))
         self.optimiser.step(self.gradients, self.course.learning_rate(number))
-        return loss.detach()
+        return loss
+
+    def _add_gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Forward and backward for one batch, whole or in pieces; returns its loss."""
+        task, smoothing, count = self.samples.info.task, self.recipe.label_smoothing, len(inputs)
+        rows = self.rows or count
+        losses = []
+        for first in range(0, count, rows):
+            if self.dropout:
+                self.dropout.first_row = first
+            part = targets[first : first + rows]
+            loss = loss_of(task, self._outputs(inputs[first : first + rows], self.dropout or keep_all), part, smoothing)
+            if len(part) < count:
+                loss = loss * (len(part) / count)
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
     def _outputs(self, inputs: Tensor, drop: Drop = keep_all) -> Tensor:
         if self.autocast:
@@ -90,7 +111,7 @@ class Fit:
 
     def measure(self, split: Split, names: Sequence[str]) -> dict[str, float]:
         """These metrics of a split, with the weights as they are now; NaN where one is not defined."""
-        outputs = predict(self.module, split, self._outputs)
+        outputs = predict(self.module, split, self._outputs, self.rows)
         info = self.samples.info
         return measure(info.task, names, outputs, split.targets, info.target_scale)
 
@@ -103,6 +124,17 @@ class Fit:
     def _state(self) -> list[Tensor]:
         """All that training changes in the model: its weights and, for batch normalisation, its running statistics."""
         return [self.weights, *self.module.buffers()]
+
+    def fewer_rows(self) -> int | None:
+        """How many samples at once to try where memory did not suffice for as many as now; None where it cannot be fewer.
+
+        First no more than a batch, since a split is measured in larger pieces; then half as many each time.
+        """
+        whole = self.course.batch_size
+        if self.rows is None:
+            return whole
+        needs_whole_batches = any(isinstance(part, BatchNorm) for part in self.module.modules())
+        return None if self.rows == 1 or needs_whole_batches else math.ceil(self.rows / 2)
 
     def best_module(self) -> nn.Module:
         """The model with the weights of its best epoch; training cannot go on after this."""
@@ -133,10 +165,10 @@ class Fit:
         return True
 
 
-def predict(module: nn.Module, split: Split, outputs_of: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-    """The outputs of a model for all samples of a split, ``[samples, outputs]``."""
+def predict(module: nn.Module, split: Split, outputs_of: Callable[[Tensor], Tensor] | None = None, rows: int | None = None) -> Tensor:
+    """The outputs of a model for all samples of a split, ``[samples, outputs]``; ``rows``: at most so many at once."""
     module.eval()
-    rows = rows_at_once(split)
+    rows = min(rows_at_once(split), rows or len(split))
     with torch.inference_mode():
         return torch.cat([(outputs_of or module)(inputs) for inputs in split.in_order(rows)])
 

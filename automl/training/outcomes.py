@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 import math
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from automl.clock import now
 from automl.errors import AutomlError
 from automl.events import Failed, FailureReason, Job, TrialSpec
 from automl.training import files
@@ -44,7 +44,13 @@ def failed(trial: TrialSpec, error: Exception, seconds: float) -> Failed:
     text = "".join(traceback.format_exception(error))
     files.append_log(trial, text)
     detail = str(error) if isinstance(error, AutomlError) else "\n".join(text.splitlines()[-_DETAIL_LINES:])
-    return Failed(trial.key, time.time(), reason(error), detail, seconds)
+    return Failed(trial.key, now(), reason(error), detail, seconds)
+
+
+def note_retry(trial: TrialSpec, error: Exception, rows: int) -> None:
+    """Say in the trial's log that it goes on with fewer samples at once."""
+    first = (str(error) or type(error).__name__).splitlines()[0]
+    files.append_log(trial, f"out of memory ({first}): tried again alone, with at most {rows} samples at once\n")
 
 
 def reason(error: Exception) -> FailureReason:

@@ -106,12 +106,12 @@ def threshold(share: float) -> int:
 class Dropout:
     """Dropout of one trial: call it with the hidden units and the number of their layer.
 
-    Set ``step`` before every step. Masks are drawn for several steps at once, since a small tensor costs as much as one a
-    few times its size; that changes no number.
+    Set ``step`` before every step, and ``first_row`` where only a part of the batch comes. Masks are drawn for several steps at once,
+    since a small tensor costs as much as one a few times its size; that changes no number.
     """
 
     def __init__(self, seed: int, share: float, rows: int) -> None:
-        self.step = 0
+        self.step = self.first_row = 0
         self._seed, self._share, self._rows = seed, share, rows
         self._drawn: dict[int, tuple[int, Tensor]] = {}  # layer -> first step, masks of the steps from there
 
@@ -122,7 +122,7 @@ class Dropout:
             first, masks = self.step, self._draw(hidden, layer)
             self._drawn[layer] = first, masks
         mask = masks[self.step - first]
-        return hidden * (mask if len(hidden) == self._rows else mask[: len(hidden)])
+        return hidden * (mask if len(hidden) == self._rows else mask[self.first_row : self.first_row + len(hidden)])
 
     def _draw(self, hidden: Tensor, layer: int) -> Tensor:
         units, device = hidden.shape[1], hidden.device

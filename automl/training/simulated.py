@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NoReturn
 
+from automl.clock import now
 from automl.draws import unit_at
 from automl.errors import DeviceError
 from automl.events import (
@@ -123,7 +124,7 @@ class SimulatedTrainer:
         while self._waiting and len(self._training) < self.lanes:
             trial = self._waiting.popleft()
             self._training.append(_Lane(trial))
-            events.append(Started(trial.key, time.time(), self._device, self._worker))
+            events.append(Started(trial.key, now(), self._device, self._worker))
         if self._training and self._rehearsal.sleeps:
             time.sleep(self._rehearsal.seconds_per_epoch)
         going_on = []
@@ -136,10 +137,10 @@ class SimulatedTrainer:
         return events
 
     def test(self, trial: TrialSpec) -> WorkerEvent:
-        return Tested(trial.key, time.time(), simulated_metrics(trial, trial.epochs, "test"))
+        return Tested(trial.key, now(), simulated_metrics(trial, trial.epochs, "test"))
 
     def measure(self, trials: Sequence[TrialSpec]) -> Measured:
-        return Measured(trials[0].key, time.time(), self.lanes, {self.lanes: self.lanes / self._rehearsal.seconds_per_epoch})
+        return Measured(trials[0].key, now(), self.lanes, {self.lanes: self.lanes / self._rehearsal.seconds_per_epoch})
 
     def _epoch(self, lane: _Lane) -> tuple[list[WorkerEvent], _Lane | None]:
         """The events of a lane's next epoch, and the lane after it (None: the trial has ended)."""
@@ -148,15 +149,15 @@ class SimulatedTrainer:
         if fault is not None and fault.epoch == epoch and _is_due(fault, trial):
             return [_fault_event(fault.kind, trial.key, epoch, seconds)], None
         metrics = simulated_metrics(trial, epoch)
-        events: list[WorkerEvent] = [Reported(trial.key, time.time(), epoch, metrics, seconds)]
+        events: list[WorkerEvent] = [Reported(trial.key, now(), epoch, metrics, seconds)]
         value = metrics[trial.job.objective]
         best = value if lane.best is None else (max if trial.job.maximize else min)(lane.best, value)
         if epoch < trial.epochs:
             return events, replace(lane, epoch=epoch, best=best)
         bar = trial.save_if_beats
         saved = bar is None or (best > bar if trial.job.maximize else best < bar)
-        tested = [Tested(trial.key, time.time(), simulated_metrics(trial, epoch, "test"))] if trial.tested else []
-        return [*events, *tested, Finished(trial.key, time.time(), saved=saved)], None
+        tested = [Tested(trial.key, now(), simulated_metrics(trial, epoch, "test"))] if trial.tested else []
+        return [*events, *tested, Finished(trial.key, now(), saved=saved)], None
 
 
 def simulated_metrics(trial: TrialSpec, epoch: int, split: str = "validation") -> dict[str, float]:
@@ -208,11 +209,11 @@ def strike(kind: FaultKind) -> NoReturn:
 def _fault_event(kind: FaultKind, key: TrialKey, epoch: int, seconds: float) -> WorkerEvent:
     match kind:
         case "raise":
-            return Failed(key, time.time(), "error", f"RuntimeError: the rehearsal asked for an error in epoch {epoch}", seconds)
+            return Failed(key, now(), "error", f"RuntimeError: the rehearsal asked for an error in epoch {epoch}", seconds)
         case "out_of_memory":
-            return Failed(key, time.time(), "out_of_memory", f"OutOfMemoryError: the rehearsal asked for it in epoch {epoch}", seconds)
+            return Failed(key, now(), "out_of_memory", f"OutOfMemoryError: the rehearsal asked for it in epoch {epoch}", seconds)
         case "diverge":
-            return Diverged(key, time.time(), epoch, seconds)
+            return Diverged(key, now(), epoch, seconds)
         case _:
             strike(kind)
 

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from automl.clock import now
 from automl.events import Diverged, Failed, Finished, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
 from automl.families import complete
 from automl.metrics import metrics_of
 from automl.models import build
 from automl.training import files
+from automl.training.checkpoints import CHECKPOINT_SECONDS, Keeper
 from automl.training.fit import Fit, predict
 from automl.training.metrics import measure
-from automl.training.outcomes import NotFiniteError, failed, free_memory, report
+from automl.training.outcomes import NotFiniteError, failed, free_memory, note_retry, reason, report
 from automl.training.samples import Samples, StudySamples
 from automl.training.weights import flattened
 
-CHECKPOINT_SECONDS = 5.0  # a checkpoint is written when losing what came after the last one would cost more than this
 _MOST_DATA = 3  # so many prepared data sets are kept on the device
 _SHARED_SPLIT = "training data (there is no other)"
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A trial that is not in training. Where memory ran out it begins again with fewer ``rows`` at once, in silence up to where it was."""
+
+    trial: TrialSpec
+    reported: int = 0
+    rows: int | None = None
+    is_new: bool = True
 
 
 class SoloTrainer:
@@ -53,10 +64,10 @@ class SoloTrainer:
     ) -> None:
         self.lanes = lanes
         self._device, self._worker, self._dtype = torch.device(device), worker, dtype
-        self._checkpoint_seconds = checkpoint_seconds
-        self._waiting: deque[TrialSpec] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._fit: Fit | None = None
-        self._unsaved_seconds = 0.0
+        self._reported = 0  # epochs of it that were told
+        self._keeper = Keeper(checkpoint_seconds)
         self._uncharged_seconds = 0.0  # of making the trial ready; its first report pays for them
         self._samples: dict[str, StudySamples] = {}
         self._warned = False
@@ -71,53 +82,68 @@ class SoloTrainer:
 
     def start(self, trial: TrialSpec) -> None:
         """Take this trial; it waits until those before it have ended."""
-        self._waiting.append(trial)
+        self._waiting.append(_Waiting(trial))
+
+    def go_on_alone(self, trial: TrialSpec, reported: int) -> None:
+        """Take a trial that ran out of memory in a lane after so many reports: its next event is the report after them."""
+        self._waiting.append(_Waiting(trial, reported, is_new=False))
 
     def stop(self, key: TrialKey) -> None:
         """Forget this trial, and its checkpoint."""
-        for trial in [trial for trial in self._waiting if trial.key == key]:
-            self._waiting.remove(trial)
-            files.discard(files.checkpoint_file(trial))
+        for waiting in [waiting for waiting in self._waiting if waiting.trial.key == key]:
+            self._waiting.remove(waiting)
+            files.discard(files.checkpoint_file(waiting.trial))
         if self._fit and self._fit.trial.key == key:
             self._end(self._fit.trial)
 
     def advance(self) -> list[WorkerEvent]:
         """Start the next trial that waits, or train one epoch of the trial in training."""
-        if not self._fit:
-            return self._start_next() if self._waiting else []
-        fit, epoch, began = self._fit, self._fit.course.epoch + 1, time.perf_counter()
+        events: list[WorkerEvent] = []
+        while not events and self.is_busy:
+            events = self._train_fit(self._fit) if self._fit else self._start_next()
+        return events
+
+    def _train_fit(self, fit: Fit) -> list[WorkerEvent]:
+        """One epoch; nothing where that was told before, or has to be tried again."""
+        epoch, began = fit.course.epoch + 1, time.perf_counter()
         try:
-            if self._unsaved_seconds >= self._checkpoint_seconds:
-                # Only now, since the driver has the report of this epoch once it asks for the next.
-                with contextlib.suppress(OSError):  # one that cannot be written costs time at most
-                    files.save(fit.checkpoint(), files.checkpoint_file(fit.trial))
-                self._unsaved_seconds = 0.0
+            self._keeper.save_if_due(fit.trial, fit.checkpoint)
             events = self._train_epoch(fit, began)
         except NotFiniteError:
-            events = [Diverged(fit.trial.key, time.time(), epoch, time.perf_counter() - began)]
+            events = [Diverged(fit.trial.key, now(), epoch, time.perf_counter() - began)]
         except Exception as error:
+            rows = fit.fewer_rows() if reason(error) == "out_of_memory" else None
+            if rows is not None:
+                note_retry(fit.trial, error, rows)
+                self._waiting.appendleft(_Waiting(fit.trial, max(self._reported, epoch - 1), rows, is_new=False))
+                self._fit, self._uncharged_seconds = None, time.perf_counter() - began
+                del fit, error
+                free_memory(self._device)
+                return []
             events = [failed(fit.trial, error, time.perf_counter() - began)]
-        if not isinstance(events[-1], Reported):
+        if events and not isinstance(events[-1], Reported):
             self._end(fit.trial)
-        if isinstance(events[-1], Failed):
+        if events and isinstance(events[-1], Failed):
             del fit
             free_memory(self._device)
         return events
 
     def _start_next(self) -> list[WorkerEvent]:
         """Make the next trial ready; an answer of its own, so that a trial of long epochs is known to train before its first report."""
-        trial, began = self._waiting.popleft(), time.perf_counter()
-        started = Started(trial.key, time.time(), str(self._device), self._worker)
+        waiting, began = self._waiting.popleft(), time.perf_counter()
+        trial = waiting.trial
+        events: list[WorkerEvent] = [Started(trial.key, now(), str(self._device), self._worker)] if waiting.is_new else []
         try:
-            self._fit = self._begin(trial)
+            self._fit = self._begin(trial, waiting.rows)
         except Exception as error:
             self._end(trial)
-            failure = failed(trial, error, time.perf_counter() - began)
+            events.append(failed(trial, error, time.perf_counter() - began))
             del error
             free_memory(self._device)
-            return [started, failure]
-        self._uncharged_seconds = time.perf_counter() - began
-        return [started]
+            return events
+        self._reported = waiting.reported
+        self._uncharged_seconds += time.perf_counter() - began
+        return events
 
     def warn_of_float32(self) -> None:
         """Say once that bfloat16 was asked for where it is not to be had."""
@@ -125,15 +151,15 @@ class SoloTrainer:
             _log.warning("precision: bfloat16 is for GPUs, so trials train in float32 on %s.", self._device)
         self._warned = True
 
-    def _begin(self, trial: TrialSpec) -> Fit:
+    def _begin(self, trial: TrialSpec, rows: int | None) -> Fit:
         """The trial ready to train its first epoch, or the one after its checkpoint."""
-        fit = Fit(trial, self.samples_of(trial), self._device, self._dtype)
+        fit = Fit(trial, self.samples_of(trial), self._device, self._dtype, rows)
         if fit.recipe.bfloat16 and not fit.autocast:
             self.warn_of_float32()
         file = files.checkpoint_file(trial)
         if file.exists() and (checkpoint := files.load_or_none(file, self._device)):
             fit.restore(checkpoint)
-        self._unsaved_seconds = 0.0
+        self._keeper.forget(trial.key)
         return fit
 
     def _train_epoch(self, fit: Fit, began: float) -> list[WorkerEvent]:
@@ -144,15 +170,17 @@ class SoloTrainer:
             torch.cuda.synchronize(self._device)
         seconds = time.perf_counter() - began + self._uncharged_seconds
         self._uncharged_seconds = 0.0
-        self._unsaved_seconds += seconds
-        events: list[WorkerEvent] = [Reported(trial.key, time.time(), fit.course.epoch, metrics, seconds)]
+        self._keeper.note(trial.key, seconds)
+        events: list[WorkerEvent] = []
+        if fit.course.epoch > self._reported:
+            events.append(Reported(trial.key, now(), fit.course.epoch, metrics, seconds))
         if fit.course.is_at_its_end:
             saved, module = fit.course.may_be_saved, fit.best_module()
             if saved:
                 files.save(files.named_copies(module), files.weights_file(trial))
             if trial.tested:
                 events.append(self._tested(trial, module))
-            events.append(Finished(trial.key, time.time(), stopped_early=fit.course.epoch < trial.epochs, saved=saved))
+            events.append(Finished(trial.key, now(), stopped_early=fit.course.epoch < trial.epochs, saved=saved))
         return events
 
     def test(self, trial: TrialSpec) -> WorkerEvent:
@@ -176,11 +204,11 @@ class SoloTrainer:
         info, outputs = samples.info, predict(module, samples.test)
         measured = measure(info.task, metrics_of(info.task), outputs, samples.test.targets, info.target_scale)
         metrics = {name: value for name, value in measured.items() if math.isfinite(value)}
-        return Tested(trial.key, time.time(), metrics, _SHARED_SPLIT if info.shared_splits else "test")
+        return Tested(trial.key, now(), metrics, _SHARED_SPLIT if info.shared_splits else "test")
 
     def measure(self, trials: Sequence[TrialSpec]) -> Measured:
         """One: nothing trains side by side here."""
-        return Measured(trials[0].key, time.time(), 1, {})
+        return Measured(trials[0].key, now(), 1, {})
 
     def samples_of(self, trial: TrialSpec) -> Samples:
         """The data of the trial's study, of the fold that it is of, on the device; read once."""
@@ -194,4 +222,6 @@ class SoloTrainer:
     def _end(self, trial: TrialSpec) -> None:
         """Leave nothing of the trial in memory, and no checkpoint."""
         self._fit = None
+        self._uncharged_seconds = 0.0
+        self._keeper.forget(trial.key)
         files.discard(files.checkpoint_file(trial))

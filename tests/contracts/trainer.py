@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +33,10 @@ from automl.events import (
     WorkerEvent,
 )
 from automl.training import Trainer
+from automl.training.checkpoints import CHECKPOINT_SECONDS
+from automl.training.course import Course
+from automl.training.fit import Fit
+from automl.training.lanes.group import Group
 from automl.training.solo import SoloTrainer
 
 EPOCHS = 4
@@ -178,6 +184,35 @@ def curve(events: Iterable[WorkerEvent], spec: TrialSpec) -> dict[int, dict[str,
 
 def kinds(events: Iterable[WorkerEvent]) -> list[type[WorkerEvent]]:
     return [type(event) for event in events]
+
+
+class ScarceMemory:
+    """A device on which no more than ``most`` samples go through a network at once, from epoch ``first_epoch`` (from 0) on.
+
+    ``only_layers``: only networks of so many layers are meant.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int, first_epoch: int = 0, only_layers: int = 0) -> None:
+        self.refused = 0
+        outputs, train = Fit._outputs, Group.train_epoch
+
+        def check(samples: int, courses: Sequence[Course]) -> None:
+            for course in courses:
+                is_meant = not only_layers or course.settings["layers"] == only_layers
+                if samples > most and is_meant and course.epoch >= first_epoch:
+                    self.refused += 1
+                    raise torch.OutOfMemoryError(f"no room for {samples} samples")
+
+        def outputs_of_few(fit: Fit, inputs: torch.Tensor, *more: Any) -> torch.Tensor:
+            check(len(inputs), [fit.course] if fit.module.training else [])
+            return outputs(fit, inputs, *more)
+
+        def train_few(group: Group) -> list[float]:
+            check(group.rows, [lane.course for lane in group.lanes])
+            return train(group)
+
+        monkeypatch.setattr(Fit, "_outputs", outputs_of_few)
+        monkeypatch.setattr(Group, "train_epoch", train_few)
 
 
 class TrainerContract:
@@ -405,7 +440,100 @@ class TrainerContract:
         assert not last.saved
         assert not Path(spec.job.folder).exists()
 
+    # when memory does not suffice
+
+    @pytest.mark.parametrize("name", ["plain", "deep", "dropout", "layer_norm", "clipped", "whole", "cnn", "rmsprop"])
+    def test_a_trial_that_runs_out_of_memory_goes_on_in_smaller_pieces_to_the_same_numbers(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        """A device on which more than five samples at once do not fit, from the second epoch on."""
+        study = job(tmp_path, model="cnn") if name in PICTURES else job(tmp_path)
+        spec = trial(study, (PICTURES if name in PICTURES else VARIETY)[name])
+        alone = self.alone(spec)
+        scarce = ScarceMemory(monkeypatch, most=5, first_epoch=1)
+        trainer = self.make()
+        trainer.start(spec)
+        events = finish(trainer)
+        assert scarce.refused
+        assert kinds(events) == [Started, *[Reported] * EPOCHS, Finished]
+        for epoch, values in curve(alone, spec).items():
+            assert curve(events, spec)[epoch] == pytest.approx(values, rel=1e-9), epoch  # sums in another order
+        log = (Path(spec.job.folder) / "trials/0/log.txt").read_text()
+        assert "out of memory (no room for " in log
+        assert "tried again alone, with at most " in log
+
+    def test_a_trial_for_which_one_sample_at_a_time_is_too_much_ran_out_of_memory(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        study = job(tmp_path)
+        trainer, specs = self.make(lanes=2), [trial(study, PLAIN, 0), trial(study, {**PLAIN, "layers": 2}, 1)]
+        ScarceMemory(monkeypatch, most=0, only_layers=2)
+        for spec in specs:
+            trainer.start(spec)
+        events = finish(trainer)
+        failed = of(events, specs[1])[-1]
+        assert isinstance(failed, Failed)
+        assert failed.reason == "out_of_memory"
+        assert "no room for 1 samples" in failed.detail
+        self.same(curve(events, specs[0]), curve(self.alone(specs[0]), specs[0]))
+
+    def test_batches_of_batch_normalisation_are_not_cut_into_pieces(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its numbers are those of the whole batch: the trial fails rather than become another."""
+        spec = trial(job(tmp_path), VARIETY["batch_norm"])
+        ScarceMemory(monkeypatch, most=5)
+        trainer = self.make()
+        trainer.start(spec)
+        failed = finish(trainer)[-1]
+        assert isinstance(failed, Failed)
+        assert failed.reason == "out_of_memory"
+
     # going on after an interruption
+
+    def test_trials_that_were_interrupted_together_end_with_the_same_numbers(self, tmp_path: Path) -> None:
+        """After any number of epochs; the second trainer knows nothing but the checkpoints."""
+        names = ["dropout", "batch_norm", "rmsprop", "adamw"]
+        for epochs in (1, 3):
+            study = job(tmp_path / str(epochs))
+            specs = [trial(study, VARIETY[name], number, epochs=5) for number, name in enumerate(names)]
+            first, second = self.make(4, checkpoint_seconds=0), self.make(4, checkpoint_seconds=0)
+            for spec in specs:
+                first.start(spec)
+            before: list[WorkerEvent] = []
+            while len(curve(before, specs[0])) < epochs + 1:
+                before += first.advance()
+            for spec in specs:
+                second.start(spec)
+            after = finish(second)
+            assert min(curve(after, specs[0])) > epochs
+            for spec in specs:
+                self.same({**curve(before, spec), **curve(after, spec)}, curve(self.alone(spec), spec))
+
+    def test_a_trial_that_is_trained_again_in_no_time_writes_no_checkpoint(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        written: list[Path] = []
+        monkeypatch.setattr("automl.training.files.save", lambda values, file: written.append(file))
+        trainer = self.make(lanes=2, checkpoint_seconds=CHECKPOINT_SECONDS)
+        for number in (0, 1):
+            trainer.start(trial(job(tmp_path), PLAIN, number, epochs=30))
+        finish(trainer)
+        assert {file.name for file in written} == {"weights.pt"}
+
+    def test_a_checkpoint_with_a_flipped_bit_is_ignored(self, tmp_path: Path) -> None:
+        spec = trial(job(tmp_path), PLAIN)
+        first = self.make(checkpoint_seconds=0)
+        first.start(spec)
+        for _ in range(3):
+            first.advance()
+        file = Path(spec.job.folder) / "trials/0/checkpoint.pt"
+        content = bytearray(file.read_bytes())
+        with zipfile.ZipFile(file) as archive:  # in the middle of the largest tensor
+            largest = max(archive.infolist(), key=lambda info: info.file_size)
+        content[largest.header_offset + 100 + largest.file_size // 2] ^= 64
+        file.write_bytes(content)
+        second = self.make()
+        second.start(spec)
+        events = finish(second)
+        assert min(curve(events, spec)) == 1
+        self.same(curve(events, spec), curve(self.alone(spec), spec))
 
     @pytest.mark.parametrize("name", ["dropout", "batch_norm", "momentum", "rmsprop", "adamw"])
     def test_a_trial_that_was_interrupted_ends_with_the_same_numbers(self, tmp_path: Path, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -23,8 +24,9 @@ from automl.engines.devices import Placement
 from automl.engines.forkserver import cause_of_death, last_words, trim
 from automl.engines.local import LocalEngine
 from automl.errors import AutomlError
-from automl.events import Finished, Orders, Slot, Started, WorkerLost
+from automl.events import Finished, Orders, Reported, Slot, Started, WorkerLost
 from automl.training.simulated import Fault, FaultKind, Rehearsal
+from contracts.childminder import WithChild
 from contracts.engine import PATIENCE_SECONDS, EngineContract, a_trial, answer_of, events_of, train
 
 
@@ -59,7 +61,7 @@ class TestLocal(EngineContract):
     ("kind", "why"),
     [
         ("segfault", "segmentation fault (SIGSEGV)"),
-        ("kill", "killed by SIGKILL (the kernel does this when memory runs out)"),
+        ("kill", "killed by SIGKILL"),
         ("exit", "exited with code 3"),
         ("crash", "exited with code 1"),
     ],
@@ -192,6 +194,90 @@ def test_time_runs_out_on_a_worker_that_hangs(tmp_path: Path) -> None:
     with local(tmp_path, Rehearsal(faults={0: Fault("hang")})) as engine:
         engine.send(engine.slots[0], Orders(start=(a_trial(tmp_path),)))
         assert engine.wait(0.01) == []
+
+
+# workers that do not answer
+
+
+def test_a_worker_that_does_not_answer_in_time_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    """Within five seconds; it says where it hung, and another stands in its place."""
+    placement = Placement(Slot(0, "cpu", 1, "worker-0"), "", 1)
+    with closing(LocalEngine([placement], tmp_path / "workers", WithChild(str(tmp_path / "child")))) as engine:  # type: ignore[arg-type]
+        engine.send(engine.slots[0], Orders(start=(a_trial(tmp_path),)), 0.2)
+        lost = lost_of(engine, engine.slots[0])
+        child = psutil.Process(int((tmp_path / "child").read_text()))
+    assert lost.reason == "timeout"
+    assert re.fullmatch(r"did not answer for [1-5] s and was ended", lost.why)
+    assert re.search(r'simulated\.py", line \d+ in strike', lost.detail)
+    assert not psutil.wait_procs([child], timeout=5)[1]
+
+
+def test_a_stopped_worker_is_ended_as_well(tmp_path: Path) -> None:
+    with local(tmp_path, workers=2) as engine:
+        stopped, other = engine.slots
+        for slot in engine.slots:
+            engine.send(slot, Orders(start=(a_trial(tmp_path, slot.index),)))
+        for _ in engine.slots:
+            engine.wait(PATIENCE_SECONDS)
+        (worker,) = [worker for worker in workers_below(psutil.Process()) if names_of(worker) == stopped.name]
+        worker.suspend()
+        engine.send(stopped, Orders(), 0.1)
+        assert isinstance(events_of(engine, other)[-1], Reported)
+        assert lost_of(engine, stopped).reason == "timeout"
+        assert isinstance(train(engine, stopped, a_trial(tmp_path, 3))[-1], Finished)
+
+
+def names_of(worker: psutil.Process) -> str:
+    """Which worker a process is, by the log that it writes."""
+    return next(Path(file.path).stem for file in worker.open_files() if file.path.endswith(".log"))
+
+
+def test_where_the_fork_server_does_not_answer_either_all_are_ended(tmp_path: Path) -> None:
+    with local(tmp_path) as engine:
+        slot = engine.slots[0]
+        events_of(engine, slot, Orders(start=(a_trial(tmp_path),)))
+        (server,) = psutil.Process().children()
+        everything = [server, *server.children()]
+        for process in everything:
+            process.suspend()
+        engine.send(slot, Orders(), 0.1)
+        lost = lost_of(engine, slot)
+        assert (lost.why, lost.reason) == ("its fork server did not answer either", "timeout")
+        assert not psutil.wait_procs(everything, timeout=5)[1]
+        assert isinstance(train(engine, slot, a_trial(tmp_path, 1))[-1], Finished)
+
+
+def test_who_was_stopped_himself_blames_nobody_for_the_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour passes between two looks of the driver, as when a laptop was closed: that is one second of silence."""
+    with local(tmp_path, Rehearsal(faults={0: Fault("hang")})) as engine:
+        engine.send(engine.slots[0], Orders(start=(a_trial(tmp_path),)), 1800.0)
+        hours = itertools.count()
+        monkeypatch.setattr("automl.engines.local.time.monotonic", lambda: 3600.0 * next(hours))
+        for _ in range(20):
+            assert engine.wait(0.0) == []
+        assert engine._seats[engine.slots[0]].worker.given_up == 0
+
+
+# who killed it
+
+
+@pytest.mark.parametrize(
+    ("kills", "reason", "why"),
+    [
+        ([3, 4], "out_of_memory", "killed by the kernel, since memory ran out"),
+        ([3, 3], "lost", "killed by SIGKILL"),
+        ([None], "lost", "killed by SIGKILL (the kernel does this when memory runs out)"),
+    ],
+)
+def test_the_kernel_s_kill_is_told_from_others_by_its_count(tmp_path: Path, kills: list[int | None], reason: str, why: str) -> None:
+    counts = iter(kills)
+    last = kills[-1]
+    placement = Placement(Slot(0, "cpu", 1, "worker-0"), "", 1)
+    engine = LocalEngine([placement], tmp_path / "workers", Rehearsal(faults={0: Fault("kill")}), kernel_kills=lambda: next(counts, last))
+    with closing(engine):
+        engine.send(engine.slots[0], Orders(start=(a_trial(tmp_path),)))
+        lost = lost_of(engine, engine.slots[0])
+    assert (lost.reason, lost.why) == (reason, why)
 
 
 def test_close_ends_busy_and_hanging_workers_and_leaves_no_zombie(tmp_path: Path) -> None:

@@ -11,14 +11,16 @@ from functools import partial
 
 import torch
 
+from automl.clock import now
 from automl.events import Diverged, Finished, Measured, Reported, Started, TrialKey, TrialSpec, WorkerEvent
 from automl.families import complete
 from automl.training import files
+from automl.training.checkpoints import CHECKPOINT_SECONDS, Keeper
 from automl.training.lanes.group import Group, Lane
 from automl.training.lanes.placement import Pace, Place, arithmetic_of, best_place, need_of, pace_of, place_for
 from automl.training.metrics import measure
 from automl.training.outcomes import NotFiniteError, failed, free_memory, reason, report
-from automl.training.solo import CHECKPOINT_SECONDS, SoloTrainer
+from automl.training.solo import SoloTrainer
 
 _Groups = deque[tuple[Place, Group]]
 _FAMILIES_THAT_RIDE = ("mlp", "cnn")
@@ -40,7 +42,6 @@ class _Ride:
     lane: Lane
     group: Group
     reported: int = 0
-    unsaved_seconds: float = 0.0
     uncharged_seconds: float = 0.0
 
 
@@ -80,7 +81,7 @@ class LaneTrainer:
     ) -> None:
         self.lanes = lanes
         self._device, self._worker, self._dtype = torch.device(device), worker, dtype
-        self._checkpoint_seconds = checkpoint_seconds
+        self._keeper = Keeper(checkpoint_seconds)
         self._solo = SoloTrainer(device, worker, lanes, dtype=dtype, checkpoint_seconds=checkpoint_seconds)
         self._alone: set[TrialKey] = set()
         self._waiting: deque[_Waiting] = deque()
@@ -126,7 +127,7 @@ class LaneTrainer:
                 count *= 2
         free_memory(self._device)
         lanes = min((count for count, rate in rates.items() if rate >= _NEARLY_BEST * max(rates.values())), default=1)
-        return Measured(trials[0].key, time.time(), lanes, rates)
+        return Measured(trials[0].key, now(), lanes, rates)
 
     def _rate(self, examples: Sequence[TrialSpec], lanes: int, until: float) -> float:
         """Epochs of trials a second, with so many of them in the worker at once; fewer batches of them where time is short."""
@@ -197,7 +198,7 @@ class LaneTrainer:
             self._solo.start(trial)
             self._alone.add(trial.key)
             return []
-        started = [Started(trial.key, time.time(), str(self._device), self._worker)] if waiting.is_new else []
+        started = [Started(trial.key, now(), str(self._device), self._worker)] if waiting.is_new else []
         try:
             group = self._group_for(waiting, self._groups, self._most_in_group)
             file = files.checkpoint_file(trial)
@@ -245,7 +246,7 @@ class LaneTrainer:
         group = self._groups[-1][1]
         rides, began = [self._rides[lane.key] for lane in group.lanes], time.perf_counter()
         for ride in rides:
-            self._save_if_due(ride)
+            self._keeper.save_if_due(ride.lane.trial, partial(ride.group.checkpoint, ride.lane))
         try:
             losses = group.train_epoch()
             outputs = group.predict()
@@ -264,7 +265,7 @@ class LaneTrainer:
         info = samples.info
         seconds += ride.uncharged_seconds
         ride.uncharged_seconds = 0.0
-        ride.unsaved_seconds += seconds
+        self._keeper.note(trial.key, seconds)
         try:
             of_split = partial(measure, info.task, outputs=outputs, targets=samples.validation.targets, target_scale=info.target_scale)
             metrics, objective = report(trial.job, loss, lambda names: of_split(names=names))
@@ -273,17 +274,17 @@ class LaneTrainer:
             tested = self._keep_or_test(ride) if course.is_at_its_end else []
         except NotFiniteError:
             self._end(ride)
-            return [Diverged(trial.key, time.time(), course.epoch, seconds)]
+            return [Diverged(trial.key, now(), course.epoch, seconds)]
         except Exception as error:
             self._end(ride)
             return [failed(trial, error, seconds + time.perf_counter() - began)]
         events: list[WorkerEvent] = []
         if course.epoch > ride.reported:
             ride.reported = course.epoch
-            events.append(Reported(trial.key, time.time(), course.epoch, metrics, seconds))
+            events.append(Reported(trial.key, now(), course.epoch, metrics, seconds))
         if course.is_at_its_end:
             events += tested
-            events.append(Finished(trial.key, time.time(), course.epoch < trial.epochs, course.may_be_saved))
+            events.append(Finished(trial.key, now(), course.epoch < trial.epochs, course.may_be_saved))
             self._end(ride)
         return events
 
@@ -295,22 +296,22 @@ class LaneTrainer:
             files.save(weights, files.weights_file(trial))
         return [self._solo.tested(trial, weights)] if trial.tested else []
 
-    def _save_if_due(self, ride: _Ride) -> None:
-        """Only now, since the driver has the report of this epoch once it asks for the next."""
-        if ride.unsaved_seconds >= self._checkpoint_seconds:
-            with contextlib.suppress(OSError):  # one that cannot be written costs time at most
-                files.save(ride.group.checkpoint(ride.lane), files.checkpoint_file(ride.lane.trial))
-            ride.unsaved_seconds = 0.0
-
     def _break_up(self, rides: list[_Ride], error: Exception, seconds: float) -> list[WorkerEvent]:
         """A group that cannot go on: its trials begin again in smaller groups, or the only one has failed.
 
-        Where memory ran out, groups are half as large from now on; after any other error each trial of the group gets one of its own,
-        so that the one at fault fails alone.
+        Where memory ran out, groups are half as large from now on, and the only trial of a group goes on without one. After any other
+        error each trial of the group gets one of its own, so that the one at fault fails alone.
         """
         out_of_memory = reason(error) == "out_of_memory"
         if len(rides) == 1:
-            trial = rides[0].lane.trial
+            trial, reported = rides[0].lane.trial, rides[0].reported
+            if out_of_memory:
+                self._leave(rides[0])
+                del error
+                free_memory(self._device)
+                self._solo.go_on_alone(trial, reported)
+                self._alone.add(trial.key)
+                return []
             self._end(rides[0])
             failure = failed(trial, error, seconds)
             del error
@@ -332,6 +333,7 @@ class LaneTrainer:
 
     def _leave(self, ride: _Ride) -> None:
         del self._rides[ride.lane.key]
+        self._keeper.forget(ride.lane.key)
         ride.group.drop(ride.lane.key)
         self._clear_groups()
 
