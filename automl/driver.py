@@ -356,7 +356,8 @@ class _Lanes:
     def patience(self, slot: Slot) -> float:
         """How long this worker may keep silent once it has its orders."""
         keys = self._keys[slot]
-        silence = longest_silence(self.slowest_answer, max(1, len(keys)), self.losses(slot) or 0)
+        is_own_code = any(self.sessions[key.study].job.code is not None for key in keys)
+        silence = longest_silence(self.slowest_answer, max(1, len(keys)), self.losses(slot) or 0, is_own_code)
         return min(silence, max((self.sessions[key.study].seconds_left(key) for key in keys), default=math.inf))
 
     def note_answer(self, slot: Slot, answer: Answer) -> None:

@@ -146,6 +146,7 @@ def test_patience_is_far_beyond_what_answers_have_taken() -> None:
     assert longest_silence(600.0, 1) == 60 + 20 * 600
     assert longest_silence(0.5, 8) == 60 + 20 * 8 * 0.5
     assert longest_silence(0.5, 1, losses=1) == 700
+    assert longest_silence(0.5, 1, reports_at_will=True) == 700
 
 
 # when a study stops
