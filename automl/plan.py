@@ -90,6 +90,7 @@ def plan(options: RunOptions) -> Plan:
     folder = study_folder(default_name(spec, options) if options.study is None else options.study)
     check_strategy(spec.settings.strategy, spec.settings.strategy_options, spec.space, len(spec.objectives))
     check_pruner(spec.settings.pruner, spec.settings.pruner_options, spec.epochs, spec.trainings)
+    _check_folds(spec)
     enqueued = _configurations(options, spec)
     lanes = lanes_asked(options.lanes)
     uri = resolve_uri(options.mlflow, os.environ)
@@ -102,6 +103,16 @@ def plan(options: RunOptions) -> Plan:
             f"{spec.settings.trials}. Give at least --trials {len(enqueued) + (spec.baseline is not None)}."
         )
     return Plan(spec, folder, options, enqueued, None if uri == OFF else uri, continues, lanes)
+
+
+def _check_folds(spec: StudySpec) -> None:
+    """Only data that automl prepares, for code that it hands them to, can be divided."""
+    if spec.data.folds is None:
+        return
+    if not spec.data.source:
+        raise UsageError(f"{_where(spec)}: folds must divide data that automl prepares, but there are none. Add data, or take replicates.")
+    if spec.code is not None and spec.code.kind == "command":
+        raise UsageError(f"{_where(spec)}: folds must be known to what is trained, but a command knows of none. Take replicates.")
 
 
 def _refuse_search(options: RunOptions) -> None:

@@ -174,3 +174,40 @@ def run(trial):
     assert outcome.study.winner.objective == outcome.data.sizes["train"]
     assert outcome.study.test is not None
     assert outcome.study.test.metrics["score"] == outcome.data.sizes["test"]
+
+
+# -- folds ------------------------------------------------------------------------------------------------------------
+
+SIZES = """
+def run(trial):
+    train, validation = trial.data.train, trial.data.validation
+    assert len(train.inputs) == len(train.targets) and len(validation.inputs) == len(validation.targets)
+    trial.report(score=len(train.inputs) + len(validation.inputs) / 10_000)
+"""
+
+
+def test_a_function_gets_the_rows_of_its_fold_and_no_others() -> None:
+    space = own("sizes", SIZES)
+    Path(space).write_text(f"data: digits\n{Path(space).read_text()}")
+    outcome, _ = run(space, folds=3, trials=1)
+    (trial,) = outcome.study.trials
+    assert [one.objective for one in trial.replicates] == [958.0480, 959.0479, 959.0479]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "folds must divide data that automl prepares, but there are none. Add data, or take replicates."),
+        (
+            f"command: {sys.executable} train.py {{width}}\ndata: iris",
+            "folds must be known to what is trained, but a command knows of none. Take replicates.",
+        ),
+    ],
+)
+def test_folds_of_what_automl_cannot_divide_are_refused(text: str | None, sentence: str) -> None:
+    space = own("undivided")
+    if text is not None:
+        Path("train.py").write_text("")
+        Path(space).write_text(Path(space).read_text().replace("train: undivided:run", text))
+    with pytest.raises(AutomlError, match=f"^{re.escape(f'{space}: {sentence}')}$"):
+        run(space, folds=3)

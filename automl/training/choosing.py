@@ -62,6 +62,6 @@ class ChoosingTrainer:
     def _samples(self, trial: TrialSpec) -> Samples:
         import torch
 
-        from automl.training.samples import StudySamples
+        from automl.training.samples import StudySamples, apart
 
-        return StudySamples(trial.job.data, torch.device(self._device)).of(trial.key.replicate)
+        return apart(StudySamples(trial.job.data, torch.device(self._device)).of(trial.key.replicate))

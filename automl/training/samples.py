@@ -42,6 +42,12 @@ class Split:
         """Where these of its samples stand among ``inputs``."""
         return chosen if self.rows is None else self.rows[chosen]
 
+    def apart(self) -> Split:
+        """The same with ``inputs`` that are its own samples and nothing else, for code that knows of no ``rows``."""
+        if self.rows is None:
+            return self
+        return Split(self.inputs.index_select(0, self.rows), self.targets, self.scale, self.dtype)
+
     def batches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and targets in this order, ``size`` at a time; the last batch has what is left."""
         width = self.inputs[0].numel() * self.dtype.itemsize
@@ -67,6 +73,11 @@ class Samples:
     train: Split
     validation: Split
     test: Split
+
+
+def apart(samples: Samples) -> Samples:
+    """The same samples with splits that share nothing: nobody who takes ``train.inputs`` must get validation rows with them."""
+    return Samples(samples.info, samples.train.apart(), samples.validation.apart(), samples.test.apart())
 
 
 class StudySamples:

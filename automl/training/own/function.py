@@ -132,7 +132,7 @@ class _Run:
         return self.standing.restore(torch.device(self._device))
 
     def data(self) -> Samples:
-        if not (Path(self.spec.job.data) / "x_train.npy").exists():
+        if not (Path(self.spec.job.data) / "x_test.npy").exists():
             raise UsageError("trial.data: must be given by the space file, but it has no data. Add data, or read your own.")
         return self._samples(self.spec)
 
