@@ -293,7 +293,8 @@ def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
                 f"{_where(spec)}: objective must be a metric of {info.task} tasks, but is {each.metric!r}. "
                 f"Metrics: {', '.join(metrics.metrics_of(info.task))}."
             )
-    space = replace(spec.space, measures=partial(_measures, spec.model, info.input_shape, info.outputs))
+    measures = None if spec.code else partial(_measures, spec.model, info.input_shape, info.outputs)
+    space = replace(spec.space, measures=measures)
     settled = replace(spec, objective=objective, space=space)
     if _measures_in_rules(spec) and not any(space.allows(space.sample("settle", attempt)) for attempt in range(10_000)):
         rules = ", ".join(rule.text for rule in (*space.forbid, *space.require))

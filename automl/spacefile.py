@@ -285,6 +285,9 @@ class _Reader:
         if self._trains_itself:
             return Objective(value.text, key.text == "maximize")
         metric = OBJECTIVES.get(value.text)
+        if metric is not None and metric.name in MEASURES and is_own(self.root):
+            self._add(value, f"objective: {metric.name}, a measure of the network, is known of built-in families only. Leave it out.")
+            return None
         if metric is None:
             near = suggestion(value.text, known)
             self._add(value, f"objective must be a metric, but is {shown(value)}. Metrics: {', '.join(known)}.{near}")

@@ -29,6 +29,7 @@ TYPES_FOR: Mapping[str, tuple[Type, ...]] = {
     "int": ("int", "categorical"),
     "categorical": ("categorical",),
     "bool": ("categorical",),
+    "any": ("float", "int", "categorical"),
 }
 COMPARISON = re.compile(r"\s*(>=|<=|>|<)\s*([-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)\s*")
 MOST_GRID_POINTS = 10_000

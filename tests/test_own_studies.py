@@ -80,6 +80,17 @@ def test_the_example_of_a_function(capsys: pytest.CaptureFixture[str]) -> None:
     assert again.study.winner == winner
 
 
+def test_the_example_of_a_factory() -> None:
+    """Its winner predicts from raw rows, also after its code was imported anew from where config.yaml says it lies."""
+    outcome, _ = run(EXAMPLES / "factory/space.yaml", trials=2, epochs=2)
+    assert outcome.study.counts == {"complete": 2, "running": 0, "waiting": 0}
+    assert outcome.study.test is not None
+    assert "roc_auc" in outcome.study.test.metrics
+    model = load_best("studies/first")
+    assert type(model.module).__name__ == "Sequential"
+    assert list(model.predict([[[0.0] * 8] * 8])) == list(model.predict([[[0.0] * 8] * 8]))
+
+
 def test_the_example_of_a_script(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     outcome, said = run(EXAMPLES / "script/space.yaml", trials=1, epochs=2)

@@ -131,6 +131,55 @@ def test_a_module_in_another_folder_is_found_by_code_folder(folder: Path) -> Non
     )
 
 
+FACTORY = [
+    ("widht: 3", "", ":4: 'widht' is not a parameter of mynet:build or of its training. Did you mean 'width'?"),
+    (
+        "depth: 3",
+        "",
+        ":2: model: 'mynet:build' needs 'width', but the space has no such parameter. Add it to the space: a plain value fixes it.",
+    ),
+    (
+        "width: {type: int, low: 1, high: 3, when: {optimizer: sgd}}",
+        "  optimizer: {type: categorical, choices: [sgd, adam]}\n",
+        ":4: width: must always exist, since 'mynet:build' needs it, but has a condition. Give it a default in the code.",
+    ),
+    ("width: 3", "  learning_rate: {type: float, low: 0, high: 1}\n", ":5: learning_rate: low must be a number above 0, but low is 0."),
+]
+
+
+@pytest.mark.parametrize(("line", "more", "said"), FACTORY)
+def test_the_signature_of_a_factory_is_compared_with_the_space(line: str, more: str, said: str) -> None:
+    """The trainer's parameters are checked as ever."""
+    searched = "" if "type" in line + more else "  l2: {type: float, low: 0.0, high: 0.1}\n"
+    found = mistakes(f"data: digits\nmodel: mynet:build\nspace:\n  {line}\n{more}{searched}")
+    assert said in found
+    assert len(found) <= 2
+
+
+def test_a_factory_is_a_model_with_data_and_training_of_the_house(folder: Path) -> None:
+    text = "data: digits\nmodel: mynet:build\nspace:\n  width: {type: int, low: 1, high: 9}\n  learning_rate: 0.1\n"
+    Path("x.yaml").write_text(text)
+    spec = spacefile.load("x.yaml")
+    assert spec.code == Code("factory", (str(folder),), ("width", "depth"), ("width",), digest=digest(["mynet.py"]))
+    assert spec.subject == "mynet:build on digits"
+    assert not spec.trains_itself
+    Path("again.yaml").write_text(spacefile.dump(spec))
+    assert spacefile.load("again.yaml").space == spec.space
+    assert the_mistake(text.replace("mynet:build", "mynet:bild")) == (
+        ":2: model: 'mynet' must have 'bild', but has not. Did you mean 'build'?"
+    )
+    rule = "objective: [{maximize: accuracy}, {minimize: parameters}]\n"
+    said = ":6: objective: parameters, a measure of the network, is known of built-in families only. Leave it out."
+    assert the_mistake(text + rule) == said
+
+
+def test_a_factory_with_any_name_takes_any(folder: Path) -> None:
+    Path("x.yaml").write_text("data: digits\nmodel: mynet:anything\nspace:\n  what_ever: {type: int, low: 1, high: 9}\n")
+    spec = spacefile.load("x.yaml")
+    assert spec.code is not None
+    assert spec.code.takes is None
+
+
 # -- commands ---------------------------------------------------------------------------------------------------------
 
 COMMAND = f"command: {sys.executable} train.py"

@@ -38,12 +38,14 @@ class Recipe:
         def number(name: str) -> float:
             return float(settings[name] or 0)
 
+        has_dropout = isinstance(settings.get("dropout"), int | float)  # that of a factory of a person's own is its own affair
+
         return cls(
             learning_rate=number("learning_rate"),
             schedule=str(settings["schedule"]),
             warmup_epochs=number("warmup_epochs"),
             batch_size=int(number("batch_size")),
-            dropout=number("dropout"),
+            dropout=number("dropout") if has_dropout else 0.0,
             label_smoothing=number("label_smoothing"),
             l1=number("l1"),
             clip_norm=number("clip_norm"),

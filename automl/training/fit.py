@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from automl.data import DataInfo
+from automl.draws import seed_at
 from automl.events import TrialSpec
 from automl.models import build
 from automl.models.layers import BatchNorm, Drop, keep_all
@@ -40,10 +44,11 @@ class Fit:
         self.course = Course(trial, info)
         self.recipe = self.course.recipe
         self.rows = rows
-        self.module = build(trial.job.model, trial.configuration, info.input_shape, info.outputs)
-        self.weights, self.gradients = initialised(self.module, trial.seed, device, dtype)
+        self.module, self.weights, self.gradients = network(trial, info, device, dtype)
         self.optimiser = Optimiser(self.course.settings, self.weights)
-        self.dropout = Dropout(trial.seed, self.recipe.dropout, self.course.batch_size) if self.recipe.dropout else None
+        self.is_own = trial.job.code is not None
+        has_dropout = self.recipe.dropout and not self.is_own
+        self.dropout = Dropout(trial.seed, self.recipe.dropout, self.course.batch_size) if has_dropout else None
         self.autocast = self.recipe.bfloat16 and device.type == "cuda"
         self._best_state: list[Tensor] | None = None
 
@@ -76,6 +81,8 @@ class Fit:
         recipe = self.recipe
         if self.dropout:
             self.dropout.step = number
+        if self.is_own:  # what its own layers draw is a function of the seed and the step, like everything else
+            torch.manual_seed(seed_at(self.trial.seed, "step", number))
         self.gradients.zero_()
         loss = self._add_gradients(inputs, targets)
         if recipe.l1:
@@ -94,7 +101,9 @@ class Fit:
             if self.dropout:
                 self.dropout.first_row = first
             part = targets[first : first + rows]
-            loss = loss_of(task, self._outputs(inputs[first : first + rows], self.dropout or keep_all), part, smoothing)
+            with _past_statistics(self.module) if self.is_own and len(part) == 1 else contextlib.nullcontext():
+                outputs = self._outputs(inputs[first : first + rows], self.dropout or keep_all)
+            loss = loss_of(task, outputs, part, smoothing)
             if len(part) < count:
                 loss = loss * (len(part) / count)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -102,10 +111,11 @@ class Fit:
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
     def _outputs(self, inputs: Tensor, drop: Drop = keep_all) -> Tensor:
+        more = () if self.is_own else (drop,)
         if self.autocast:
             with torch.autocast("cuda", dtype=torch.bfloat16):
-                return self.module(inputs, drop).to(self.dtype)  # type: ignore[no-any-return]
-        return self.module(inputs, drop)  # type: ignore[no-any-return]
+                return self.module(inputs, *more).to(self.dtype)  # type: ignore[no-any-return]
+        return self.module(inputs, *more)  # type: ignore[no-any-return]
 
     # measuring
 
@@ -133,7 +143,7 @@ class Fit:
         whole = self.course.batch_size
         if self.rows is None:
             return whole
-        needs_whole_batches = any(isinstance(part, BatchNorm) for part in self.module.modules())
+        needs_whole_batches = self.is_own or any(isinstance(part, BatchNorm) for part in self.module.modules())
         return None if self.rows == 1 or needs_whole_batches else math.ceil(self.rows / 2)
 
     def best_module(self) -> nn.Module:
@@ -163,6 +173,24 @@ class Fit:
             tensor.copy_(checkpoint["optimiser"][name])
         self._best_state = checkpoint["best_state"]
         return True
+
+
+def network(trial: TrialSpec, info: DataInfo, device: torch.device, dtype: torch.dtype) -> tuple[nn.Module, Tensor, Tensor]:
+    """The trial's network with its initial weights, and all weights and gradients that train as flat vectors (the module's are views)."""
+    job = trial.job
+    if job.code is not None:
+        from automl.training.own.factory import adopted, made
+
+        module = made(job.model, job.code, trial.configuration, info.input_shape, info.outputs, trial.seed)
+        return module, *adopted(module, device, dtype)
+    module = build(job.model, trial.configuration, info.input_shape, info.outputs)
+    return module, *initialised(module, trial.seed, device, dtype)
+
+
+def _past_statistics(module: nn.Module) -> AbstractContextManager[None]:
+    from automl.training.own.factory import normalised_by_the_past
+
+    return normalised_by_the_past(module)
 
 
 def predict(module: nn.Module, split: Split, outputs_of: Callable[[Tensor], Tensor] | None = None, rows: int | None = None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from automl.best import CONFIG, WEIGHTS, read_config
 from automl.data import DataInfo, decode, encode
 from automl.data.preparation import read_info
 from automl.errors import StudyError, UsageError
+from automl.events import Code
 from automl.models import build
 from automl.training.files import load
 
@@ -59,10 +61,20 @@ class Predictor:
         return torch.cat(batches)
 
 
+def _network(config: Mapping[str, Any], info: DataInfo) -> nn.Module:
+    """The network without its weights. Raises UsageError where the code of a person's own that makes it is not to be had."""
+    if "code" not in config:
+        return build(config["model"], config["parameters"], info.input_shape, info.outputs)
+    from automl.training.own.factory import made
+
+    code = Code("factory", (config["code"]["folder"], str(Path.cwd())))
+    return made(config["model"], code, config["parameters"], info.input_shape, info.outputs, 0)
+
+
 def read_predictor(folder: Path, device: str = "cpu") -> Predictor:
     """The model of a ``best`` folder. Raises StudyError where its files do not belong together."""
     config, info = read_config(folder), read_info(folder)
-    module = build(config["model"], config["parameters"], info.input_shape, info.outputs)
+    module = _network(config, info)
     try:
         module.load_state_dict(load(folder / WEIGHTS, device), assign=True)
     except Exception as error:

@@ -15,16 +15,13 @@ from torch import Tensor, nn
 
 from automl.clock import now
 from automl.events import Diverged, Failed, Finished, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
-from automl.families import complete
 from automl.metrics import metrics_of
-from automl.models import build
 from automl.training import files
 from automl.training.checkpoints import CHECKPOINT_SECONDS, Keeper
-from automl.training.fit import Fit, predict
+from automl.training.fit import Fit, network, predict
 from automl.training.metrics import measure
 from automl.training.outcomes import NotFiniteError, failed, free_memory, note_retry, reason, report
 from automl.training.samples import Samples, StudySamples
-from automl.training.weights import flattened
 
 _MOST_DATA = 3  # so many prepared data sets are kept on the device
 _SHARED_SPLIT = "training data (there is no other)"
@@ -194,8 +191,7 @@ class SoloTrainer:
     def tested(self, trial: TrialSpec, weights: dict[str, Tensor]) -> Tested:
         """What this state dict of the trial's network reaches on the test split."""
         info = self.samples_of(trial).info
-        module = build(trial.job.model, complete(trial.job.model, trial.configuration), info.input_shape, info.outputs)
-        flattened(module, self._device, self._dtype)
+        module, *_ = network(trial, info, self._device, self._dtype)
         module.load_state_dict(weights)
         return self._tested(trial, module)
 

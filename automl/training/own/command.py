@@ -14,9 +14,9 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from time import time as now
 from typing import Any
 
+from automl.clock import now
 from automl.events import Diverged, Failed, FailureReason, Finished, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
 from automl.owncode import command_line, filled
 from automl.training import files

@@ -18,11 +18,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import time as now
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from automl.clock import now
 from automl.errors import AutomlError, UsageError
 from automl.events import Diverged, Failed, Finished, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
 from automl.owncode import imported, place_of
