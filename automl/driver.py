@@ -49,7 +49,7 @@ Follower = Callable[[Sequence[tuple[int, Event]]], None]
 _logger = logging.getLogger(__name__)
 
 _LONGEST_WAIT = 0.2  # seconds after which the loop looks at the clock and at interrupts
-_GRACE = 1.0  # seconds in which reports still come in after an interrupt or the end of the time
+_GRACE = 0.4  # seconds in which reports still come in after an interrupt or the end of the time
 _HOPELESS = 3  # so many failures of one kind and nothing else at the beginning of a study: it will not work
 _HOPELESS_IN_ANY_WAY = 10  # the same for failures of several kinds, and for those that another configuration might not have
 _HOW = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from automl.errors import StudyError, UsageError, suggestion
 
 STUDIES = Path("studies")
+RUN_LOG = "run.log"  # what a run in the background says
 COMPARISON = "comparison.json"
 _LONGEST_NAME = 255  # of a file system
 
@@ -60,7 +61,7 @@ def _is_left_by_a_start(path: Path) -> bool:
     """Whether this may be of a run that was killed before there was a study. What is in ``data`` is looked at when data are prepared."""
     if path.name == "workers":
         return path.is_dir() and all(file.suffix == ".log" for file in path.glob("*"))
-    return path.name in ("study.lock", "data") or path.name.startswith((".study.db.unfinished", ".data."))
+    return path.name in ("study.lock", "data", RUN_LOG) or path.name.startswith((".study.db.unfinished", ".data."))
 
 
 def home_expanded(name: str) -> Path:

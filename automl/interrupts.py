@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM while studies are driven: noted for the loop, which stops at the next safe point."""
+"""What asks a driver to stop: Ctrl-C, SIGTERM (schedulers send it) and SIGHUP (of a terminal that was closed), all alike.
+
+A signal that is ignored when the program begins stays ignored: `nohup` and shells that start something in the background mean it.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_Handler = Callable[[int, FrameType | None], object]
+
 
 @contextmanager
 def sigterm_like_ctrl_c() -> Iterator[None]:
-    """Within, SIGTERM raises KeyboardInterrupt, so that everything is left in order: schedulers send it."""
-    if threading.current_thread() is not threading.main_thread():
+    """Within, SIGTERM and SIGHUP raise KeyboardInterrupt, so that everything is left in order."""
+    with _handled((signal.SIGTERM, signal.SIGHUP), signal.default_int_handler):
         yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
-    """Within, SIGINT and SIGTERM are noted, for the loop to stop at the next safe point; a second one stops at once."""
+    """Within, SIGINT, SIGTERM and SIGHUP are noted, for the loop to stop at the next safe point; a second one stops at once."""
     noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -32,12 +31,20 @@ def interrupts() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         noted.append(number)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _handled((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), note):
         yield lambda: bool(noted)
+
+
+@contextmanager
+def _handled(numbers: tuple[signal.Signals, ...], handler: _Handler) -> Iterator[None]:
+    """Only the main thread can; elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    meant = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in meant}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)

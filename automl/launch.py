@@ -58,7 +58,7 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
     """Drive the study of this plan to its total and test its winner. A study that has all of that is left as it is.
 
     ``watch`` makes a follower of the events for a display; ``say`` takes lines that a person should read. Raises the errors of
-    ``automl.errors``. An interrupt (SIGINT, SIGTERM) is no error: everything is kept and ``Outcome.why`` says so.
+    ``automl.errors``. An interrupt (SIGINT, SIGTERM, SIGHUP) is no error: everything is kept and ``Outcome.why`` says so.
     """
     with ExitStack() as stack:
         stack.enter_context(sigterm_like_ctrl_c())
@@ -292,12 +292,12 @@ def _train(plan: Plan, workers: Workers, session: Session, watch: Watcher | None
     grid = grid_text(study.spec, settings.trials)
     if grid:
         say(grid)
-    lanes, reason = lanes_of(engine, session, plan.lanes, trainings, STRATEGIES[settings.strategy].learns)
-    if reason:
-        say(reason)
-    if watch is not None:
-        session.followers.append(watch(study, [replace(slot, lanes=lanes[slot]) for slot in engine.slots]))
     with interrupts() as is_interrupted:
+        lanes, reason = lanes_of(engine, session, plan.lanes, trainings, STRATEGIES[settings.strategy].learns, is_interrupted)
+        if reason:
+            say(reason)
+        if watch is not None:
+            session.followers.append(watch(study, [replace(slot, lanes=lanes[slot]) for slot in engine.slots]))
         why = drive(engine, [session], is_interrupted, lanes)
         session.record([Rested(now(), why, time.monotonic() - began)])
     return _cut_short(session) if is_interrupted() and why != "interrupted" else why  # noted when the loop looked no more

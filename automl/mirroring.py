@@ -26,7 +26,7 @@ from automl.study import Event, Study
 from automl.tracking import Mirror, MirrorReport, StudyHeader, Summary
 
 RECEIPT = "mlflow.json"
-_SECONDS = {"done": 120.0, "time": 120.0, "interrupted": 1.0, "failed": 30.0}  # for the end of the tracking
+_SECONDS = {"done": 120.0, "time": 120.0, "interrupted": 0.7, "failed": 30.0}  # for the end of the tracking
 
 Say = Callable[[str], None]
 

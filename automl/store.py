@@ -28,6 +28,7 @@ from automl.spec import Objective
 from automl.study import Confirming, Created, Event, Lost, Pruned, Rested, Resumed, Study, Suggested
 
 FORMAT = 1
+LOCK = "study.lock"  # who has it drives the study
 _TRIES = 8  # to get the lock: a quarter of a second in all
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -221,20 +222,20 @@ def is_being_driven(folder: Path) -> bool:
 
 def driver_of(folder: Path) -> int | None:
     """The process that drives the study in this folder now; None where nobody does, or it could not say who it is."""
-    words = _owner(folder / "study.lock").split() if is_being_driven(folder) else []
+    words = _owner(folder / LOCK).split() if is_being_driven(folder) else []
     return int(words[0]) if words and words[0].isdecimal() else None
 
 
 def _holder(folder: Path) -> str | None:
     """What the study's folder is held for now: ``run``, ``sync``; None where nobody holds it."""
     try:
-        descriptor = os.open(folder / "study.lock", os.O_RDONLY)
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
     except OSError:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
-        return "sync" if _owner(folder / "study.lock").endswith(" sync") else "run"
+        return "sync" if _owner(folder / LOCK).endswith(" sync") else "run"
     else:
         return None
     finally:
@@ -282,7 +283,7 @@ def _require(folder: Path) -> None:
 def _take_lock(folder: Path, task: str = "run") -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / "study.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise _unwritable(folder, error) from None
     if not _is_ours(descriptor):

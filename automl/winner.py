@@ -18,6 +18,8 @@ from automl.front import holds_front, keep_front
 from automl.study import MOST_LOSSES, Study
 from automl.summary import best_record
 
+_PATIENCE_SECONDS = 3600.0  # with a worker that tests, or trains an epoch again
+
 IdleEngine = Callable[[], Engine]
 """Gives an engine whose workers have nothing to do; asked only when one is needed."""
 
@@ -106,7 +108,7 @@ def _persistently(
 
 def _answer(engine: Engine, orders: Orders) -> Sequence[WorkerEvent] | WorkerLost:
     """What an idle worker says to these orders. While it trains, an empty answer is no end."""
-    engine.send(engine.slots[0], orders)
+    engine.send(engine.slots[0], orders, _PATIENCE_SECONDS)
     while True:
         for _, answer in engine.wait():
             if answer and not isinstance(answer, Measured):

@@ -141,7 +141,7 @@ def _wait_for_trials(shell: Shell, study: str, count: int, process: subprocess.P
     raise AssertionError(f"{count} trials did not end in time: {process.poll()}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_stops_within_moments_keeps_everything_and_says_how_to_continue(shell: Shell, number: signal.Signals) -> None:
     (shell.folder / "small.yaml").write_text(SPACE.format(epochs=40))
     command = ("run", "small.yaml", "--mlflow", "off", "--trials", "6", "--workers", "1", "--lanes", "1")

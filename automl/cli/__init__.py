@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import errno
 import importlib
 import os
@@ -19,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("automl.cli.run", "Search a space: train, prune, track; the same command again continues."),
     "watch": ("automl.cli.watch", "The live screen of a study that runs elsewhere."),
     "compare": ("automl.cli.compare", "Which strategy is better here, by how much, and how sure that is."),
+    "stop": ("automl.cli.stop", "Stop the run of a study that runs elsewhere."),
     "status": ("automl.cli.status", "Where a study stands."),
     "trials": ("automl.cli.trials", "The table of a study's trials."),
     "best": ("automl.cli.best", "The winner of a study, and how to use it."),
@@ -72,8 +75,21 @@ def automl() -> None:
     """
 
 
+def program() -> NoReturn:
+    """The entry point of the ``automl`` command: ``main``, and away at once, since taking MLflow apart in memory takes seconds."""
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+
+
 def main() -> NoReturn:
-    """The entry point of the ``automl`` command. Answers go to stdout, everything else to stderr.
+    """The ``automl`` command. Answers go to stdout, everything else to stderr.
 
     Exit codes: 0 done, 1 failed, 2 usage or a bad file, 130 interrupted.
     """
@@ -105,8 +121,9 @@ def main() -> NoReturn:
         if error.errno not in _OF_THE_MACHINE:
             raise
         reason = os.strerror(error.errno).lower()
-        click.echo(
-            f"{error.filename or 'automl'}: must be readable and writable, but {reason}. The same command goes on after that.", err=True
-        )
+        with contextlib.suppress(OSError):  # a terminal that was closed takes no words either
+            click.echo(
+                f"{error.filename or 'automl'}: must be readable and writable, but {reason}. The same command goes on after that.", err=True
+            )
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl.cli.completion import spaces
+from automl.errors import StudyError
+from automl.folders import STUDIES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from automl.driver import Follower
+    from automl.events import Slot
+    from automl.launch import Outcome
     from automl.plan import Plan
+    from automl.study import Study
 
 
 @click.command()
@@ -45,10 +53,11 @@ if TYPE_CHECKING:
     "--mlflow", metavar="URI", help="Tracking store or server, or off.  [default: $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db]"
 )
 @click.option("--experiment", metavar="NAME", help="MLflow experiment.  [default: the space's name]")
+@click.option("--detach", is_flag=True, help="Run in the background, whatever becomes of this terminal; returns once the study has begun.")
 @click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.pass_context
-def run(ctx: click.Context, /, dry_run: bool, as_json: bool, **options: Any) -> None:
+def run(ctx: click.Context, /, detach: bool, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Search SPACE: a search-space file, or the name of a shipped one.
 
     Without SPACE, --data picks a shipped space for that kind of data. The same command again continues the study to the
@@ -62,11 +71,14 @@ def run(ctx: click.Context, /, dry_run: bool, as_json: bool, **options: Any) -> 
     if dry_run:
         _print_plan(_rehearsed(planned), as_json)
         return
-    from automl.cli.display import Display
-    from automl.launch import run as launch
-
-    with Display(planned) as display:
-        outcome = launch(planned, display.watch, display.say)
+    if detach:
+        _detach(ctx, planned, as_json)
+        return
+    try:
+        outcome = _launched(planned)
+    except KeyboardInterrupt:
+        _say_how_to_continue()
+        ctx.exit(130)
     if as_json:
         from automl.cli.outcome import outcome_record
 
@@ -76,10 +88,50 @@ def run(ctx: click.Context, /, dry_run: bool, as_json: bool, **options: Any) -> 
 
         print_outcome(outcome)
     if outcome.why == "interrupted":
-        click.echo(f"Interrupted. Everything so far is kept; to continue:\n  {_command()}", err=True)
+        _say_how_to_continue()
         ctx.exit(130)
     if outcome.study.best is None:
         ctx.exit(1)
+
+
+def _launched(planned: Plan) -> Outcome:
+    from automl.cli.background import in_background
+    from automl.cli.display import Display
+    from automl.launch import run as launch
+
+    with in_background() as tell_begun, Display(planned) as display:
+
+        def watch(study: Study, slots: Sequence[Slot]) -> Follower:
+            tell_begun()
+            return display.watch(study, slots)
+
+        return launch(planned, watch, display.say)
+
+
+def _detach(ctx: click.Context, planned: Plan, as_json: bool) -> None:
+    from automl.cli.background import start
+    from automl.store import driver_of, is_being_driven
+
+    folder = planned.folder
+    if is_being_driven(folder):
+        process = driver_of(folder) or "?"
+        raise StudyError(f"{folder}: another automl (process {process}) is at work on this study. `automl watch` shows it.")
+    run = start(folder, [argument for argument in sys.argv[1:] if argument != "--detach"])
+    if run.exit_code is not None:
+        click.echo(run.said, err=run.exit_code != 0, nl=False)
+        ctx.exit(run.exit_code)
+    if as_json:
+        click.echo(json.dumps({"study": folder.name, "folder": str(folder), "process": run.process, "log": str(run.log)}, indent=2))
+        return
+    name = folder.name if folder.parent == STUDIES else str(folder)
+    click.echo(f"{folder} runs in the background (process {run.process}); what it says is in {run.log}.")
+    click.echo(f"Watch it:  {shlex.join(['automl', 'watch', name])}")
+    click.echo(f"Stop it:   {shlex.join(['automl', 'stop', name])}")
+    click.echo(f"Continue:  {_command()}")
+
+
+def _say_how_to_continue() -> None:
+    click.echo(f"Interrupted. Everything so far is kept; to continue:\n  {_command()}", err=True)
 
 
 def _rehearsed(planned: Plan) -> Plan:

@@ -152,10 +152,11 @@ def _train(plan: ComparePlan, workers: Workers, entries: Sequence[Entry], watch:
     for entry in at_work:
         begin(entry.session, entry.folder, most_trials)
     room = max(1, int(most_trials * _SHARE_UNDER_WAY)) if any(STRATEGIES[arm.strategy].learns for arm in plan.arms) else most_trials
-    lanes, reason = lanes_of(engine, at_work[0].session, plan.lanes, min(trainings, room * len(at_work)), learns=False)
-    if reason:
-        say(reason)
     with interrupts() as is_interrupted:
+        most = min(trainings, room * len(at_work))
+        lanes, reason = lanes_of(engine, at_work[0].session, plan.lanes, most, learns=False, is_interrupted=is_interrupted)
+        if reason:
+            say(reason)
         sessions = [entry.session for entry in at_work]
         why = drive(engine, sessions, lambda: is_interrupted() or any(session.trouble for session in sessions), lanes)
         for session in sessions:
