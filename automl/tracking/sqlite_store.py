@@ -10,10 +10,12 @@ import contextlib
 import os
 import re
 import sqlite3
+import threading
 import time
 import uuid
 from pathlib import Path
 
+_MIGRATION = threading.Lock()  # alembic's migrations share state within a process
 _ABANDONED = 600.0  # seconds after which an unfinished file is nobody's, even where its process number is in use again
 
 
@@ -43,8 +45,9 @@ def _migrate(path: Path) -> None:
 
     engine = utils.create_sqlalchemy_engine(f"sqlite:///{path}")  # type: ignore[no-untyped-call]
     try:
-        # What `mlflow db upgrade` calls for an empty database.
-        utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
+        with _MIGRATION:
+            # What `mlflow db upgrade` calls for an empty database.
+            utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
     finally:
         engine.dispose()
 

@@ -42,7 +42,7 @@ def test_a_comparison_is_one_run_beside_the_runs_of_its_studies(tmp_path: Path, 
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
     kinds = [run.data.tags["automl.kind"] for run in runs]
-    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"comparison": 1, "study": 12, "trial": 24}
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"comparison": 1, "study": 12, "trial": 24}, said
     assert {run.info.status for run in runs} == {"FINISHED"}
     studies = [run for run in runs if run.data.tags["automl.kind"] == "study"]
     assert {run.data.tags["automl.comparison"] for run in studies} == {"small-compare"}

@@ -20,6 +20,10 @@ class TrialStopped(BaseException):
     """Raised by ``Trial.report`` when the study has no more use for the trial. Let it pass; ``finally`` blocks run as ever.
 
     It is no ``Exception``, so that ``except Exception`` does not stop it.
+
+    >>> import automl
+    >>> issubclass(automl.TrialStopped, Exception)
+    False
     """
 
 
@@ -85,6 +89,15 @@ class Trial:
     training repeatable: ``random``, NumPy and torch were seeded with it before the function was called. ``device`` is what torch calls
     the device of this trial (``cpu``, ``cuda:0``). ``folder`` is the trial's own; what is left in it stays there. ``number`` is the trial's
     number in the study.
+
+    >>> from pathlib import Path
+    >>> import automl
+    >>> code = "def run(trial): [trial.report(score=trial.parameters.width * epoch) for epoch in range(1, trial.epochs + 1)]"
+    >>> space = "{train: growth:run, objective: {maximize: score}, epochs: 3, space: {width: {type: int, low: 5, high: 6}}}"
+    >>> written = Path("growth.py").write_text(code), Path("growth.yaml").write_text(space)
+    >>> result = automl.run("growth.yaml", strategy="grid", pruner="none", trials=2, engine="inline", mlflow="off", progress=False)
+    >>> sorted(result.trials.objective)
+    [15.0, 18.0]
     """
 
     def __init__(self, spec: TrialSpec, device: str, folder: Path, keeper: Keeper) -> None:
