@@ -209,7 +209,9 @@ def test_a_study_that_cannot_work_stops_the_comparison() -> None:
             file.unlink()
         return []
 
-    with pytest.raises(AutomlError, match=r"^studies/small-compare/(grid|random)-\d: The first 3 trials all failed, so the study stops\."):
+    with pytest.raises(
+        AutomlError, match=r"^studies/small-compare/(grid|random)-\d: The first 3 trials all failed in the same way, so the study stops\."
+    ):
         compare(planned(trials=4), watch)
 
 

@@ -40,7 +40,7 @@ def test_a_folder_that_another_replicate_removes_meanwhile_is_made_again(tmp_pat
     is_over = threading.Event()
 
     def throw_away() -> None:
-        while not is_over.is_set():
+        while not is_over.wait(0.0005):  # not in step with the other, as threads that wait for each other's calls would be
             files.discard(files.trial_folder(spec) / "checkpoint-1.pt")
 
     other = threading.Thread(target=throw_away)
