@@ -23,7 +23,7 @@ def test_the_wheel_holds_every_module_the_shipped_spaces_and_the_command(tmp_pat
     spaces = {f"automl/search_spaces/{path.name}" for path in (ROOT / "search_spaces").glob("*.yaml")}
     assets = {path.relative_to(ROOT).as_posix() for path in (ROOT / "automl/page/assets").iterdir()}
     assert modules | spaces | assets | {"automl/py.typed"} <= names
-    assert "automl = automl.cli:main" in entry
+    assert "automl = automl.cli:program" in entry
 
     installed = tmp_path / "installed"
     with zipfile.ZipFile(wheel) as archive:
