@@ -319,6 +319,15 @@ def test_data_page_names_what_is_recognised() -> None:
     assert [name for name in sorted(wanted) if f"`{name}`" not in page] == []
 
 
+def test_reliability_page_names_tests_that_exist() -> None:
+    """Each promise has at least one."""
+    rows = [line for line in (DOCS / "reliability.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    promises = [row for row in rows if not row.startswith(("| fault |", "| --- |"))]
+    assert all(row.count(" | ") == 3 and re.search(r"`tests/[\w/]+\.py::\w+`", row) for row in promises), promises
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", "\n".join(promises)):
+        assert re.search(rf"def {name}\(", (ROOT / path).read_text(encoding="utf-8")), f"{path}::{name}"
+
+
 if __name__ == "__main__":
     os.chdir(ROOT)
     write()
