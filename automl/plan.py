@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from automl import data, families, metrics, spacefile
 from automl.best import CONFIG, FOLDER
 from automl.configurations import check_configurations, read_configurations
 from automl.data import DataInfo
+from automl.dataoptions import DATA_OPTIONS
 from automl.errors import UsageError
 from automl.events import Configuration
 from automl.folders import check_new_study, home_expanded, space_file, study_folder
+from automl.inputs import Inputs
 from automl.pruners import check_pruner
 from automl.spec import DataSpec, Objective, StudySpec
 from automl.strategies import check_strategy
@@ -39,6 +42,13 @@ class RunOptions:
     target: str | None = None
     drop: tuple[str, ...] = ()
     test: str | None = None
+    text: str | None = None
+    image: str | None = None
+    size: int | None = None
+    series: str | None = None
+    timestamp: str | None = None
+    horizon: int | None = None
+    window: int | None = None
     study: str | None = None
     strategy: str | None = None
     pruner: str | None = None
@@ -227,8 +237,8 @@ def _space_for(options: RunOptions) -> str:
         raise UsageError(
             "run: needs a search space or data, but neither was given. Try `automl run digits_mlp`, or --data FILE --target COLUMN."
         )
-    info = data.inspect(DataSpec(options.data, options.target, options.drop, options.test))
-    if len(info.input_shape) != 3:
+    info = data.inspect(DataSpec(options.data, options.target, options.drop, options.test, **_reading(options)))
+    if info.kind != "pictures":
         return "tabular_mlp"
     return "digits_cnn" if max(info.input_shape[1:]) <= SMALL_PICTURE else "mnist_cnn"
 
@@ -246,6 +256,7 @@ def _data_spec(spec: StudySpec, options: RunOptions) -> DataSpec:
         source = replace(source, drop=options.drop)
     if options.test is not None:
         source = replace(source, test=options.test)
+    source = replace(source, **_reading(options))
     if options.folds is not None:
         if options.folds < spacefile.FEWEST_FOLDS:
             raise UsageError(
@@ -254,6 +265,16 @@ def _data_spec(spec: StudySpec, options: RunOptions) -> DataSpec:
             )
         source = replace(source, folds=options.folds, validation=None)
     return source
+
+
+def _reading(options: RunOptions) -> dict[str, Any]:
+    """How the data are to be read, as far as the flags say it."""
+    given = {name: getattr(options, name) for name, option in DATA_OPTIONS.items() if option.flag}
+    for name, value in given.items():
+        low = DATA_OPTIONS[name].low
+        if value is not None and low is not None and value < low:
+            raise UsageError(f"--{name}: must be a whole number of at least {low}, but is {value}.")
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _beside(spec: StudySpec, source: str) -> str:
@@ -283,8 +304,7 @@ def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
     """
     if spec.trains_itself:
         return spec
-    if spec.model == "cnn" and len(info.input_shape) != 3:
-        raise UsageError(f"{_where(spec)}: model cnn needs pictures, but {info.name} has {info.input_shape[0]} columns. Use model: mlp.")
+    _check_kind(spec, info)
     default = metrics.default_objective(info.task)
     objective = spec.objective or Objective(default, metrics.METRICS[default].maximize)
     for each in (objective, *spec.further):
@@ -293,7 +313,7 @@ def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
                 f"{_where(spec)}: objective must be a metric of {info.task} tasks, but is {each.metric!r}. "
                 f"Metrics: {', '.join(metrics.metrics_of(info.task))}."
             )
-    measures = None if spec.code else partial(_measures, spec.model, info.input_shape, info.outputs)
+    measures = None if spec.code else partial(_measures, spec.model, info.inputs, info.outputs)
     space = replace(spec.space, measures=measures)
     settled = replace(spec, objective=objective, space=space)
     if _measures_in_rules(spec) and not any(space.allows(space.sample("settle", attempt)) for attempt in range(10_000)):
@@ -311,9 +331,19 @@ def _measures_in_rules(spec: StudySpec) -> bool:
     return any(name in metrics.MEASURES for rule in (*spec.space.forbid, *spec.space.require) for name in rule.names)
 
 
-def _measures(model: str, inputs: Sequence[int], outputs: int, values: Configuration) -> Mapping[str, float]:
-    shapes = (model, values, inputs, outputs)
-    return {"parameters": families.parameter_count(*shapes), "multiply_adds": families.multiply_adds(*shapes)}
+def _check_kind(spec: StudySpec, info: DataInfo) -> None:
+    """A built-in family takes certain kinds of samples."""
+    if spec.code is not None or info.kind in families.FAMILIES[spec.model].kinds:
+        return
+    fitting = " or ".join(name for name, family in families.FAMILIES.items() if info.kind in family.kinds)
+    raise UsageError(
+        f"{_where(spec)}: model {spec.model} takes {families.wanted(spec.model)}, but the data are {info.inputs}. Use model: {fitting}."
+    )
+
+
+def _measures(model: str, inputs: Inputs, outputs: int, values: Configuration) -> Mapping[str, float]:
+    cost = families.cost_of(model, values, inputs, outputs)
+    return {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}
 
 
 def _where(spec: StudySpec) -> str:

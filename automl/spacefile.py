@@ -14,8 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from automl import families
+from automl.dataoptions import DATA_OPTIONS
 from automl.errors import SpaceError, UsageError, nearest, suggestion
 from automl.events import Value
 from automl.expressions import Expression, ExpressionError
@@ -37,7 +39,7 @@ KEYS = (
     *("name", "data", "model", "train", "command", "metrics", "code_folder", "objective", "epochs", "replicates"),
     *("space", "forbid", "require", "baseline", "study", "extends"),
 )
-DATA_KEYS = ("source", "target", "drop", "test", "validation", "positive", "split_seed")
+DATA_KEYS = ("source", "target", "drop", "test", "validation", "positive", "split_seed", *DATA_OPTIONS)
 STUDY_KEYS = ("strategy", "pruner", "trials", "time", "trial_time", "seed", "confirm")
 # A test holds these equal to the strategies and pruners that there are.
 STRATEGIES = ("grid", "random", "sobol", "bayesian", "gp", "cmaes", "evolution")
@@ -333,7 +335,20 @@ class _Reader:
             positive=self._positive(node.get("positive")),
             split_seed=self._whole(node.get("split_seed"), "data: split_seed", 0, least=0),
             folds=folds,
+            **self._data_options(node),
         )
+
+    def _data_options(self, node: MappingNode) -> dict[str, Any]:
+        """What is given of ``DATA_OPTIONS``."""
+        found: dict[str, Any] = {}
+        for name, option in DATA_OPTIONS.items():
+            value = node.get(name)
+            if is_empty(value):
+                continue
+            label = f"data: {name}"
+            least = option.low
+            found[name] = self._text(value, label) or None if least is None else self._whole(value, label, least, least=least)
+        return found
 
     def _text(self, node: Node | None, label: str) -> str:
         if node is None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from automl import families, spacefile
+from automl.dataoptions import DATA_OPTIONS, DataOption
 from automl.families import Family, Setting
 from automl.metrics import METRICS, OBJECTIVES, Metric
 from automl.owncode import TARGET
@@ -179,6 +180,7 @@ def _data() -> dict[str, Any]:
         "validation": {"anyOf": [_SHARE, _folds()], "description": "a share of the data that is left for training, or folds"},
         "positive": {"type": "array", "items": _VALUE, "minItems": 1, "description": "the classes that count as positive"},
         "split_seed": {"type": "integer", "minimum": 0, "default": 0},
+        **{name: _data_option(option) for name, option in DATA_OPTIONS.items()},
     }
     mapping = {
         "type": "object",
@@ -186,6 +188,10 @@ def _data() -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {"description": "what is learned from; --data overrides it", "anyOf": [_TEXT, mapping]}
+
+
+def _data_option(option: DataOption) -> dict[str, Any]:
+    return _described(_TEXT if option.low is None else {"type": "integer", "minimum": option.low}, option.about)
 
 
 def _duration() -> dict[str, Any]:

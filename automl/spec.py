@@ -18,7 +18,7 @@ class DataSpec:
     the data in (0, 1); ``test`` may also be the path of a file. With ``folds`` (at least 2) there is no one validation split: what is not
     for test is cut into so many parts, and each of them is the validation split of one fold, whose training split are the others.
     ``positive`` lists the classes that count as positive, which makes the task binary. ``split_seed`` fixes the splits and is apart from
-    the study's seed, so that studies with other seeds see the same splits.
+    the study's seed, so that studies with other seeds see the same splits. The last fields are those of ``automl.dataoptions``.
     """
 
     source: str
@@ -29,6 +29,15 @@ class DataSpec:
     positive: tuple[str | int | float | bool, ...] = ()
     split_seed: int = 0
     folds: int | None = None
+    text: str | None = None
+    image: str | None = None
+    size: int | None = None
+    series: str | None = None
+    timestamp: str | None = None
+    horizon: int | None = None
+    window: int | None = None
+    vocabulary: int | None = None
+    length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

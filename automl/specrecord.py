@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from automl import families
+from automl.dataoptions import DATA_OPTIONS
 from automl.events import Code, Configuration, Value
 from automl.expressions import Expression
 from automl.owncode import KEYS
@@ -66,9 +67,8 @@ def from_dict(record: Mapping[str, Any]) -> StudySpec:
 
 def _data_record(data: DataSpec) -> dict[str, Any]:
     record = {**asdict(data), "drop": list(data.drop), "positive": list(data.positive)}
-    if data.folds is None:
-        del record["folds"]  # so that studies without any keep the hash that they have
-    return record
+    unused = [name for name in ("folds", *DATA_OPTIONS) if record[name] is None]  # left out, so that studies without them keep their hash
+    return {name: value for name, value in record.items() if name not in unused}
 
 
 def _code_record(code: Code) -> dict[str, Any]:
@@ -280,6 +280,9 @@ def _data_lines(data: DataSpec) -> Iterator[str]:
         yield f"  validation: {{folds: {data.folds}}}"
     if data.positive:
         yield f"  positive: {_list(data.positive)}"
+    for name in DATA_OPTIONS:
+        if (value := getattr(data, name)) is not None:
+            yield f"  {name}: {written(value)}"
     yield f"  split_seed: {data.split_seed}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from automl.data import DataInfo
+from automl.dataoptions import DATA_OPTIONS
 from automl.metrics import METRICS, default_objective
 from automl.spec import DataSpec
 from automl.yamlfile import written
@@ -17,8 +18,13 @@ def starter(data: DataSpec, info: DataInfo, name: str) -> str:
     return "\n".join(_lines(data, info, name)) + "\n"
 
 
+def model_for(info: DataInfo) -> str:
+    """The family that a starter file names."""
+    return "cnn" if info.kind == "pictures" else "mlp"
+
+
 def _lines(data: DataSpec, info: DataInfo, name: str) -> Iterator[str]:
-    is_picture = len(info.input_shape) == 3
+    is_picture = info.kind == "pictures"
     metric = METRICS[default_objective(info.task)]
     sizes = ", ".join(f"{count} for {split}" for split, count in info.sizes.items())
     yield f"# {_what(info)}: {sizes}."
@@ -26,7 +32,7 @@ def _lines(data: DataSpec, info: DataInfo, name: str) -> Iterator[str]:
         yield from (f"# {line}" for line in note.splitlines())
     yield f"name: {written(name)}"
     yield from _data_lines(data)
-    yield f"model: {'cnn' if is_picture else 'mlp'}"
+    yield f"model: {model_for(info)}"
     yield f"objective: {{{'maximize' if metric.maximize else 'minimize'}: {metric.name}}}    # measured on the validation split"
     yield "epochs: 30                           # the most that a trial trains"
     yield ""
@@ -55,7 +61,7 @@ def _lines(data: DataSpec, info: DataInfo, name: str) -> Iterator[str]:
 
 def _what(info: DataInfo) -> str:
     outputs = {"binary": "two classes", "multiclass": f"{info.outputs} classes", "regression": "a number to predict"}[info.task]
-    if len(info.input_shape) == 3:
+    if info.kind == "pictures":
         channels, height, width = info.input_shape
         return f"Pictures of {height} x {width} pixels with {channels} channel{'s' * (channels > 1)}, {outputs}"
     features = info.input_shape[0]
@@ -63,7 +69,8 @@ def _what(info: DataInfo) -> str:
 
 
 def _data_lines(data: DataSpec) -> Iterator[str]:
-    if data.target is None and not data.drop:
+    reading = {name: value for name in DATA_OPTIONS if (value := getattr(data, name)) is not None}
+    if data.target is None and not data.drop and not reading:
         yield f"data: {written(data.source)}"
         return
     yield "data:"
@@ -72,6 +79,8 @@ def _data_lines(data: DataSpec) -> Iterator[str]:
         yield f"  target: {written(data.target)}"
     if data.drop:
         yield f"  drop: [{', '.join(map(written, data.drop))}]"
+    for name, value in reading.items():
+        yield f"  {name}: {written(value)}"
 
 
 def _architecture(info: DataInfo, is_picture: bool) -> Iterator[str]:

@@ -20,7 +20,7 @@ from automl.data import DataInfo, prepare
 from automl.spec import DataSpec
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-INFO = DataInfo("digits", "multiclass", (1, 8, 8), 10, (), {"train": 1000, "validation": 100, "test": 1})
+INFO = DataInfo("digits", "multiclass", (1, 8, 8), 10, (), {"train": 1000, "validation": 100, "test": 1}, kind="pictures")
 
 
 @pytest.fixture

@@ -308,7 +308,7 @@ def test_lanes_that_cannot_be_are_refused_before_anything_starts(shell: Shell) -
 def test_a_model_for_pictures_is_refused_for_a_table(shell: Shell) -> None:
     (shell.folder / "small.yaml").write_text(SPACE.format(epochs=1).replace("model: mlp", "model: cnn").replace("units", "dense_units"))
     _, err = shell.run("run", "small.yaml", "--data", "wine", "--mlflow", "off", code=2)
-    assert err.splitlines()[-1] == "small.yaml: model cnn needs pictures, but wine has 13 columns. Use model: mlp."
+    assert err.splitlines()[-1] == "small.yaml: model cnn takes pictures, but the data are a table of 13 features. Use model: mlp."
     assert not (shell.folder / "studies").exists()
 
 

@@ -261,7 +261,7 @@ def test_new_for_a_table_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None
     rows = "".join(f"{index},{index % 7},{'ab'[index % 2]},{index * 1.5}\n" for index in range(60))
     Path("my houses.csv").write_text(f"id,rooms,kind,the price\n{rows}")
     code, out, err = automl(capsys, "new", "my houses.csv", "--target", "the price", "--drop", "id", "-o", "sub/houses.yaml")
-    assert (code, out, err) == (0, "sub/houses.yaml: regression with a mlp. To search it: automl run sub/houses.yaml\n", "")
+    assert (code, out, err) == (0, "sub/houses.yaml: regression with model mlp. To search it: automl run sub/houses.yaml\n", "")
     spec = load("sub/houses.yaml")
     assert (spec.name, spec.data.source, spec.data.target, spec.data.drop) == ("houses", "../my houses.csv", "the price", ("id",))
 

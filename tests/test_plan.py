@@ -235,7 +235,7 @@ def test_a_grid_over_continuous_parameters_is_refused_with_the_way_to_give_point
     assert "grid:" in message(strategy="grid")
 
 
-PICTURES = DataInfo("digits", "multiclass", (1, 8, 8), 10, tuple("0123456789"), {"train": 1, "validation": 1, "test": 1})
+PICTURES = DataInfo("digits", "multiclass", (1, 8, 8), 10, tuple("0123456789"), {"train": 1, "validation": 1, "test": 1}, kind="pictures")
 TABLE = DataInfo("houses", "regression", (13,), 1, (), {"train": 1, "validation": 1, "test": 1})
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from automl.cli.dataflags import data_flags
 from automl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,10 +28,7 @@ _OF_COMPARE = ("strategies", "pruners", "repeats", "epochs_budget")
 @click.option("--trials", type=int, help="Budget of each study: trials, the baseline included.")
 @click.option("--epochs-budget", type=int, metavar="N", help="Budget of each study: epochs of all its trials together.")
 @click.option("--time", metavar="10m", help="Budget of each study: seconds of training and asking.")
-@click.option("--data", help="Built-in name, file or folder to train on instead of the space's own data.")
-@click.option("--target", metavar="COLUMN", help="The column to predict.")
-@click.option("--drop", multiple=True, metavar="COLUMN", help="A column to leave out (again for more).")
-@click.option("--test", metavar="FILE", help="A file with the test split.")
+@data_flags
 @click.option("--study", metavar="NAME", help="Name under studies/, or a folder.  [default: SPACE-compare]")
 @click.option("--epochs", type=int, help="The most epochs that a trial trains.")
 @click.option("--seed", type=int, help="Seed of the first repeat; the others count on from it.  [default: 0]")

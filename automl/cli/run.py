@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl.cli.completion import spaces
+from automl.cli.dataflags import data_flags
 from automl.errors import StudyError
 from automl.folders import STUDIES
 
@@ -26,10 +27,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("space", required=False, shell_complete=spaces)
-@click.option("--data", help="Built-in name, file or folder to train on instead of the space's own data.")
-@click.option("--target", metavar="COLUMN", help="The column to predict.")
-@click.option("--drop", multiple=True, metavar="COLUMN", help="A column to leave out (again for more).")
-@click.option("--test", metavar="FILE", help="A file with the test split.")
+@data_flags
 @click.option("--study", metavar="NAME", help="Name under studies/, or a folder.  [default: SPACE-STRATEGY]")
 @click.option("--strategy", metavar="S", help="grid, random, sobol, bayesian, gp, cmaes or evolution; options as bayesian:n_startup=10.")
 @click.option("--pruner", metavar="P", help="none, median, percentile, asha, hyperband, patient or wilcoxon; options as asha:min_epochs=2.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl.cli.completion import spaces
+from automl.cli.dataflags import reading_flags, table_flags
 from automl.errors import UsageError, suggestion
 from automl.folders import home_expanded
 
@@ -384,20 +385,20 @@ def schema() -> None:
 
 @space.command()
 @click.argument("data")
-@click.option("--target", metavar="COLUMN", help="The column to predict, for tables.")
-@click.option("--drop", multiple=True, metavar="COLUMN", help="A column to leave out (again for more).")
+@table_flags
+@reading_flags
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to this new file.")
-def new(data: str, target: str | None, drop: tuple[str, ...], output: Path | None) -> None:
-    """Write a starter file for DATA: a built-in name, or a file. The task is guessed from the data."""
+def new(data: str, target: str | None, drop: tuple[str, ...], output: Path | None, **reading: Any) -> None:
+    """Write a starter file for DATA: a built-in name, a file or a folder. The task is guessed from the data."""
     from dataclasses import replace
 
     if output is not None and output.exists():
         raise UsageError(f"{output}: must be a new file, but is there already. Give another name, or remove it first.")
     from automl.data import inspect
     from automl.spec import DataSpec
-    from automl.starter import starter
+    from automl.starter import model_for, starter
 
-    spec = DataSpec(data, target, drop)
+    spec = DataSpec(data, target, drop, **reading)
     info = inspect(spec)
     name = _space_name(output.stem if output else Path(data).name.partition(".")[0])
     if output is None:
@@ -409,7 +410,7 @@ def new(data: str, target: str | None, drop: tuple[str, ...], output: Path | Non
         output.write_text(starter(spec, info, name), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{output}: must be a file that can be written, but is not ({error.strerror}). Give another place.") from None
-    click.echo(f"{output}: {info.task} with a {'cnn' if len(info.input_shape) == 3 else 'mlp'}. To search it: automl run {output}")
+    click.echo(f"{output}: {info.task} with model {model_for(info)}. To search it: automl run {output}")
 
 
 def _space_name(stem: str) -> str:

@@ -6,6 +6,8 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from automl.inputs import Inputs, SampleKind
+
 if TYPE_CHECKING:
     from automl.data.builtin import is_built_in
     from automl.data.prediction import decode, encode
@@ -47,15 +49,15 @@ class DataInfo:
     """What is known of prepared data; ``info.json`` in their folder.
 
     Beside it lie ``x_<split>.npy`` and ``y_<split>.npy`` for the splits ``train``, ``validation`` and ``test``, first axis samples:
-    x is ``float32``, or ``uint8`` to be multiplied with ``input_scale``; y is ``int64`` class numbers (0 and 1 for binary) or ``float32``
-    standardised targets (``raw = y * target_scale + target_mean``). Tables also have ``preprocessing.skops``. What folds there are lies
-    as ``automl.data.folding`` says.
+    x is ``float32``, or ``uint8`` to be multiplied with ``input_scale``, or for tokens ``int32``; y is ``int64`` class numbers (0 and 1 for
+    binary) or ``float32`` standardised targets (``raw = y * target_scale + target_mean``), for forecasts ``[samples, steps]``. Tables also
+    have ``preprocessing.skops``. What folds there are lies as ``automl.data.folding`` says.
     """
 
     name: str
     task: Task
-    input_shape: tuple[int, ...]  # (features,) or (channels, height, width)
-    outputs: int  # 1 for binary and regression, else the number of classes
+    input_shape: tuple[int, ...]  # of one sample, by its kind: see automl.inputs
+    outputs: int  # 1 for binary and regression (a forecast: its steps), else the number of classes
     classes: tuple[str, ...]  # their labels, in the order of the class numbers; empty for regression
     sizes: dict[str, int]  # samples of each split
     input_scale: float = 1.0
@@ -65,6 +67,14 @@ class DataInfo:
     notes: tuple[str, ...] = ()  # what a person should know: dropped columns, filled values, ...
     folds: int = 1  # parts of the data that are the validation split in turn; sizes are those of one fold
     fingerprint: str = ""  # sha256 of the source and of all that shaped the prepared data
+    kind: SampleKind = "features"
+    vocabulary: int = 0  # of tokens
+    has_mask: bool = False  # of sequences: the last channel says where they end
+
+    @property
+    def inputs(self) -> Inputs:
+        """What a network for these samples is given."""
+        return Inputs(self.kind, self.input_shape, self.vocabulary, self.has_mask)
 
 
 def __getattr__(name: str) -> Any:

@@ -12,21 +12,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from automl.data import DataInfo
 from automl.data.builtin import Arrays
 from automl.data.classes import group_classes
 from automl.data.folding import FOLD_OF_ROW, POOL, check_folds, folder_of, folds_note, rows_of
 from automl.data.nothing import NO_DATA, prepare_nothing
+from automl.data.prepared import Array, Prepared, SplitArrays
 from automl.data.sources import Source, open_source
 from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, fold_rows, split_rows
+from automl.dataoptions import DATA_OPTIONS
 from automl.errors import DataError
 from automl.spec import DataSpec
 
@@ -37,9 +37,6 @@ PREPROCESSING = "preprocessing.skops"
 FILES = {INFO, PREPROCESSING, FOLD_OF_ROW, *(f"{axis}_{part}.npy" for axis in "xy" for part in (*SPLITS, POOL))}
 FOLD_FOLDER = re.compile(r"fold_[1-9]\d*")
 
-Array = NDArray[Any]
-SplitArrays = dict[str, tuple[Array, Array]]
-
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -49,22 +46,6 @@ class Part:
     x: Array
     y: Array
     rows: Rows | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Prepared data in memory. ``plan`` and ``preprocessing`` say how raw rows of a table become features; empty for pictures.
-
-    With folds: a table has ``others``, the folds after this one; of pictures there is a pool in place of training and validation data, and
-    ``fold`` says of each row in which fold it is for validation.
-    """
-
-    info: DataInfo
-    arrays: SplitArrays
-    plan: Mapping[str, Any] = field(default_factory=dict)
-    preprocessing: bytes = b""
-    others: tuple[Prepared, ...] = ()
-    fold: Rows | None = None
 
 
 def prepare(spec: DataSpec, folder: Path) -> DataInfo:
@@ -192,6 +173,7 @@ def _fingerprint(spec: DataSpec, source: Source) -> str:
         "positive": [repr(value) for value in spec.positive],
         "split_seed": spec.split_seed,
         **({"folds": spec.folds} if spec.folds is not None else {}),
+        **{name: value for name in DATA_OPTIONS if (value := getattr(spec, name)) is not None},
     }
     return hashlib.sha256(f"{json.dumps(shaping, sort_keys=True)}\n{source.digest()}".encode()).hexdigest()
 
@@ -203,10 +185,7 @@ def _build(spec: DataSpec, source: Source, mark: str) -> Prepared:
     else:
         from automl.data.tabular import prepare_table
 
-        first, *others = (
-            Prepared(replace(table.info, fingerprint=mark), table.arrays, table.plan, table.preprocessing)
-            for table in prepare_table(spec, source)
-        )
+        first, *others = (replace(table, info=replace(table.info, fingerprint=mark)) for table in prepare_table(spec, source))
         return replace(first, others=tuple(others))
     return replace(prepared, info=replace(prepared.info, fingerprint=mark))
 
@@ -255,6 +234,7 @@ def _from_arrays(spec: DataSpec, source: Arrays) -> Prepared:
         shared_splits=source.shared,
         notes=tuple(notes),
         folds=spec.folds or 1,
+        kind="pictures" if source.x.ndim == 4 else "features",
     )
     return Prepared(info, arrays, fold=fold)
 
@@ -312,7 +292,7 @@ def _is_whole(folder: Path, fold: int) -> bool:
         if len(part.y) != info.sizes[split] or (part.rows is None and len(part.x) != len(part.y)):
             return False
     own = folder_of(folder, fold)
-    return "columns" not in read_info_file(folder) or ((own / INFO).is_file() and (own / PREPROCESSING).is_file())
+    return read_info_file(folder).get("reader") != "table" or ((own / INFO).is_file() and (own / PREPROCESSING).is_file())
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -15,6 +15,7 @@ from automl.data import DataInfo
 from automl.data.builtin import Frame
 from automl.data.columns import Column, Left, describe, describe_part, features, recognise
 from automl.data.folding import check_folds, folds_note
+from automl.data.prepared import Prepared, SplitArrays
 from automl.data.preprocessing import dump, fit, rare_categories, transform
 from automl.data.sources import TableFile
 from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, Splits, fold_rows, split_rows
@@ -24,18 +25,6 @@ from automl.errors import DataError, suggestion
 from automl.spec import DataSpec
 
 TARGET_NAMES = ("target", "label", "class", "y", "outcome", "output")
-
-SplitArrays = dict[str, tuple[NDArray[Any], NDArray[Any]]]
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedTable:
-    """The info (without fingerprint), the arrays by split, the plan of the columns, and the stored preprocessing."""
-
-    info: DataInfo
-    arrays: SplitArrays
-    plan: dict[str, Any]
-    preprocessing: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +38,7 @@ class _Read:
     columns: list[str]
 
 
-def prepare_table(spec: DataSpec, source: Frame | TableFile) -> list[PreparedTable]:
+def prepare_table(spec: DataSpec, source: Frame | TableFile) -> list[Prepared]:
     """The table, prepared for its one validation split; with folds for each of them, by its own training rows alone."""
     table, test = _tables(spec, source)
     target_name = _target_name(spec, source, table)
@@ -60,7 +49,7 @@ def prepare_table(spec: DataSpec, source: Frame | TableFile) -> list[PreparedTab
     return [_prepared(read, splits, len(every), notes) for splits in every]
 
 
-def _prepared(read: _Read, splits: Splits, folds: int, notes: list[str]) -> PreparedTable:
+def _prepared(read: _Read, splits: Splits, folds: int, notes: list[str]) -> Prepared:
     frame, target, test = read.table.frame, read.target, read.test
     train = frame.iloc[target.kept[splits.train]]
     plan, left = _plan(train, read.columns, target.kept[splits.train], read.table.where)
@@ -101,8 +90,8 @@ def _prepared(read: _Read, splits: Splits, folds: int, notes: list[str]) -> Prep
         notes=tuple(notes),
         folds=folds,
     )
-    columns = {"columns": [asdict(column) for column in plan], "target": target.name}
-    return PreparedTable(info, arrays, columns, dump(transformer))
+    columns = {"reader": "table", "columns": [asdict(column) for column in plan], "target": target.name}
+    return Prepared(info, arrays, columns, dump(transformer))
 
 
 def _tables(spec: DataSpec, source: Frame | TableFile) -> tuple[Table, Table | None]:

@@ -7,29 +7,30 @@ from typing import TYPE_CHECKING
 
 from automl.errors import UsageError, suggestion
 from automl.events import Configuration
-from automl.families import FAMILIES, complete
+from automl.families import FAMILIES, complete, wanted
+from automl.inputs import Inputs, inputs_of
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-def build(model: str, configuration: Configuration, inputs: Sequence[int], outputs: int) -> nn.Module:
+def build(model: str, configuration: Configuration, inputs: Inputs | Sequence[int], outputs: int) -> nn.Module:
     """The network of a family for this configuration, with the default of everything that it leaves out.
 
     Its weights are on torch's device ``meta``, that is, without values, and nothing random is drawn: give them values with
     ``automl.training.weights.initialised`` or ``load_state_dict(..., assign=True)``.
 
     Args:
-        inputs: shape of one sample, ``(features,)`` or ``(channels, height, width)``.
+        inputs: one sample, or the bare shape of features or pictures: ``(features,)`` or ``(channels, height, width)``.
         outputs: number of outputs (1 for regression and binary classification, else the number of classes).
     """
     if model not in FAMILIES:
         raise UsageError(f"model: must be one of {', '.join(FAMILIES)}, but is {model!r}.{suggestion(model, FAMILIES)}")
     settings = complete(model, configuration)
-    if model == "cnn" and len(inputs) != 3:
-        raise UsageError(
-            f"model: cnn needs samples of the shape (channels, height, width), but they have the shape {tuple(inputs)}. Use model: mlp."
-        )
+    given = inputs_of(inputs)
+    if given.kind not in FAMILIES[model].kinds:
+        fitting = [name for name, family in FAMILIES.items() if given.kind in family.kinds]
+        raise UsageError(f"model: {model} takes {wanted(model)}, but the data are {given}. Use model: {' or '.join(fitting)}.")
     import torch
 
     from automl.models.cnn import CNN
@@ -37,4 +38,4 @@ def build(model: str, configuration: Configuration, inputs: Sequence[int], outpu
 
     networks = {"mlp": MLP, "cnn": CNN}
     with torch.device("meta"):
-        return networks[model](settings, inputs, outputs)
+        return networks[model](settings, given, outputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from automl.events import Value
 from automl.families import layer_values
+from automl.inputs import Inputs
 from automl.models.layers import ACTIVATIONS, Drop, has_bias, keep_all, normalization
 
 
@@ -20,9 +21,9 @@ class CNN(nn.Module):
     than 2x2 are not pooled. Dropout takes units of the hidden layer, or, where ``dense_units`` is 0, of the last map.
     """
 
-    def __init__(self, settings: Mapping[str, Value], inputs: Sequence[int], outputs: int) -> None:
+    def __init__(self, settings: Mapping[str, Value], inputs: Inputs, outputs: int) -> None:
         super().__init__()
-        channels, height, width = inputs
+        channels, height, width = inputs.shape
         layers = int(settings["conv_layers"] or 0)
         kernel = int(settings["kernel_size"] or 0)
         kind = str(settings["normalization"])

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 Drop = Callable[[Tensor, int], Tensor]
-"""Dropout as a trainer gives it to ``forward``: takes hidden units ``[samples, units]`` and the number of their layer."""
+"""Dropout as a trainer gives it to ``forward``: takes hidden units ``[samples, units]`` (or ``[samples, ..., units]``) and the number of
+their layer."""
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 
 from torch import Tensor, nn
 
 from automl.events import Value
 from automl.families import layer_values
+from automl.inputs import Inputs
 from automl.models.layers import ACTIVATIONS, Drop, has_bias, keep_all, normalization
 
 
 class MLP(nn.Module):
     """``layers`` times linear, normalisation, activation, dropout; then a linear layer to the outputs."""
 
-    def __init__(self, settings: Mapping[str, Value], inputs: Sequence[int], outputs: int) -> None:
+    def __init__(self, settings: Mapping[str, Value], inputs: Inputs, outputs: int) -> None:
         super().__init__()
         units = layer_values(settings, "units", int(settings["layers"] or 0))
-        widths = [math.prod(inputs), *units]
+        widths = [math.prod(inputs.shape), *units]
         self.activation = ACTIVATIONS[str(settings["activation"])]
         kind = str(settings["normalization"])
         self.hidden = nn.ModuleList(nn.Linear(a, b, bias=has_bias(kind)) for a, b in pairwise(widths))

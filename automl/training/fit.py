@@ -181,9 +181,9 @@ def network(trial: TrialSpec, info: DataInfo, device: torch.device, dtype: torch
     if job.code is not None:
         from automl.training.own.factory import adopted, made
 
-        module = made(job.model, job.code, trial.configuration, info.input_shape, info.outputs, trial.seed)
+        module = made(job.model, job.code, trial.configuration, info.inputs, info.outputs, trial.seed)
         return module, *adopted(module, device, dtype)
-    module = build(job.model, trial.configuration, info.input_shape, info.outputs)
+    module = build(job.model, trial.configuration, info.inputs, info.outputs)
     return module, *initialised(module, trial.seed, device, dtype)
 
 

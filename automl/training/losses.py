@@ -11,11 +11,12 @@ def loss_of(task: str, outputs: Tensor, targets: Tensor, smoothing: float = 0.0)
     """The mean loss over the samples, a scalar.
 
     Binary: cross entropy of one logit, the target smoothed to ``y (1 - s) + s / 2``. Multiclass: cross entropy, the target smoothed to
-    ``(1 - s)`` for its class plus ``s / classes`` for all. Regression: mean squared error of the standardised target.
+    ``(1 - s)`` for its class plus ``s / classes`` for all. Regression: mean squared error of the standardised target, of a
+    forecast over all its steps.
     """
     if task == "multiclass":
         return F.cross_entropy(outputs, targets, label_smoothing=smoothing)
-    predicted = outputs.squeeze(1)
+    predicted = outputs.view(targets.shape)
     if task == "regression":
         return F.mse_loss(predicted, targets)
     if smoothing:
@@ -28,6 +29,8 @@ def smoothed(task: str, targets: Tensor, smoothing: Tensor, outputs: int) -> Ten
     if task == "multiclass":
         target = torch.zeros(*targets.shape, outputs, device=targets.device, dtype=smoothing.dtype)
         return target.scatter_(-1, targets[..., None], 1.0).mul_(1 - smoothing).add_(smoothing / outputs)
+    if task == "regression" and outputs > 1:
+        return targets
     target = targets[..., None]
     return target if task == "regression" else target * (1 - smoothing) + smoothing / 2
 
@@ -42,6 +45,6 @@ def rows_loss(task: str, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tens
         return (logarithms * targets).sum(2).neg_(), logarithms.exp_().sub_(targets)
     if task == "regression":
         difference = outputs - targets
-        return difference.square().squeeze(2), difference.mul_(2)
+        return difference.square().mean(2), difference.mul_(2 / outputs.shape[2])
     loss = F.binary_cross_entropy_with_logits(outputs, targets, reduction="none")
     return loss.squeeze(2), outputs.sigmoid().sub_(targets)

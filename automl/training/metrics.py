@@ -15,7 +15,7 @@ def measure(task: str, names: Sequence[str], outputs: Tensor, targets: Tensor, t
 
     Args:
         outputs: ``[samples, outputs]``, logits or standardised predictions.
-        targets: ``[samples]``, class numbers or standardised targets.
+        targets: ``[samples]``, class numbers or standardised targets; of a forecast ``[samples, outputs]``.
         target_scale: what a standardised target is multiplied with to be in its own units.
     """
     outputs = outputs.double()
@@ -23,7 +23,7 @@ def measure(task: str, names: Sequence[str], outputs: Tensor, targets: Tensor, t
     values = {"loss": loss_of(task, outputs, targets.double() if task == "binary" else targets)} if "loss" in names else {}
     wanted = [name for name in names if name != "loss"]
     if task == "regression":
-        values |= _regression(wanted, outputs.squeeze(1), targets, target_scale)
+        values |= _regression(wanted, outputs.view(targets.shape), targets, target_scale)
     elif wanted:
         values |= _classification(task, wanted, outputs, targets)
     return dict(zip(values, torch.stack([value.double() for value in values.values()]).tolist(), strict=True))

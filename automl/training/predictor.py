@@ -64,11 +64,11 @@ class Predictor:
 def _network(config: Mapping[str, Any], info: DataInfo) -> nn.Module:
     """The network without its weights. Raises UsageError where the code of a person's own that makes it is not to be had."""
     if "code" not in config:
-        return build(config["model"], config["parameters"], info.input_shape, info.outputs)
+        return build(config["model"], config["parameters"], info.inputs, info.outputs)
     from automl.training.own.factory import made
 
     code = Code("factory", (config["code"]["folder"], str(Path.cwd())))
-    return made(config["model"], code, config["parameters"], info.input_shape, info.outputs, 0)
+    return made(config["model"], code, config["parameters"], info.inputs, info.outputs, 0)
 
 
 def read_predictor(folder: Path, device: str = "cpu") -> Predictor:

@@ -116,7 +116,9 @@ class Dropout:
         self._drawn: dict[int, tuple[int, Tensor]] = {}  # layer -> first step, masks of the steps from there
 
     def __call__(self, hidden: Tensor, layer: int) -> Tensor:
-        """``hidden`` is ``[rows, units]``."""
+        """``hidden`` is ``[rows, units]``; of more axes, those after the first together are the units."""
+        if hidden.dim() > 2:
+            return self(hidden.flatten(1), layer).view(hidden.shape)
         first, masks = self._drawn.get(layer, (0, None))
         if masks is None or not first <= self.step < first + len(masks):
             first, masks = self.step, self._draw(hidden, layer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,8 +18,8 @@ _GATHERED_BYTES = 2**20  # so much is gathered at once: a small batch costs as m
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """``inputs`` are ``[samples, ...]`` of float or, to be multiplied with ``scale``, of uint8; ``targets`` are ``[samples]``:
-    class numbers, or floats for binary and regression.
+    """``inputs`` are ``[samples, ...]`` of float or, to be multiplied with ``scale``, of uint8; ``are_tokens``: they are whole numbers and
+    stay so. ``targets`` are ``[samples]``: class numbers, or floats for binary and regression (of a forecast ``[samples, steps]``).
 
     Where folds share their inputs, ``rows`` are those that this split has of them, ``[samples]``; None: all, as they stand.
     """
@@ -29,12 +29,15 @@ class Split:
     scale: float
     dtype: torch.dtype
     rows: Tensor | None = None
+    are_tokens: bool = False
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def prepared(self, inputs: Tensor) -> Tensor:
         """Some of the inputs as the model takes them."""
+        if self.are_tokens:
+            return inputs
         ready = inputs.to(self.dtype)
         return ready * self.scale if self.scale != 1.0 else ready
 
@@ -46,7 +49,7 @@ class Split:
         """The same with ``inputs`` that are its own samples and nothing else, for code that knows of no ``rows``."""
         if self.rows is None:
             return self
-        return Split(self.inputs.index_select(0, self.rows), self.targets, self.scale, self.dtype)
+        return replace(self, inputs=self.inputs.index_select(0, self.rows), rows=None)
 
     def batches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and targets in this order, ``size`` at a time; the last batch has what is left."""
@@ -110,7 +113,8 @@ class StudySamples:
         targets = torch.from_numpy(part.y)
         targets = targets.long() if info.task == "multiclass" else targets.to(self._dtype)
         rows = None if part.rows is None else torch.from_numpy(part.rows).to(self._device)
-        return Split(self._inputs[part.file], targets.to(self._device), info.input_scale, self._dtype, rows)
+        is_text = info.kind == "tokens"
+        return Split(self._inputs[part.file], targets.to(self._device), info.input_scale, self._dtype, rows, is_text)
 
 
 def read_samples(folder: str | Path, device: torch.device, dtype: torch.dtype = torch.float32) -> Samples:

@@ -88,6 +88,7 @@ def prepare(folder: Path, task: Task, shape: tuple[int, ...] = (5,), samples: in
         target_scale=4.0 if task == "regression" else 1.0,
         shared_splits=shared,
         fingerprint=f"{task}{shape}{samples}",
+        kind="pictures" if len(shape) == 3 else "features",
     )
     folder.mkdir(parents=True)
     for split, count in info.sizes.items():

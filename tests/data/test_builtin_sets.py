@@ -51,6 +51,7 @@ def test_digits_are_pictures_with_a_scale(tmp_path: Path) -> None:
         sizes={"train": 1150, "validation": 288, "test": 359},
         input_scale=1 / 16,
         fingerprint=info.fingerprint,
+        kind="pictures",
     )
     assert (x.dtype, y.dtype) == (np.uint8, np.int64)
     assert (x.min(), x.max()) == (0, 16)

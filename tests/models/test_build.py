@@ -170,7 +170,7 @@ def test_a_batch_of_one_sample_is_normalised_with_the_running_statistics() -> No
 
 
 def test_a_cnn_wants_pictures() -> None:
-    message = "model: cnn needs samples of the shape (channels, height, width), but they have the shape (30,). Use model: mlp."
+    message = "model: cnn takes pictures, but the data are a table of 30 features. Use model: mlp."
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
         build("cnn", {}, (30,), 2)
 

@@ -37,7 +37,7 @@ class Feed:
         return split.inputs if self._takes_pictures else split.inputs.flatten(1)
 
     def _padded(self, values: Tensor) -> Tensor:
-        return torch.cat([values, values.new_zeros(self._longest - len(values))])
+        return torch.cat([values, values.new_zeros(self._longest - len(values), *values.shape[1:])])
 
     @property
     def numbers(self) -> int:
@@ -64,7 +64,7 @@ class Feed:
         return gathered
 
     def targets(self, chosen: Tensor) -> Tensor:
-        """Their targets, ``[pieces, lanes, rows]``."""
+        """Their targets, ``[pieces, lanes, rows]``; of forecasts ``[pieces, lanes, rows, steps]``."""
         return _at(self._splits[0].targets, chosen) if self._is_shared else self._targets[self._lanes, chosen]
 
     def in_order(self, size: int) -> list[Tensor]:

@@ -80,7 +80,7 @@ class Group:
         self.model, self.widest, self.rows, self.info = model, widest, rows, info
         self.lanes: list[Lane] = []
         self._device, self._dtype = device, dtype
-        module = build(model, widest, info.input_shape, info.outputs)
+        module = build(model, widest, info.inputs, info.outputs)
         self._layout, self._statistics_layout = Layout.of(module.named_parameters()), Layout.of(module.named_buffers())
         self._network = network(model, widest, info.input_shape)
         self._weights = torch.zeros(0, self._layout.width, device=device, dtype=dtype)
@@ -95,7 +95,7 @@ class Group:
     def admit(self, trial: TrialSpec, samples: Samples, checkpoint: dict[str, Any] | None = None) -> Lane:
         """Give a trial a lane, at its beginning or where its checkpoint was written."""
         info, row = samples.info, len(self.lanes)
-        module = build(trial.job.model, trial.configuration, info.input_shape, info.outputs)
+        module = build(trial.job.model, trial.configuration, info.inputs, info.outputs)
         shapes, buffer_shapes = shapes_of(module)
         flat, _ = initialised(module, trial.seed, self._device, self._dtype)
         buffers = list(module.named_buffers())
@@ -278,7 +278,7 @@ class Group:
     def best_weights(self, lane: Lane) -> dict[str, Tensor]:
         """The state dict of the lane's network at its best epoch, on the CPU."""
         info, trial = self.info, lane.trial
-        module = build(trial.job.model, trial.configuration, info.input_shape, info.outputs)
+        module = build(trial.job.model, trial.configuration, info.inputs, info.outputs)
         flattened(module, self._device, self._dtype)
         assert lane.best is not None
         _fill(module, self._layout.take(lane.best[0], lane.shapes) | self._statistics_layout.take(lane.best[1], lane.buffer_shapes))

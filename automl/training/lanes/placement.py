@@ -89,7 +89,7 @@ class Place:
 def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool) -> Need:
     """Of any trial of the families that can ride. ``together``: the lanes of a group take their steps in one update."""
     job, settings = trial.job, complete(trial.job.model, trial.configuration)
-    build(job.model, settings, info.input_shape, info.outputs)  # says what is wrong where there is no such network
+    build(job.model, settings, info.inputs, info.outputs)  # says what is wrong where there is no such network
     widths = widths_of(job.model, settings)
     batches = info.sizes["train"] if settings["normalization"] == "batch" else None  # of which it wants the same in all lanes
     return Need(
@@ -103,7 +103,7 @@ def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool) -> 
         widths=widths,
         batch_size=min(int(settings["batch_size"] or 1), info.sizes["train"]),
         cost=arithmetic(job.model, settings, widths, info.input_shape, info.outputs),
-        lane_bytes=4 * itemsize * parameter_count(job.model, settings, info.input_shape, info.outputs),
+        lane_bytes=4 * itemsize * parameter_count(job.model, settings, info.inputs, info.outputs),
     )
 
 

@@ -12,27 +12,30 @@ from automl.draws import seed_at
 from automl.errors import UsageError
 from automl.events import Code, Configuration
 from automl.families import TRAINING
+from automl.inputs import Inputs, inputs_of
 from automl.owncode import SHAPES, described, imported
 from automl.training.weights import length, slices
 
 _ROWS = 2  # of the samples that a new network is tried with
 
 
-def made(model: str, code: Code, configuration: Configuration, inputs: Sequence[int], outputs: int, seed: int) -> nn.Module:
+def made(model: str, code: Code, configuration: Configuration, given: Inputs | Sequence[int], outputs: int, seed: int) -> nn.Module:
     """The network that the factory makes of this configuration, with its own initial weights, on the CPU.
 
-    It is called with the parameters that it names, and with ``input_shape`` (of one sample) and ``outputs`` where it names those; what
-    torch draws meanwhile is a function of ``seed``. The names of the trainer (``learning_rate``, ...) are left out unless it names them.
+    It is called with the parameters that it names, and with ``input_shape`` (of one sample), ``outputs`` and ``vocabulary`` (of texts)
+    where it names those; what torch draws meanwhile is a function of ``seed``. The names of the trainer (``learning_rate``, ...) are left
+    out unless it names them.
 
     Raises UsageError where it returns no module, or one that does not give ``[samples, outputs]`` for ``[samples, *input_shape]``.
     """
-    factory = imported(model, code.folders)
+    factory, inputs = imported(model, code.folders), inputs_of(given)
     takes = described(factory).takes
-    shapes = dict(zip(SHAPES, (tuple(inputs), outputs), strict=True))
-    given = {name: value for name, value in {**configuration, **shapes}.items() if _is_wanted(name, takes)}
+    known = dict(zip(SHAPES, (inputs.shape, outputs, inputs.vocabulary), strict=True))
+    shapes = {name: value for name, value in known.items() if value or name != "vocabulary"}  # which only texts have
+    arguments = {name: value for name, value in {**configuration, **shapes}.items() if _is_wanted(name, takes)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_at(seed, "initial"))
-        module = factory(**given)
+        module = factory(**arguments)
     if not isinstance(module, nn.Module):
         raise UsageError(f"{model}: must return a torch.nn.Module, but returned {_kind(module)}. Return the network.")
     _try_out(model, module, inputs, outputs)
@@ -44,21 +47,22 @@ def _is_wanted(name: str, takes: tuple[str, ...] | None) -> bool:
     return name in takes if takes is not None else name not in TRAINING
 
 
-def _try_out(model: str, module: nn.Module, inputs: Sequence[int], outputs: int) -> None:
+def _try_out(model: str, module: nn.Module, inputs: Inputs, outputs: int) -> None:
     """See what comes out, which also gives lazy layers their shapes."""
     was_training = module.training
     module.eval()
     try:
         with torch.no_grad():
-            found = module(torch.zeros(_ROWS, *inputs))
+            found = module(torch.zeros(_ROWS, *inputs.shape, dtype=torch.int64 if inputs.kind == "tokens" else torch.float32))
     except Exception as error:
-        shape, text = (_ROWS, *inputs), (str(error) or type(error).__name__).splitlines()[0]
+        shape, text = (_ROWS, *inputs.shape), (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(f"{model}: must take inputs of the shape {shape}, but raises {type(error).__name__}: {text}") from error
     module.train(was_training)
     if not isinstance(found, Tensor) or tuple(found.shape) != (_ROWS, outputs):
         given = f"of the shape {tuple(found.shape)}" if isinstance(found, Tensor) else _kind(found)
+        shape = (_ROWS, *inputs.shape)
         raise UsageError(
-            f"{model}: must give outputs of the shape {(_ROWS, outputs)} for inputs of the shape {(_ROWS, *inputs)}, but they are {given}. "
+            f"{model}: must give outputs of the shape {(_ROWS, outputs)} for inputs of the shape {shape}, but they are {given}. "
             "Name outputs in its signature to be told their number."
         )
     for name, parameter in module.named_parameters():

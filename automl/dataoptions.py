@@ -1,0 +1,35 @@
+"""How data that are no plain table are read: keys of a space file's section ``data`` beside its source, target and splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DataOption:
+    """A key of the section ``data``, and a field of ``DataSpec``: a text (``low`` is None) or a whole number of at least ``low``.
+
+    ``flag``: whether the command line has it as well, with this word for its value.
+    """
+
+    name: str
+    about: str
+    low: int | None = None
+    flag: str = ""
+
+
+DATA_OPTIONS: Mapping[str, DataOption] = {
+    option.name: option
+    for option in (
+        DataOption("text", "the column with texts to learn from", flag="COLUMN"),
+        DataOption("image", "the column with paths of pictures, relative to the file", flag="COLUMN"),
+        DataOption("size", "pixels a side that pictures are brought to", low=1, flag="PIXELS"),
+        DataOption("series", "the column that says which rows are one sequence", flag="COLUMN"),
+        DataOption("timestamp", "the column that orders the rows of a sequence or a forecast", flag="COLUMN"),
+        DataOption("horizon", "how many steps of the target are to be forecast", low=1, flag="STEPS"),
+        DataOption("window", "how many steps before them a forecast sees", low=1, flag="STEPS"),
+        DataOption("vocabulary", "the most words that texts are read with; rarer ones count as unknown", low=1),
+        DataOption("length", "the most words of a text, or steps of a sequence, that are read", low=1),
+    )
+}
