@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from automl.events import Value
+from automl.inputs import Inputs
 
 OWN_WEIGHTS = {"none": 1, "batch": 2, "layer": 3}
 """Of a unit with this normalisation, beside the weights of its inputs: biases (none before batch normalisation) and scales."""
@@ -32,3 +35,12 @@ def dense(inputs: int, units: int, own: int = 1, places: int = 1) -> Cost:
 def total(costs: Iterable[Cost]) -> Cost:
     """All of them together."""
     return sum(costs, Cost())
+
+
+def steps_read(settings: Mapping[str, Value], inputs: Inputs) -> tuple[int, int, Cost]:
+    """Of sequences and texts: how many steps there are, with how many features each, and the words' vectors, which are looked up."""
+    if inputs.kind != "tokens":
+        return inputs.shape[1], inputs.shape[0], Cost()
+    units = settings["embedding"]
+    assert isinstance(units, int)
+    return inputs.shape[0], units, Cost(inputs.vocabulary * units)

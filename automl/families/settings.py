@@ -71,3 +71,5 @@ LAYER_SETTINGS = (
     Setting("normalization", "categorical", "none", "what normalises every hidden layer, before its activation", choices=NORMALIZATIONS),
     Setting("dropout", "float", 0.0, "the share of hidden units that is dropped in training", low=0, high=1, high_open=True),
 )
+
+EMBEDDING = Setting("embedding", "int", 64, "numbers that a word becomes; for texts alone", low=1, high=65536)

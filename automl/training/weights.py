@@ -8,9 +8,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from automl.models.embedding import PADDING, Embedding
 from automl.models.layers import BatchNorm
 from automl.training.randomness import key_at, uniform
 
+EMBEDDING_BOUND = 0.25
 _ALIGNED = 16  # every weight tensor begins at a multiple of so many numbers; what lies between stays 0
 
 
@@ -21,15 +23,18 @@ def initialised(
 
     The model's own weights and gradients are views of the two. Linear and convolutional weights are uniform within
     sqrt(6 / (inputs + outputs)), each drawn by (name of the layer, unit, input), and biases begin as 0. A normalisation begins as
-    identity.
+    identity. The vectors of words are uniform within ``EMBEDDING_BOUND``, that of padding is 0.
 
-    Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010, equation 16.
+    Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010, equation 16; for words
+    Kim, Convolutional neural networks for sentence classification (arXiv 1408.5882), section 3.2.
     """
     values, gradients = flattened(module, torch.device(device), dtype)
     with torch.no_grad():
         for name, part in module.named_modules():
             if isinstance(part, nn.Linear | nn.Conv2d):
                 _draw(part, seed, name)
+            elif isinstance(part, Embedding):
+                _draw_words(part, seed, name)
             elif isinstance(part, BatchNorm | nn.LayerNorm | nn.GroupNorm):
                 part.weight.fill_(1)
                 part.bias.fill_(0)
@@ -82,3 +87,10 @@ def _draw(part: nn.Linear | nn.Conv2d, seed: int, name: str) -> None:
     bound = math.sqrt(6 / (inputs + units * pixels))
     weight = uniform(key_at(seed, "initial", name, "weight"), units, inputs, part.weight.device)
     part.weight.copy_(weight.mul_(2 * bound).sub_(bound).view(part.weight.shape))
+
+
+def _draw_words(part: Embedding, seed: int, name: str) -> None:
+    words, units = part.weight.shape
+    weight = uniform(key_at(seed, "initial", name, "weight"), words, units, part.weight.device)
+    part.weight.copy_(weight.mul_(2 * EMBEDDING_BOUND).sub_(EMBEDDING_BOUND))
+    part.weight[PADDING].fill_(0)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from automl.models import build
+from automl.models.embedding import Embedding
 from automl.training.weights import initialised
 
 WIDE = {"layers": 2, "units_1": 300, "units_2": 200, "normalization": "batch"}
@@ -60,3 +61,13 @@ def test_layers_and_seeds_begin_differently() -> None:
         initialised(module, seed)
         states += [value for name, value in module.state_dict().items() if name.endswith("weight")]
     assert all(not torch.equal(a, b) for i, a in enumerate(states) for b in states[:i])
+
+
+def test_words_begin_within_their_bound_by_their_numbers_and_padding_is_zero() -> None:
+    few, many = Embedding(50, 8), Embedding(5000, 16)
+    for embedding in (few, many):
+        initialised(embedding, seed=3)
+        embedding.requires_grad_(False)
+    assert not many.weight[0].any()
+    assert 0.249 < float(many.weight.abs().max()) <= 0.25
+    assert torch.equal(few.weight, many.weight[:50, :8])
