@@ -13,7 +13,7 @@ from typing import Literal
 Value = float | int | str | bool | None
 Configuration = Mapping[str, Value]
 
-FailureReason = Literal["error", "out_of_memory", "timeout"]
+FailureReason = Literal["error", "out_of_memory", "timeout", "pruned"]
 LossReason = Literal["lost", "out_of_memory", "timeout"]
 
 
@@ -34,13 +34,14 @@ class Code:
     """Code of a person's own. What it is called stands where else the name of a family does: ``module:name``, or the command.
 
     ``factory``: a function that returns a module, which is trained here. ``function``: one that trains by itself. ``command``: a program
-    that trains. Modules are looked for in ``folders``, the first one first; a command runs in the first one.
+    that trains. ``objective``: a function as Optuna calls it. Modules are looked for in ``folders``, the first one first; a command
+    runs in the first one.
 
     ``takes``: the parameters that it names, None: any; ``needs``: those of them that must be given. ``pattern`` and ``file``: where
     the metrics of a command are read (``automl.owncode``). ``digest``: a hash of the files as they were when they were checked.
     """
 
-    kind: Literal["factory", "function", "command"]
+    kind: Literal["factory", "function", "command", "objective"]
     folders: tuple[str, ...] = ()
     takes: tuple[str, ...] | None = None
     needs: tuple[str, ...] = ()
@@ -144,7 +145,10 @@ class Diverged:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Training raised an error. ``detail`` are the last lines of the trial's log."""
+    """Training raised an error. ``detail`` are the last lines of the trial's log.
+
+    The reason ``pruned``: code of a person's own gave the trial up by a rule of its own, which is no error.
+    """
 
     key: TrialKey
     at: float

@@ -263,6 +263,8 @@ def load_study(study: str | Path) -> StudyResult:
 def run(
     space: str | Path | Space | None = None,
     *,
+    optuna: str | None = None,
+    direction: str | None = None,
     data: str | Path | None = None,
     target: str | None = None,
     drop: str | Sequence[str] = (),
@@ -310,6 +312,8 @@ def run(
 
     options = RunOptions(
         space=str(space.file) if isinstance(space, Space) else _text(space),
+        optuna=optuna,
+        direction=direction,
         data=_text(data),
         target=target,
         drop=(drop,) if isinstance(drop, str) else tuple(drop),

@@ -23,7 +23,8 @@ from typing import Any
 
 from automl.errors import UsageError, suggestion
 
-KEYS = {"factory": "model", "function": "train", "command": "command"}  # what names each kind of code in a space file
+# what names each kind of code in a space file
+KEYS = {"factory": "model", "function": "train", "command": "command", "objective": "optuna"}
 SHAPES = ("input_shape", "outputs", "vocabulary")  # what a factory is told of the data where it names them
 PROVIDED = ("seed", "device", "epochs", "folder", "trial", "data")  # what a command is told of its trial where it names them
 TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")

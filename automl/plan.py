@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from automl import data, families, metrics, spacefile
+from automl import data, families, metrics, objectives, spacefile
 from automl.best import CONFIG, FOLDER
 from automl.configurations import check_configurations, read_configurations
 from automl.data import DataInfo
@@ -20,7 +20,9 @@ from automl.events import Configuration
 from automl.folders import check_new_study, home_expanded, space_file, study_folder
 from automl.inputs import Inputs
 from automl.pruners import check_pruner
-from automl.spec import DataSpec, Objective, StudySpec
+from automl.spec import DataSpec, Objective, StudySettings, StudySpec
+from automl.specrecord import from_dict
+from automl.store import Store
 from automl.strategies import check_strategy
 from automl.tracking import OFF, redacted, resolve_uri
 
@@ -38,6 +40,8 @@ class RunOptions:
     """
 
     space: str | None = None
+    optuna: str | None = None
+    direction: str | None = None
     data: str | None = None
     target: str | None = None
     drop: tuple[str, ...] = ()
@@ -172,8 +176,7 @@ def specify(options: RunOptions) -> StudySpec:
     """The specification that the space file and the flags give together. Flags win."""
     if options.data == "":
         raise UsageError("--data: must be a built-in name or a file, but is empty. Give one, such as --data iris.")
-    name = _space_named(options.space) if options.space else _space_for(options)
-    spec = spacefile.load(space_file(name))
+    spec = _of_objective(options) if options.optuna is not None else _of_file(options)
     settings = spec.settings
     if options.strategy is not None:
         strategy, strategy_options = spacefile.parse_choice(options.strategy)
@@ -196,6 +199,49 @@ def specify(options: RunOptions) -> StudySpec:
     epochs = spec.epochs if options.epochs is None else at_least_one("--epochs", options.epochs)
     replicates = spec.replicates if options.replicates is None else at_least_one("--replicates", options.replicates)
     return replace(spec, data=_data_spec(spec, options), settings=settings, epochs=epochs, replicates=replicates)
+
+
+def _of_file(options: RunOptions) -> StudySpec:
+    if options.direction is not None:
+        raise UsageError("--direction: must go with --optuna, but was given without it. A space file says it as objective.")
+    name = _space_named(options.space) if options.space else _space_for(options)
+    return spacefile.load(space_file(name))
+
+
+def _of_objective(options: RunOptions) -> StudySpec:
+    """The space of an Optuna objective: that of the study that is to go on, else what the objective asks for."""
+    assert options.optuna is not None
+    for flag in ("space", "data", "target", "drop", "test", *(name for name, option in DATA_OPTIONS.items() if option.flag)):
+        if getattr(options, flag):
+            what = "SPACE" if flag == "space" else f"--{flag}"
+            raise UsageError(f"--optuna: must stand alone, since its objective says what is searched, but {what} was given. Leave it out.")
+    name = objectives.study_name(options.optuna)
+    folder = study_folder(options.study or _study_name(name, _strategy(options) or StudySettings().strategy, options))
+    before = _text_of_before(folder, options)
+    if before is not None:
+        return spacefile.load_text(before, f"{name}.yaml")
+    epochs = None if options.epochs is None else at_least_one("--epochs", options.epochs)
+    found = objectives.found(options.optuna, options.direction, epochs, Path.cwd())
+    spec = spacefile.load_text(found.text, f"{name}.yaml")
+    return replace(spec, notes=(*spec.notes, *found.notes))
+
+
+def _strategy(options: RunOptions) -> str | None:
+    return None if options.strategy is None else spacefile.parse_choice(options.strategy)[0]
+
+
+def _text_of_before(folder: Path, options: RunOptions) -> str | None:
+    """The text that a study of this objective has begun with: the same command again goes on with it, whatever is found by now."""
+    if not (folder / "study.db").is_file():
+        return None
+    with Store.read_only(folder) as store:
+        before = from_dict(dict(store.created().spec))
+    is_same = before.model == options.optuna and before.code is not None and before.code.kind == "objective"
+    if is_same and before.objective is not None and options.direction not in (None, str(before.objective).partition(" ")[0]):
+        raise UsageError(
+            f"--direction: {folder} is to {before.objective}, but {options.direction} was given. Use --study NAME for a new one."
+        )
+    return before.text if is_same else None
 
 
 def _space_named(name: str) -> str:
@@ -285,13 +331,17 @@ def _beside(spec: StudySpec, source: str) -> str:
 
 def default_name(spec: StudySpec, options: RunOptions) -> str:
     """What a study is called that nobody named: its space and its strategy or configuration, and the data where they are not its own."""
-    how = spec.settings.strategy
+    return _study_name(spec.name, spec.settings.strategy, options)
+
+
+def _study_name(space: str, strategy: str, options: RunOptions) -> str:
+    how = strategy
     if options.config is not None:
         path = Path(options.config if isinstance(options.config, str) else "config").absolute()
         if (path.name, path.parent.name) == (CONFIG, FOLDER):
             return f"{path.parent.parent.name}-again"
         how = path.stem
-    parts = [spec.name, *([Path(options.data).stem] if options.data and options.space else []), how]
+    parts = [space, *([Path(options.data).stem] if options.data and options.space else []), how]
     if options.data and not options.space:
         parts[0] = Path(options.data).stem
     return "-".join(parts)

@@ -20,7 +20,8 @@ from automl.space import SearchSpace
 from automl.yamlfile import ListNode, Node, Place, Problems, Scalar, is_empty, relative_to, shown
 from automl.yamlfile import Mapping as MappingNode
 
-KEYS = ("model", "train", "command")
+KEYS = ("model", "train", "command", "optuna")
+TRAINS_ITSELF = KEYS[1:]
 METRICS_KEYS = ("pattern", "file")
 
 
@@ -46,7 +47,8 @@ def read_trained(root: MappingNode, path: Path, problems: Problems) -> Trained |
     if not given:
         built_in = ", ".join(families.FAMILIES)
         problems.add(
-            Place(str(path), 0), f"model is missing. Built in: {built_in}. For code of your own: model: MODULE:NAME, train or command."
+            Place(str(path), 0),
+            f"model is missing. Built in: {built_in}. For code of your own: model: MODULE:NAME, train, command or optuna.",
         )
         return None
     reader = _Reader(given[0], root, path, problems)
@@ -57,7 +59,12 @@ def is_own(root: MappingNode) -> bool:
     """Whether the file trains by code of a person's own, whatever is wrong with it."""
     model = root.get("model")
     has_target = isinstance(model, Scalar) and ":" in model.text
-    return has_target or not (is_empty(root.get("train")) and is_empty(root.get("command")))
+    return has_target or trains_itself(root)
+
+
+def trains_itself(root: MappingNode) -> bool:
+    """Whether the training is a person's own: it reports what it likes, and may have its own data."""
+    return any(not is_empty(root.get(key)) for key in TRAINS_ITSELF)
 
 
 @dataclass(slots=True)
@@ -93,11 +100,20 @@ class _Reader:
             near = suggestion(node.value, families.FAMILIES)
             self._add(node, f"model must be a built-in family, but is {shown(node)}. Built in: {built_in}.{near}")
             return None
+        if self.key == "optuna":
+            self._check_optuna()
         if not owncode.TARGET.fullmatch(node.value):
             self._add(node, f"{self.key} must be MODULE:NAME, such as my_package.net:build, but is {shown(node)}.")
             return None
         folders = self._folders()
         return None if folders is None else self._looked_at(node.value, folders)
+
+    def _check_optuna(self) -> None:
+        """An Optuna objective returns one number, and cannot be handed data."""
+        if not is_empty(self.root.get("data")):
+            self._add(self.root.get("data"), "data must be left out with optuna, since an objective reads its own. Leave data out.")
+        if isinstance(self.root.get("objective"), ListNode):
+            self._add(self.root.get("objective"), "objective must be one with optuna, but is a list. Write {maximize: value}.")
 
     def _looked_at(self, target: str, folders: tuple[str, ...]) -> Trained | None:
         try:
@@ -106,14 +122,14 @@ class _Reader:
             self._add(self._node, f"{self.key}: {error}")
             return None
         mark = owncode.digest([known.file])
-        if self.key == "train":
+        if self.key in ("train", "optuna"):
+            name = "run" if self.key == "train" else "objective"
             if not known.positional:
                 given = ", ".join(known.needs) or "nothing"
-                self._add(
-                    self._node, f"train: {target!r} must take the trial as its only argument, but takes {given}. Write def run(trial)."
-                )
+                text = f"{target!r} must take the trial as its only argument, but takes {given}. Write def {name}(trial)."
+                self._add(self._node, f"{self.key}: {text}")
                 return None
-            return self._trained(target, Code("function", folders, digest=mark))
+            return self._trained(target, Code("function" if self.key == "train" else "objective", folders, digest=mark))
         needs = tuple(name for name in known.needs if name not in owncode.SHAPES)
         takes = None if known.takes is None else tuple(name for name in known.takes if name not in owncode.SHAPES)
         return self._trained(target, Code("factory", folders, takes, needs, digest=mark))

@@ -26,7 +26,7 @@ from automl.folders import home_expanded
 from automl.metrics import MEASURES, METRICS, OBJECTIVES, Metric
 from automl.shorthand import parse_choice, parse_duration
 from automl.space import SearchSpace
-from automl.spacecode import check_use, is_own, read_trained
+from automl.spacecode import check_use, is_own, read_trained, trains_itself
 from automl.spaceparameters import Section, is_admitted, read_section, unknown_name
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.specrecord import difference, dump, from_dict, sha256, to_dict
@@ -36,7 +36,7 @@ from automl.yamlfile import Mapping as MappingNode
 __all__ = ["difference", "dump", "examine", "from_dict", "load", "parse_choice", "parse_duration", "sha256", "to_dict"]
 
 KEYS = (
-    *("name", "data", "model", "train", "command", "metrics", "code_folder", "objective", "epochs", "replicates"),
+    *("name", "data", "model", "train", "command", "optuna", "metrics", "code_folder", "objective", "epochs", "replicates"),
     *("space", "forbid", "require", "baseline", "study", "extends"),
 )
 DATA_KEYS = ("source", "target", "drop", "test", "validation", "positive", "split_seed", *DATA_OPTIONS)
@@ -64,6 +64,16 @@ def load(path: str | Path) -> StudySpec:
     problems.settle()
     assert spec is not None
     return spec
+
+
+def load_text(text: str, name: str) -> StudySpec:
+    """The same for a text that is no file; ``name`` stands for one in what is said of its mistakes."""
+    problems = Problems()
+    root = _extended(Path(name), text, (), problems)
+    spec = _Reader(Path(name), root, problems).spec() if root is not None else None
+    problems.settle()
+    assert spec is not None
+    return replace(spec, text=text)
 
 
 def examine(path: str | Path) -> tuple[StudySpec | None, tuple[str, ...]]:
@@ -304,8 +314,7 @@ class _Reader:
 
     @property
     def _trains_itself(self) -> bool:
-        """Whether the training is a person's own: it reports what it likes, and may have its own data."""
-        return not (is_empty(self.root.get("train")) and is_empty(self.root.get("command")))
+        return trains_itself(self.root)
 
     def _data(self) -> DataSpec | None:
         node = self.root.get("data")

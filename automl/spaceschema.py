@@ -13,7 +13,7 @@ from automl.dataoptions import DATA_OPTIONS, DataOption
 from automl.families import Family, Setting
 from automl.metrics import METRICS, OBJECTIVES, Metric
 from automl.owncode import TARGET
-from automl.spacecode import METRICS_KEYS
+from automl.spacecode import METRICS_KEYS, TRAINS_ITSELF
 from automl.spaceparameters import COMPARISON, KEYS, MOST_GRID_POINTS, TYPES_FOR
 from automl.spec import StudySettings
 
@@ -22,7 +22,6 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _VALUE: dict[str, Any] = {"type": ["string", "number", "boolean"]}
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 _TARGET: dict[str, Any] = {"type": "string", "pattern": f"^{TARGET.pattern}$"}
-_TRAINS_ITSELF = ("train", "command")
 _DIRECTIONS = ("maximize", "minimize")
 _SHARE: dict[str, Any] = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 
@@ -42,6 +41,7 @@ def schema() -> dict[str, Any]:
                 "a built-in family of models, or a function of yours that makes one",
             ),
             "train": _described(_TARGET, "a function of yours that trains"),
+            "optuna": _described(_TARGET, "an Optuna objective of yours"),
             "command": _described(
                 {"anyOf": [_TEXT, {"type": "array", "items": _VALUE, "minItems": 1}]}, "a program that trains, with {names} of parameters"
             ),
@@ -63,7 +63,7 @@ def schema() -> dict[str, Any]:
         "anyOf": [
             {"required": ["extends"]},
             {"required": ["data", "model", "space"]},
-            *({"required": [key, "objective", "space"]} for key in _TRAINS_ITSELF),
+            *({"required": [key, "objective", "space"]} for key in TRAINS_ITSELF),
         ],
         "allOf": [
             _for_model({"enum": [name]}, _settings(family), family.per_layer, with_model=True) for name, family in families.FAMILIES.items()
@@ -210,7 +210,7 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _has_own_training() -> dict[str, Any]:
-    return {"anyOf": [{"required": [key]} for key in _TRAINS_ITSELF]}
+    return {"anyOf": [{"required": [key]} for key in TRAINS_ITSELF]}
 
 
 def _metrics() -> dict[str, Any]:

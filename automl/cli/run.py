@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("space", required=False, shell_complete=spaces)
+@click.option("--optuna", metavar="M:F", help="Instead of SPACE: an Optuna objective, such as my_module:objective.")
+@click.option("--direction", type=click.Choice(["maximize", "minimize"]), help="Of --optuna.  [default: as its create_study says]")
 @data_flags
 @click.option("--study", metavar="NAME", help="Name under studies/, or a folder.  [default: SPACE-STRATEGY]")
 @click.option("--strategy", metavar="S", help="grid, random, sobol, bayesian, gp, cmaes or evolution; options as bayesian:n_startup=10.")
@@ -58,13 +60,15 @@ if TYPE_CHECKING:
 def run(ctx: click.Context, /, detach: bool, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Search SPACE: a search-space file, or the name of a shipped one.
 
-    Without SPACE, --data picks a shipped space for that kind of data. The same command again continues the study to the
-    same total.
+    Without SPACE, --data picks a shipped space for that kind of data, and --optuna searches what an Optuna objective asks
+    for. The same command again continues the study to the same total.
     """
     from automl.plan import RunOptions, plan
 
     if options["data"] and options["space"] is None:
         click.echo(f"reading {options['data']} to choose a space ...", err=True)
+    if options["optuna"]:
+        click.echo(f"calling {options['optuna']} to see what it asks for ...", err=True)
     planned = plan(RunOptions(**options))
     if dry_run:
         _print_plan(_rehearsed(planned), as_json)

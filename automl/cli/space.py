@@ -384,21 +384,28 @@ def schema() -> None:
 
 
 @space.command()
-@click.argument("data")
+@click.argument("data", required=False)
+@click.option("--optuna", metavar="M:F", help="Instead of DATA: what an Optuna objective asks for, such as my_module:objective.")
+@click.option("--direction", type=click.Choice(["maximize", "minimize"]), help="Of --optuna.  [default: as its create_study says]")
 @table_flags
 @reading_flags
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to this new file.")
-def new(data: str, target: str | None, drop: tuple[str, ...], output: Path | None, **reading: Any) -> None:
+def new(data: str | None, optuna: str | None, direction: str | None, output: Path | None, **reading: Any) -> None:
     """Write a starter file for DATA: a built-in name, a file or a folder. The task is guessed from the data."""
     from dataclasses import replace
 
     if output is not None and output.exists():
         raise UsageError(f"{output}: must be a new file, but is there already. Give another name, or remove it first.")
+    if optuna is not None:
+        _new_for_objective(optuna, direction, output, data is not None)
+        return
+    if data is None:
+        raise UsageError("space new: must be given data or --optuna, but was given neither. Try 'automl space new iris'.")
     from automl.data import inspect
     from automl.spec import DataSpec
     from automl.starter import model_for, starter
 
-    spec = DataSpec(data, target, drop, **reading)
+    spec = DataSpec(data, **reading)
     info = inspect(spec)
     name = _space_name(output.stem if output else Path(data).name.partition(".")[0])
     if output is None:
@@ -406,11 +413,30 @@ def new(data: str, target: str | None, drop: tuple[str, ...], output: Path | Non
         return
     if home_expanded(data).exists() and not home_expanded(data).is_absolute():
         spec = replace(spec, source=os.path.relpath(data, output.parent))
+    _write(output, starter(spec, info, name))
+    click.echo(f"{output}: {info.task} with model {model_for(info)}. To search it: automl run {output}")
+
+
+def _new_for_objective(target: str, direction: str | None, output: Path | None, has_data: bool) -> None:
+    from automl.objectives import found
+
+    if has_data:
+        raise UsageError("--optuna: must stand alone, since an objective reads its own data, but DATA was given. Leave it out.")
+    made = found(target, direction, None, Path.cwd())
+    for note in made.notes:
+        click.echo(note, err=True)
+    if output is None:
+        click.echo(made.text, nl=False)
+        return
+    _write(output, made.text)
+    click.echo(f"{output}: what {target} asks for. To search it: automl run {output}")
+
+
+def _write(output: Path, text: str) -> None:
     try:
-        output.write_text(starter(spec, info, name), encoding="utf-8")
+        output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{output}: must be a file that can be written, but is not ({error.strerror}). Give another place.") from None
-    click.echo(f"{output}: {info.task} with model {model_for(info)}. To search it: automl run {output}")
 
 
 def _space_name(stem: str) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from automl.training import Trainer
     from automl.training.samples import Samples
 
-_Kind = Literal["model", "function", "command"]
+_Kind = Literal["model", "function", "command", "objective"]
 
 
 class ChoosingTrainer:
@@ -46,7 +46,7 @@ class ChoosingTrainer:
 
     def _made(self, kind: _Kind) -> Trainer:
         match kind:
-            case "function":
+            case "function" | "objective":
                 from automl.training.own.function import FunctionTrainer
 
                 return FunctionTrainer(self._device, self._worker, self.lanes, self._samples)

@@ -28,6 +28,7 @@ from automl.events import Diverged, Failed, Finished, Measured, Reported, Starte
 from automl.owncode import imported, place_of
 from automl.training import files
 from automl.training.outcomes import free_memory, reason
+from automl.training.own.objective import GaveUpError, as_function
 from automl.training.own.output import TrialLog, printed_to
 from automl.training.own.records import Standing, read_tested, write_tested
 from automl.training.own.trial import Trial, TrialStopped, of_test, of_validation
@@ -107,7 +108,15 @@ class _Run:
         function = imported(self.spec.job.model, code.folders)
         trial = Trial(self.spec, self._device, files.own_folder(self.spec), self)
         _seed(trial.seed)
+        if code.kind == "objective":
+            return as_function(function, self.spec.job)(trial)
         return function(trial)
+
+    @property
+    def _is_limited(self) -> bool:
+        """Whether the epochs bound the reports; how many an Optuna objective makes is its own affair."""
+        code = self.spec.job.code
+        return code is None or code.kind != "objective"
 
     @property
     def epoch(self) -> int:
@@ -116,7 +125,7 @@ class _Run:
     def report(self, metrics: Mapping[str, float]) -> None:
         if self.should_stop:
             raise TrialStopped
-        if self.standing.epoch >= self.spec.epochs:
+        if self._is_limited and self.standing.epoch >= self.spec.epochs:
             self.log.note(f"ended at report {self.standing.epoch + 1}: trial.epochs is {self.spec.epochs}")
             self.should_stop = True
             raise TrialStopped
@@ -262,6 +271,9 @@ def _failed(run: _Run, error: BaseException, seconds: float) -> Failed:
     """The end of a trial by this error, whose traceback goes to the trial's log; the detail begins with the place in the person's code."""
     spec, code = run.spec, run.spec.job.code
     assert code is not None
+    if isinstance(error, GaveUpError):
+        run.log.note(str(error))
+        return Failed(spec.key, now(), "pruned", str(error), seconds)
     place = place_of(error, code.folders)
     said = str(error) if isinstance(error, AutomlError) else f"{type(error).__name__}: {error}".removesuffix(": ")
     if isinstance(error, SystemExit):
