@@ -162,8 +162,7 @@ def refuse_another(plan: Plan, fingerprint: str | None = None) -> None:
     ``fingerprint``: of the data as they are now; None where they cannot have changed.
     """
     with Store.read_only(plan.folder) as store:
-        created = store.created()
-    before = spacefile.from_dict(dict(created.spec))
+        created, before = store.created(), store.spec()
     differences = spacefile.difference(before, replace(plan.spec, objective=plan.spec.objective or before.objective))
     if fingerprint is not None and created.data_fingerprint != fingerprint and not differences:
         differences = [f"the content of {plan.spec.data.source} has changed"]
@@ -225,7 +224,7 @@ def session_of(plan: Plan, spec: StudySpec, study: Study, store: Store, info: Da
 
 def _edited(plan: Plan, store: Store) -> Iterator[str]:
     """That the person's own code is not what it was when the study began."""
-    before, code = spacefile.from_dict(dict(store.created().spec)).code, plan.spec.code
+    before, code = store.spec().code, plan.spec.code
     if code is not None and before is not None and code.digest != before.digest:
         yield f"{plan.spec.model} was edited since the study began: trials from before and after may not be comparable."
 

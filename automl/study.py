@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import Any, Literal
 
 from automl.draws import seed_at
@@ -262,10 +263,10 @@ def put_back(trial: Trial) -> Trial:
 
 def _after_alone(trial: Trial, event: TrialEvent, objective: Objective) -> Trial:
     match event:
+        case Reported():
+            return _after_reports(trial, [event], objective)
         case Started(at=at, device=device, worker=worker):
             return replace(trial, state="running", started=at if trial.started is None else trial.started, device=device, worker=worker)
-        case Reported():
-            return _after_report(trial, event, objective)
         case Finished(at=at, saved=saved, stopped_early=early):
             return replace(trial, state="complete", ended=at, saved=saved, stopped_early=early)
         case Pruned(at=at, epoch=epoch):
@@ -282,12 +283,18 @@ def _after_alone(trial: Trial, event: TrialEvent, objective: Objective) -> Trial
             return replace(lost, state=kind, ended=at, reason=f"{why}\n{detail}".strip())
 
 
-def _after_report(trial: Trial, event: Reported, objective: Objective) -> Trial:
-    value = float(event.metrics.get(objective.metric, math.nan))
-    reports = (*trial.reports, Report(event.epoch, value, event.seconds))
-    if math.isfinite(value) and (trial.objective is None or objective.better(value, trial.objective)):
-        return replace(trial, reports=reports, objective=value, epoch=event.epoch, metrics={**trial.measures, **event.metrics})
-    return replace(trial, reports=reports)
+def _after_reports(trial: Trial, events: Sequence[Reported], objective: Objective) -> Trial:
+    """The trial of one training after these reports, which follow one another."""
+    reports, best, best_event = list(trial.reports), trial.objective, None
+    for event in events:
+        value = float(event.metrics.get(objective.metric, math.nan))
+        reports.append(Report(event.epoch, value, event.seconds))
+        if math.isfinite(value) and (best is None or objective.better(value, best)):
+            best, best_event = value, event
+    if best_event is None:
+        return replace(trial, reports=tuple(reports))
+    metrics = {intern(name): value for name, value in (*trial.measures.items(), *best_event.metrics.items())}  # a million times the same
+    return replace(trial, reports=tuple(reports), objective=best, epoch=best_event.epoch, metrics=metrics)
 
 
 def _together(trial: Trial, replicates: tuple[Trial, ...], at: float) -> Trial:
@@ -361,6 +368,7 @@ class Study:
         self.space: SearchSpace = spec.space
         self.objective = objective
         self.objectives: tuple[Objective, ...] = (objective, *spec.further)
+        self.replicates = spec.trainings  # of how many trainings a trial consists: one for each fold and each replicate
         self.trials: list[Trial] = []
         self.counts: dict[State, int] = {}
         self.asked = 0
@@ -386,11 +394,6 @@ class Study:
     @property
     def seed(self) -> int:
         return self.spec.settings.seed
-
-    @property
-    def replicates(self) -> int:
-        """Of how many trainings a trial consists: one for each fold and each replicate of the specification."""
-        return self.spec.trainings
 
     @property
     def ended(self) -> int:
@@ -529,6 +532,9 @@ class Study:
         """Whether the event says something new: false for reports that are already known (a trial that was trained again after a crash
         repeats its curve) and for events of trials that have ended."""
         match event:
+            case Reported(key=key, epoch=epoch):  # first, since nearly all events are reports
+                training = self._wanted(key)
+                return training is not None and epoch > training.epochs
             case Created():
                 return False
             case Resumed() | Rested():
@@ -542,16 +548,16 @@ class Study:
                 return key.trial < len(self.trials)
             case Pruned(key=key):
                 return key.trial < len(self.trials) and not self.trials[key.trial].has_ended
-            case Reported(key=key, epoch=epoch):
-                return self._is_wanted(key) and epoch > self.training(key).epochs
             case _:
-                return self._is_wanted(event.key)
+                return self._wanted(event.key) is not None
 
-    def _is_wanted(self, key: TrialKey) -> bool:
-        if key.trial >= len(self.trials):
-            return False
-        confirmations = len(self.confirmations.get(key.trial, ()))
-        return key.replicate < self.replicates * (1 + confirmations) and not self.is_over(key)
+    def _wanted(self, key: TrialKey) -> Trial | None:
+        """The training that is meant, where somebody still wants to hear of it."""
+        if key.trial >= len(self.trials) or key.replicate >= self.replicates * (1 + len(self.confirmations.get(key.trial, ()))):
+            return None
+        whole = self._whole(key)
+        training = whole.replicates[key.replicate % self.replicates] if whole.replicates else whole
+        return None if whole.has_ended or training.has_ended else training
 
     def apply(self, event: Event) -> None:
         """Take in one event. Events that ``accepts`` refuses change nothing."""
@@ -559,6 +565,8 @@ class Study:
             return
         previous, self.last_event_at = self.last_event_at, event.at
         match event:
+            case Reported(key=key) if key.replicate < self.replicates:  # first, since nearly all events are reports
+                self._set(after(self.trials[key.trial], event, self.objective))
             case Resumed(asked=asked, at=at):
                 self.active_seconds += self._seconds_before_kill(previous)
                 self.asked, self.at_work_since, self.why_rested = asked, at, None
@@ -588,6 +596,30 @@ class Study:
                 self._set(trial)
                 if trial.has_ended:
                     self._end(trial)
+
+    def apply_all(self, events: Iterable[Event]) -> None:
+        """What ``apply`` of each of them makes, in less time: reports of a trial are taken in together, before anything else of it."""
+        pending: dict[int, list[Reported]] = {}
+        for event in events:
+            if isinstance(event, Reported) and self.replicates == 1 and event.key.replicate == 0:
+                reports = pending.get(event.key.trial)
+                if reports is None and self.accepts(event):
+                    pending[event.key.trial] = [event]
+                elif reports is not None and event.epoch > reports[-1].epoch:
+                    reports.append(event)
+                else:
+                    continue
+                self.last_event_at = event.at
+                continue
+            key: TrialKey | None = getattr(event, "key", None)
+            if key is not None and key.trial in pending:
+                self._take_reports(key.trial, pending.pop(key.trial))
+            self.apply(event)
+        for number, reports in pending.items():
+            self._take_reports(number, reports)
+
+    def _take_reports(self, number: int, reports: Sequence[Reported]) -> None:
+        self._set(_after_reports(self.trials[number], reports, self.objective))
 
     def _seconds_before_kill(self, last_event_at: float) -> float:
         """How long a driver had been at work that left no ``Rested`` behind, as far as its events tell."""
@@ -634,14 +666,27 @@ class Study:
         if self.worst is None or self.objective.better(self.worst, trial.objective):
             self.worst = trial.objective
         if trial.state == "complete":
+            self._rank_among_the_best(trial)
+
+    def _rank_among_the_best(self, trial: Trial) -> None:
+        if len(self.leaders) < LEADERS or self._rank(trial.number) < self._rank(self.leaders[-1]):
             contenders = sorted((*self.leaders, trial.number), key=self._rank)
             self.leaders = tuple(contenders[:LEADERS])
             self.best = self.trials[self.leaders[0]]
-            if self.values(trial) is not None:
-                self._front = with_one_more(self.losses, self._front, trial.number)
+        if len(self.objectives) == 1:  # then all of the front are equals, and they may be many
+            assert trial.objective is not None
+            best = self.trials[self._front[0]].objective if self._front else None
+            if best is None or self.objective.better(trial.objective, best):
+                self._front = [trial.number]
+            elif trial.objective == best:
+                self._front.append(trial.number)
+        elif self.values(trial) is not None:
+            self._front = with_one_more(self.losses, self._front, trial.number)
 
     def _rank(self, number: int) -> tuple[float, ...]:
         """Smaller is better: by the first objective, equals by the next one, then by number. So the best trial is on the front."""
+        if len(self.objectives) == 1:
+            return self._rank_value(self.trials[number].objective), number
         reached = self.reached(self.trials[number]).values()
         losses = (math.inf if value is None else each.loss(value) for each, value in zip(self.objectives, reached, strict=True))
         return (*losses, number)

@@ -88,6 +88,24 @@ def test_events_told_twice_or_late_change_nothing(played: Path, data: st.DataObj
     assert study.ended_order == whole.ended_order
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_events_taken_in_together_make_the_same_study(played: Path, data: st.DataObject) -> None:
+    """In any order, told twice or late, with drivers that come and go in between."""
+    with Store.read_only(played) as store:
+        events, whole = [event for _, event in store.events()], store.study()
+    shift = data.draw(st.integers(1, 40))
+    order = data.draw(st.permutations(range(len(events) // shift + 1)))
+    told = [event for index in order for event in events[shift * index : shift * (index + 1)]] if data.draw(st.booleans()) else events
+    for place in data.draw(st.lists(st.integers(0, len(told)), max_size=4)):
+        told = [*told[:place], Resumed(float(place), 15), *told[place:]]
+    one, other = Study("x", whole.spec, whole.objective), Study("x", whole.spec, whole.objective)
+    for event in told:
+        one.apply(event)
+    other.apply_all(told)
+    assert vars(one) == vars(other)
+
+
 def fresh(maximize: bool = True, replicates: int = 1) -> Study:
     rehearsed = Rehearsed(Path("nowhere"), maximize=maximize, replicates=replicates)
     return Study("x", rehearsed.spec, rehearsed.objective)
