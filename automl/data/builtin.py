@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from automl.data.arrays import Arrays
 from automl.data.mnist import PUBLISHED, read_published
 
 if TYPE_CHECKING:
@@ -18,27 +19,6 @@ Array = NDArray[Any]
 
 FRAMES = ("iris", "wine", "breast_cancer", "diabetes")
 NAMES = ("digits", *FRAMES, "xor", *PUBLISHED)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrays:
-    """Samples that need no preprocessing: ``x[n, ...]`` to be multiplied with ``scale``, class numbers ``y[n]``, official test data."""
-
-    name: str
-    x: Array
-    y: NDArray[np.int64]
-    classes: tuple[str, ...]
-    scale: float = 1.0
-    test: tuple[Array, NDArray[np.int64]] | None = None
-    shared: bool = False  # too few to be split: the same samples in every split
-
-    def digest(self) -> str:
-        """sha256 of all samples."""
-        parts = (self.x, self.y, *(self.test or ()))
-        digest = hashlib.sha256(repr((self.scale, self.classes, [part.shape for part in parts])).encode())
-        for part in parts:
-            digest.update(np.ascontiguousarray(part).data)
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +55,7 @@ def read_builtin(name: str) -> Arrays | Frame:
     if name in PUBLISHED:
         images, y, test_images, y_test = read_published(name)
         test = (test_images[:, None], y_test.astype(np.int64))
-        return Arrays(name, images[:, None], y.astype(np.int64), PUBLISHED[name].classes, 1 / 255, test)
+        return Arrays(name, images[:, None], y.astype(np.int64), PUBLISHED[name].classes, 1 / 255, test, kind="pictures")
     return _frame(name)
 
 
@@ -84,7 +64,7 @@ def _digits() -> Arrays:
 
     bunch = load_digits()
     x = bunch.images.astype(np.uint8)[:, None]
-    return Arrays("digits", x, bunch.target.astype(np.int64), tuple("0123456789"), 1 / 16)
+    return Arrays("digits", x, bunch.target.astype(np.int64), tuple("0123456789"), 1 / 16, kind="pictures")
 
 
 def _frame(name: str) -> Frame:

@@ -19,18 +19,17 @@ from typing import Any, cast
 import numpy as np
 
 from automl.data import DataInfo
-from automl.data.builtin import Arrays
-from automl.data.classes import group_classes
-from automl.data.folding import FOLD_OF_ROW, POOL, check_folds, folder_of, folds_note, rows_of
+from automl.data.arrays import Arrays, prepare_arrays
+from automl.data.folding import FOLD_OF_ROW, POOL, folder_of, rows_of
 from automl.data.nothing import NO_DATA, prepare_nothing
-from automl.data.prepared import Array, Prepared, SplitArrays
+from automl.data.prepared import Array, Chosen, Prepared
 from automl.data.sources import Source, open_source
-from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, fold_rows, split_rows
+from automl.data.splits import Rows
 from automl.dataoptions import DATA_OPTIONS
 from automl.errors import DataError
 from automl.spec import DataSpec
 
-FORMAT = 1  # raise it when the same source and specification come to mean other files
+FORMAT = 2  # raise it when the same source and specification come to mean other files
 SPLITS = ("train", "validation", "test")
 INFO = "info.json"
 PREPROCESSING = "preprocessing.skops"
@@ -89,7 +88,7 @@ def prepare_apart(spec: DataSpec, folder: Path) -> DataInfo:
     return read_info(folder)
 
 
-def load(folder: Path, fold: int = 0) -> tuple[DataInfo, SplitArrays]:
+def load(folder: Path, fold: int = 0) -> tuple[DataInfo, dict[str, tuple[Array, Array]]]:
     """What ``prepare`` has left in ``folder``: the info, and by split x and y, read-only and mapped into memory that processes share.
 
     Where folds share their samples (pictures), x of training and validation are copies: ``load_parts`` has them without.
@@ -181,62 +180,13 @@ def _fingerprint(spec: DataSpec, source: Source) -> str:
 def _build(spec: DataSpec, source: Source, mark: str) -> Prepared:
     _check_shares(spec)
     if isinstance(source, Arrays):
-        prepared = _from_arrays(spec, source)
+        prepared = prepare_arrays(spec, source)
     else:
         from automl.data.tabular import prepare_table
 
         first, *others = (replace(table, info=replace(table.info, fingerprint=mark)) for table in prepare_table(spec, source))
         return replace(first, others=tuple(others))
     return replace(prepared, info=replace(prepared.info, fingerprint=mark))
-
-
-def _from_arrays(spec: DataSpec, source: Arrays) -> Prepared:
-    _refuse_table_options(spec, source)
-    y, y_test, classes = source.y, source.test[1] if source.test else source.y[:0], source.classes
-    if spec.positive:
-        wanted, classes = group_classes(classes, spec.positive, source.name)
-        y, y_test = wanted[y], wanted[y_test]
-    notes: list[str] = []
-    fold: Rows | None = None
-    rows: dict[str, Rows]
-    share = None if source.test else float(spec.test or TEST_SHARE)
-    if source.shared:
-        every = np.arange(len(y), dtype=np.int64)
-        rows = dict.fromkeys(SPLITS, every)
-        notes.append(
-            f"All {len(y)} rows are training, validation and test at once: results say what was learnt, not how well it generalises."
-        )
-    elif spec.folds is not None:
-        folds = fold_rows(len(y), source.y, share, spec.folds, spec.split_seed)
-        check_folds(source.name, spec.folds, len(folds.rows), source.y[folds.rows], source.classes)
-        rows, fold = {POOL: folds.rows, "test": folds.test}, folds.fold
-        notes.append(folds_note([int(size) for size in np.bincount(fold)]))
-    else:
-        splits = split_rows(len(y), source.y, share, spec.validation or VALIDATION_SHARE, spec.split_seed)
-        rows = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    arrays: SplitArrays = {split: (source.x[rows[split]], y[rows[split]]) for split in rows}
-    if source.test:
-        arrays["test"] = (source.test[0], y_test)
-        notes.append(f"Test: the official {len(y_test)} samples.")
-    sizes = {split: len(values) for split, (_, values) in arrays.items()}
-    if fold is not None:
-        validation = int(np.count_nonzero(fold == 0))
-        sizes = {"train": sizes.pop(POOL) - validation, "validation": validation, **sizes}
-    binary = len(classes) == 2
-    info = DataInfo(
-        name=source.name,
-        task="binary" if binary else "multiclass",
-        input_shape=tuple(int(size) for size in source.x.shape[1:]),
-        outputs=1 if binary else len(classes),
-        classes=classes,
-        sizes=sizes,
-        input_scale=source.scale,
-        shared_splits=source.shared,
-        notes=tuple(notes),
-        folds=spec.folds or 1,
-        kind="pictures" if source.x.ndim == 4 else "features",
-    )
-    return Prepared(info, arrays, fold=fold)
 
 
 def _check_shares(spec: DataSpec) -> None:
@@ -247,21 +197,6 @@ def _check_shares(spec: DataSpec) -> None:
             raise DataError(f"{spec.source}: {name} must be a share above 0 and below 1, but is {share}. Give, say, {name}: 0.2.")
     if spec.folds is not None and spec.folds < 2:
         raise DataError(f"{spec.source}: folds must be a whole number of at least 2, but is {spec.folds}. Give, say, 5.")
-
-
-def _refuse_table_options(spec: DataSpec, source: Arrays) -> None:
-    for option, value in (("target", spec.target), ("drop", ", ".join(spec.drop))):
-        if value:
-            raise DataError(f"{source.name}: has no columns, but {option} is {value!r}. Leave {option} out.")
-    if spec.test is not None and (source.test or source.shared):
-        held = "has an official test split" if source.test else "uses the same rows in every split"
-        raise DataError(f"{source.name}: {held}, but test is {spec.test!r}. Leave test out.")
-    if isinstance(spec.test, str):
-        raise DataError(f"{source.name}: test must be a share of a built-in data set, but is {spec.test!r}. Give, say, test: 0.2.")
-    if spec.validation is not None and source.shared:
-        raise DataError(f"{source.name}: uses the same rows in every split, but validation is {spec.validation}. Leave validation out.")
-    if spec.folds is not None and source.shared:
-        raise DataError(f"{source.name}: uses the same rows in every split, but {spec.folds} folds are asked for. Leave folds out.")
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -322,7 +257,10 @@ def _write(prepared: Prepared, folder: Path) -> None:
     folder.mkdir()
     for split, (x, y) in prepared.arrays.items():
         regression = prepared.info.task == "regression"
-        np.save(folder / f"x_{split}.npy", np.ascontiguousarray(x))
+        if isinstance(x, Chosen):
+            x.write(folder / f"x_{split}.npy")
+        else:
+            np.save(folder / f"x_{split}.npy", np.ascontiguousarray(x))
         np.save(folder / f"y_{split}.npy", np.ascontiguousarray(y, np.float32 if regression else np.int64))
     if prepared.fold is not None:
         np.save(folder / FOLD_OF_ROW, prepared.fold)

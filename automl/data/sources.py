@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from automl.data.builtin import NAMES, Arrays, Frame, canonical, read_builtin
+from automl.data.arrays import Arrays
+from automl.data.builtin import NAMES, Frame, canonical, read_builtin
 from automl.errors import DataError, suggestion
 from automl.folders import home_expanded
 from automl.spec import DataSpec

@@ -15,7 +15,7 @@ from automl.data import DataInfo
 from automl.data.builtin import Frame
 from automl.data.columns import Column, Left, describe, describe_part, features, recognise
 from automl.data.folding import check_folds, folds_note
-from automl.data.prepared import Prepared, SplitArrays
+from automl.data.prepared import Prepared, SplitArrays, refuse_unused
 from automl.data.preprocessing import dump, fit, rare_categories, transform
 from automl.data.sources import TableFile
 from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, Splits, fold_rows, split_rows
@@ -40,6 +40,7 @@ class _Read:
 
 def prepare_table(spec: DataSpec, source: Frame | TableFile) -> list[Prepared]:
     """The table, prepared for its one validation split; with folds for each of them, by its own training rows alone."""
+    refuse_unused(spec, source.name if isinstance(source, Frame) else source.where, ())
     table, test = _tables(spec, source)
     target_name = _target_name(spec, source, table)
     target = read_target(table.where, target_name, table.frame[target_name], spec.positive)
@@ -63,7 +64,8 @@ def _prepared(read: _Read, splits: Splits, folds: int, notes: list[str]) -> Prep
     def pair(rows: pd.DataFrame, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         return transform(transformer, features(rows, plan)), scaled(values)
 
-    arrays: SplitArrays = {"train": (transform(transformer, made), scaled(target.values[splits.train]))}
+    x_train = transform(transformer, made)
+    arrays: SplitArrays = {"train": (x_train, scaled(target.values[splits.train]))}
     parts = {"validation": (frame.iloc[target.kept[splits.validation]], target.values[splits.validation])}
     notes = [*notes, *_notes(target, splits, len(frame))]
     if test is None:
@@ -81,7 +83,7 @@ def _prepared(read: _Read, splits: Splits, folds: int, notes: list[str]) -> Prep
     info = DataInfo(
         name=read.name,
         task="regression" if target.is_regression else "binary" if len(target.classes) == 2 else "multiclass",
-        input_shape=(arrays["train"][0].shape[1],),
+        input_shape=(x_train.shape[1],),
         outputs=len(target.classes) if len(target.classes) > 2 else 1,
         classes=target.classes,
         sizes={split: len(y) for split, (_, y) in arrays.items()},
