@@ -5,7 +5,7 @@ What needs more than one value to judge (``low`` below ``high``, conditions, rul
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from automl import families, spacefile
@@ -28,7 +28,7 @@ _SHARE: dict[str, Any] = {"type": "number", "exclusiveMinimum": 0, "exclusiveMax
 
 def schema() -> dict[str, Any]:
     """A JSON Schema (draft 2020-12) that every valid search-space file fulfils."""
-    every = {name: setting for family in families.FAMILIES.values() for name, setting in _settings(family).items()}
+    every, names = _definitions()
     return {
         "$schema": DIALECT,
         "title": "automl search space",
@@ -66,10 +66,13 @@ def schema() -> dict[str, Any]:
             *({"required": [key, "objective", "space"]} for key in TRAINS_ITSELF),
         ],
         "allOf": [
-            _for_model({"enum": [name]}, _settings(family), family.per_layer, with_model=True) for name, family in families.FAMILIES.items()
+            _for_model({"enum": [name]}, {each: (key,) for each, key in names[name].items()}, family.per_layer, with_model=True)
+            for name, family in families.FAMILIES.items()
         ]
         + [
-            _for_model(False, every, {base: "" for family in families.FAMILIES.values() for base in family.per_layer}, with_model=False),
+            _for_model(
+                False, _of_any(names), [base for family in families.FAMILIES.values() for base in family.per_layer], with_model=False
+            ),
             {
                 "if": _has_own_training(),
                 "then": {"properties": {"objective": {"$ref": "#/$defs/own_objective"}}},
@@ -97,16 +100,45 @@ def _settings(family: Family) -> dict[str, Setting]:
     return {**family.settings, **families.TRAINING}
 
 
-def _for_model(model: Any, settings: dict[str, Setting], per_layer: Any, *, with_model: bool) -> dict[str, Any]:
-    """What ``space`` and ``baseline`` may hold for a model; where the extended file says the model, any family's parameters."""
+def _definitions() -> tuple[dict[str, Setting], dict[str, dict[str, str]]]:
+    """Each different setting under a name of its own, and by family which of these its parameters are: ``channels`` of two families may
+    have different defaults."""
+    every: dict[str, Setting] = {}
+    names: dict[str, dict[str, str]] = {}
+    for family in families.FAMILIES.values():
+        for name, setting in _settings(family).items():
+            key = name if every.setdefault(name, setting) == setting else f"{name}_of_{family.name}"
+            every[key] = setting
+            names.setdefault(family.name, {})[name] = key
+    return every, names
+
+
+def _of_any(names: dict[str, dict[str, str]]) -> dict[str, tuple[str, ...]]:
+    """By parameter all its definitions."""
+    found: dict[str, dict[str, None]] = {}
+    for keys in names.values():
+        for name, key in keys.items():
+            found.setdefault(name, {})[key] = None
+    return {name: tuple(keys) for name, keys in found.items()}
+
+
+def _for_model(model: Any, names: Mapping[str, Sequence[str]], per_layer: Iterable[str], *, with_model: bool) -> dict[str, Any]:
+    """What ``space`` and ``baseline`` may hold for a model; where the extended file says the model, any family's parameters.
+
+    ``names``: by parameter its definitions, of which one must fit.
+    """
     condition: dict[str, Any] = {"properties": {"model": model}, "required": ["model"]}
     if not with_model:
         condition = {"properties": {"model": model}, "not": _has_own_training()}
 
+    def one_of(kind: str, name: str) -> dict[str, Any]:
+        refs = [{"$ref": f"#/$defs/{kind}_{key}"} for key in names[name]]
+        return refs[0] if len(refs) == 1 else {"anyOf": refs}
+
     def section(kind: str) -> dict[str, Any]:
         return {
-            "properties": {name: {"$ref": f"#/$defs/{kind}_{name}"} for name in settings},
-            "patternProperties": {f"^{base}_[1-9][0-9]?$": {"$ref": f"#/$defs/{kind}_{base}"} for base in per_layer},
+            "properties": {name: one_of(kind, name) for name in names},
+            "patternProperties": {f"^{base}_[1-9][0-9]?$": one_of(kind, base) for base in per_layer},
             "additionalProperties": False,
         }
 

@@ -164,7 +164,7 @@ def test_show_lists_what_a_family_takes(capsys: pytest.CaptureFixture[str], fami
             ("show", "good.yaml", "--family", "mlp"),
             "automl space show: needs either FILE or --family FAMILY. Example: automl space show digits_mlp",
         ),
-        (("show", "--family", "mpl"), "--family: 'mpl' is not a family. Families: mlp, cnn. Did you mean 'mlp'?"),
+        (("show", "--family", "mpl"), f"--family: 'mpl' is not a family. Families: {', '.join(FAMILIES)}. Did you mean 'mlp'?"),
         (("size", "other.yaml"), "other.yaml: must be a search-space file, but there is no such file."),
         (
             ("new", "digits", "-o", "good.yaml"),

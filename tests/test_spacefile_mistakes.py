@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automl.errors import SpaceError
+from automl.families import FAMILIES
 from automl.folders import shipped_folder
 from automl.spacefile import KEYS, load
 
@@ -71,7 +72,7 @@ def test_mistakes_of_extends(files: dict[str, str], expected: str) -> None:
 
 # -- every mistake, at its line -----------------------------------------------------------------------------------------
 
-BUILT_IN = "Built in: mlp, cnn."
+BUILT_IN = f"Built in: {', '.join(FAMILIES)}."
 MISSING = f"{BUILT_IN} For code of your own: model: MODULE:NAME, train, command or optuna."
 METRICS = "loss, accuracy, balanced_accuracy, precision, recall, f1, roc_auc, mse, rmse, mae, r2"
 CHOICES = "one of relu, gelu, tanh, sigmoid, silu, leaky_relu, elu"

@@ -113,7 +113,7 @@ def _load(file: str) -> StudySpec:
 
 @space.command()
 @click.argument("file", required=False, shell_complete=spaces)
-@click.option("--family", metavar="FAMILY", help="Instead of a file: the parameters that a family of models takes (mlp, cnn).")
+@click.option("--family", metavar="FAMILY", help="Instead of a file: the parameters that a family of models takes, such as cnn.")
 @_AS_JSON
 def show(file: str | None, family: str | None, as_json: bool) -> None:
     """Show what a search-space file says: parameters, conditions, grid, baseline and size.

@@ -35,7 +35,8 @@ def build(model: str, configuration: Configuration, inputs: Inputs | Sequence[in
 
     from automl.models.cnn import CNN
     from automl.models.mlp import MLP
+    from automl.models.resnet import ResNet
 
-    networks = {"mlp": MLP, "cnn": CNN}
+    networks = {"mlp": MLP, "cnn": CNN, "resnet": ResNet}
     with torch.device("meta"):
         return networks[model](settings, given, outputs)

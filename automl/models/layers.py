@@ -37,6 +37,26 @@ def has_bias(normalization: str) -> bool:
     return normalization != "batch"
 
 
+class SameConv(nn.Conv2d):
+    """A convolution that keeps the map's size, or divides it by ``stride``, rounded up.
+
+    Zeros stand around the map, with an even kernel one more on the right and at the bottom.
+    """
+
+    def __init__(self, inputs: int, units: int, kernel: int, stride: int = 1, *, bias: bool) -> None:
+        before, after = (kernel - 1) // 2, kernel // 2
+        super().__init__(inputs, units, kernel, stride, padding=before if before == after else 0, bias=bias)
+        self.uneven = None if before == after else (before, after, before, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, self.uneven) if self.uneven else x)
+
+
+def begins_at_zero(part: nn.Module) -> None:
+    """Mark a layer whose weights are zero at first, biases included, whatever others of its kind begin with."""
+    part.begins_at_zero = True  # type: ignore[assignment]
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation over all axes but the second, for vectors and pictures alike.
 

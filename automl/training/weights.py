@@ -23,7 +23,7 @@ def initialised(
 
     The model's own weights and gradients are views of the two. Linear and convolutional weights are uniform within
     sqrt(6 / (inputs + outputs)), each drawn by (name of the layer, unit, input), and biases begin as 0. A normalisation begins as
-    identity. The vectors of words are uniform within ``EMBEDDING_BOUND``, that of padding is 0.
+    identity. The vectors of words are uniform within ``EMBEDDING_BOUND``, that of padding is 0. What ``begins_at_zero`` has marked is 0.
 
     Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010, equation 16; for words
     Kim, Convolutional neural networks for sentence classification (arXiv 1408.5882), section 3.2.
@@ -31,7 +31,9 @@ def initialised(
     values, gradients = flattened(module, torch.device(device), dtype)
     with torch.no_grad():
         for name, part in module.named_modules():
-            if isinstance(part, nn.Linear | nn.Conv2d):
+            if getattr(part, "begins_at_zero", False):
+                pass  # as all weights are at this point
+            elif isinstance(part, nn.Linear | nn.Conv2d):
                 _draw(part, seed, name)
             elif isinstance(part, Embedding):
                 _draw_words(part, seed, name)

@@ -39,9 +39,23 @@ CNNS = st.fixed_dictionaries(
     },
     optional={f"channels_{layer}": st.integers(1, 8) for layer in range(1, 5)},
 )
+RESNETS = st.fixed_dictionaries(
+    {
+        "stages": st.integers(1, 4),
+        "blocks": st.integers(1, 2),
+        "channels": st.integers(1, 6),
+        "widening": st.sampled_from([1, 1.5, 2.0]),
+        "kernel_size": st.integers(1, 5),
+        "stem_stride": st.integers(1, 4),
+        **LAYERS,
+    },
+    optional={f"blocks_{stage}": st.integers(1, 3) for stage in range(1, 5)},
+)
 PICTURES = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
 MODELS = st.one_of(
-    st.tuples(st.just("mlp"), MLPS, st.one_of(st.tuples(st.integers(1, 9)), PICTURES)), st.tuples(st.just("cnn"), CNNS, PICTURES)
+    st.tuples(st.just("mlp"), MLPS, st.one_of(st.tuples(st.integers(1, 9)), PICTURES)),
+    st.tuples(st.just("cnn"), CNNS, PICTURES),
+    st.tuples(st.just("resnet"), RESNETS, PICTURES),
 )
 
 
@@ -104,6 +118,13 @@ def test_names_of_the_weights_are_stable() -> None:
         *("conv.0.weight", "conv.0.bias", "norm.0.weight", "norm.0.bias"),
         *("hidden.weight", "hidden.bias", "hidden_norm.weight", "hidden_norm.bias", "output.weight", "output.bias"),
     ]
+    resnet = build("resnet", {"stages": 2, "normalization": "none"}, (1, 4, 4), 3)
+    assert list(resnet.state_dict()) == [
+        *("stem.weight", "stem.bias"),
+        *("stages.0.0.conv_1.weight", "stages.0.0.conv_1.bias", "stages.0.0.conv_2.weight", "stages.0.0.conv_2.bias"),
+        *("stages.1.0.conv_1.weight", "stages.1.0.conv_1.bias", "stages.1.0.conv_2.weight", "stages.1.0.conv_2.bias"),
+        *("stages.1.0.shortcut.weight", "stages.1.0.shortcut.bias", "output.weight", "output.bias"),
+    ]
 
 
 def test_an_mlp_is_linear_activation_linear() -> None:
@@ -135,6 +156,55 @@ def test_convolutions_keep_the_size_of_the_map(kernel_size: int) -> None:
     assert torch.allclose(module(x), F.linear(maps.flatten(1), w["output.weight"], w["output.bias"]), rtol=1e-12)
 
 
+@pytest.mark.parametrize("normalization", families.NORMALIZATIONS)
+def test_a_new_block_is_its_shortcut(normalization: str) -> None:
+    """Whatever their number: blocks that do not change the map's shape give what they take, which after the stem is not negative."""
+    shallow, deep = (
+        network("resnet", {"stages": 1, "blocks": blocks, "channels": 4, "normalization": normalization}, (2, 6, 5), 3).eval()
+        for blocks in (1, 5)
+    )
+    x = torch.rand(3, 2, 6, 5, dtype=torch.float64)
+    assert torch.equal(shallow(x), deep(x))
+
+
+@pytest.mark.parametrize("normalization", families.NORMALIZATIONS)
+def test_a_residual_block_adds_two_convolutions_to_its_shortcut(normalization: str) -> None:
+    """A stage after the first: the shortcut is the means of 2x2 pixels, with channels by a 1x1 convolution, uneven borders included."""
+    module = network("resnet", {"stages": 2, "channels": 3, "activation": "elu", "normalization": normalization}, (2, 7, 5), 3).eval()
+    random = torch.Generator().manual_seed(0)
+    for weight in module.parameters():
+        weight.data.copy_(torch.randn(weight.shape, generator=random, dtype=torch.float64))
+    w, x = module.state_dict(), torch.rand(4, 3, 7, 5, dtype=torch.float64)
+
+    def layer(name: str, norm: str, x: torch.Tensor, stride: int = 1) -> torch.Tensor:
+        weight = w[f"{name}.weight"]
+        x = F.conv2d(x, weight, w.get(f"{name}.bias"), stride, padding=weight.shape[2] // 2)
+        match normalization:
+            case "batch":
+                return F.batch_norm(x, w[f"{norm}.running_mean"], w[f"{norm}.running_var"], w[f"{norm}.weight"], w[f"{norm}.bias"])
+            case "layer":
+                return F.group_norm(x, 1, w[f"{norm}.weight"], w[f"{norm}.bias"])
+            case _:
+                return x
+
+    block = "stages.1.0"
+    added = layer(f"{block}.conv_2", f"{block}.norm_2", F.elu(layer(f"{block}.conv_1", f"{block}.norm_1", x, 2)))
+    means = (
+        F.avg_pool2d(F.pad(x, (0, 1, 0, 1)), 2) * torch.tensor([[1, 1, 2]]) * torch.tensor([[1], [1], [1], [2]])
+    )  # of those that there are
+    expected = F.elu(layer(f"{block}.shortcut", f"{block}.shortcut_norm", means) + added)
+    assert torch.allclose(module.get_submodule(block)(x), expected, rtol=1e-10)
+
+
+def test_a_stem_that_strides_makes_the_map_smaller_at_once() -> None:
+    maps: list[tuple[int, ...]] = []
+    module = network("resnet", {"stages": 3, "channels": 2, "stem_stride": 4}, (3, 64, 30), 2)
+    for part in (module.stem, *module.stages):  # type: ignore[misc,union-attr]
+        part.register_forward_hook(lambda _part, _inputs, output: maps.append(tuple(output.shape)))  # type: ignore[union-attr]
+    module(torch.rand(1, 3, 64, 30, dtype=torch.float64))
+    assert maps == [(1, 2, 16, 8), (1, 2, 16, 8), (1, 4, 8, 4), (1, 8, 4, 2)]
+
+
 def test_dropout_is_asked_for_every_hidden_layer() -> None:
     asked = []
 
@@ -145,7 +215,8 @@ def test_dropout_is_asked_for_every_hidden_layer() -> None:
     network("mlp", {"layers": 2, "units_1": 5, "units_2": 6}, (3,), 2)(torch.ones(4, 3, dtype=torch.float64), note)
     network("cnn", {"dense_units": 7}, (1, 8, 8), 2)(torch.ones(4, 1, 8, 8, dtype=torch.float64), note)
     network("cnn", {"dense_units": 0, "channels": 3}, (1, 8, 8), 2)(torch.ones(4, 1, 8, 8, dtype=torch.float64), note)
-    assert asked == [(0, (4, 5)), (1, (4, 6)), (0, (4, 7)), (0, (4, 3 * 2 * 2))]
+    network("resnet", {"stages": 2, "channels": 3}, (1, 8, 8), 2)(torch.ones(4, 1, 8, 8, dtype=torch.float64), note)
+    assert asked == [(0, (4, 5)), (1, (4, 6)), (0, (4, 7)), (0, (4, 3 * 2 * 2)), (0, (4, 6))]
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (6, 3, 4, 5)])
@@ -176,6 +247,6 @@ def test_a_cnn_wants_pictures() -> None:
 
 
 def test_an_unknown_family_is_answered() -> None:
-    message = "model: must be one of mlp, cnn, but is 'mpl'. Did you mean 'mlp'?"
+    message = f"model: must be one of {', '.join(families.FAMILIES)}, but is 'mpl'. Did you mean 'mlp'?"
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
         build("mpl", {}, (30,), 2)
