@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from automl.data import DataInfo
 from automl.data.builtin import Frame
 from automl.data.columns import Column, Left, describe, describe_part, features, recognise
-from automl.data.folding import check_folds, folds_note
+from automl.data.dividing import divided, divided_notes, target_scale
+from automl.data.folding import folds_note
 from automl.data.prepared import Prepared, SplitArrays, refuse_unused
 from automl.data.preprocessing import dump, fit, rare_categories, transform
 from automl.data.sources import TableFile
-from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, Splits, fold_rows, split_rows
+from automl.data.splits import Rows, Splits
 from automl.data.tables import Table, find_column, listed, read_table
 from automl.data.targets import Target, read_target, read_test_target
 from automl.errors import DataError, suggestion
@@ -44,7 +45,7 @@ def prepare_table(spec: DataSpec, source: Frame | TableFile) -> list[Prepared]:
     table, test = _tables(spec, source)
     target_name = _target_name(spec, source, table)
     target = read_target(table.where, target_name, table.frame[target_name], spec.positive)
-    every = _splits(spec, table.where, target, official=test is not None)
+    every = divided(spec, table.where, target, official=test is not None)
     read = _Read(source.name, table, test, target, _feature_names(spec, table, target_name))
     notes = [folds_note([len(splits.validation) for splits in every])] if len(every) > 1 else []
     return [_prepared(read, splits, len(every), notes) for splits in every]
@@ -56,7 +57,7 @@ def _prepared(read: _Read, splits: Splits, folds: int, notes: list[str]) -> Prep
     plan, left = _plan(train, read.columns, target.kept[splits.train], read.table.where)
     made = features(train, plan)
     transformer = fit(made)
-    mean, scale = _target_scale(target, splits.train)
+    mean, scale = target_scale(target, splits.train)
 
     def scaled(values: NDArray[Any]) -> NDArray[Any]:
         return ((values - mean) / scale).astype(np.float32) if target.is_regression else values
@@ -67,7 +68,7 @@ def _prepared(read: _Read, splits: Splits, folds: int, notes: list[str]) -> Prep
     x_train = transform(transformer, made)
     arrays: SplitArrays = {"train": (x_train, scaled(target.values[splits.train]))}
     parts = {"validation": (frame.iloc[target.kept[splits.validation]], target.values[splits.validation])}
-    notes = [*notes, *_notes(target, splits, len(frame))]
+    notes = [*notes, *divided_notes(target, splits, len(frame))]
     if test is None:
         parts["test"] = (frame.iloc[target.kept[splits.test]], target.values[splits.test])
     else:
@@ -147,20 +148,6 @@ def _plan(train: pd.DataFrame, names: Sequence[str], positions: Rows, where: str
 # -- rows ----------------------------------------------------------------------------------------------------------------
 
 
-def _splits(spec: DataSpec, where: str, target: Target, official: bool) -> list[Splits]:
-    """The one way in which the rows are split, or those of the folds."""
-    count, least = len(target.values), 2 if official else 3
-    if count < least:
-        raise DataError(f"{where}: must have at least {least} rows with a target to be split, but has {count}. Add rows.")
-    groups = None if target.is_regression else target.values.astype(np.int64)
-    test = None if official else float(spec.test or TEST_SHARE)
-    if spec.folds is None:
-        return [split_rows(count, groups, test, spec.validation or VALIDATION_SHARE, spec.split_seed)]
-    folds = fold_rows(count, groups, test, spec.folds, spec.split_seed)
-    check_folds(where, spec.folds, len(folds.rows), None if groups is None else groups[folds.rows], target.classes)
-    return [folds.splits(fold) for fold in range(spec.folds)]
-
-
 def _test_rows(test: Table, target: Target, plan: Sequence[Column]) -> tuple[pd.DataFrame, NDArray[Any], str]:
     columns = [str(column) for column in test.frame.columns]
     for name in (target.name, *(column.name for column in plan)):
@@ -171,28 +158,3 @@ def _test_rows(test: Table, target: Target, plan: Sequence[Column]) -> tuple[pd.
             )
     kept, values, note = read_test_target(test.where, target, test.frame[target.name])
     return test.frame.iloc[kept], values, note
-
-
-def _target_scale(target: Target, train: Rows) -> tuple[float, float]:
-    """Mean and standard deviation of the training targets of a regression; 0 and 1 for classes and for targets that do not vary."""
-    if not target.is_regression:
-        return 0.0, 1.0
-    values = target.values[train]
-    mean = float(values.mean())
-    widest = float(np.abs(values - mean).max())
-    scale = widest * float(((values - mean) / widest).std()) if widest else 0.0  # so that the squares of tiny numbers do not vanish
-    return (mean, scale) if scale > 0 else (mean, 1.0)
-
-
-def _notes(target: Target, splits: Splits, rows: int) -> list[str]:
-    notes = []
-    if len(target.kept) < rows:
-        notes.append(f"Left out: {rows - len(target.kept)} of {rows} rows, because their target {target.name!r} is missing.")
-    if not target.is_regression:
-        parts = {"validation": splits.validation, "test": splits.test}
-        for part, taken in parts.items():
-            absent = np.setdiff1d(np.arange(len(target.classes)), target.values[taken])
-            if len(taken) and len(absent):
-                names = listed([target.classes[number] for number in absent], 10)
-                notes.append(f"Too rare to be in the {part} part: {names}.")
-    return notes
