@@ -19,7 +19,7 @@ KINDS: Mapping[SampleKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """One sample as a network gets it.
+    """One sample as a network gets it. ``continues``: the outputs go on where its first channel ends, as those of a forecast do.
 
     ===========  ===========================  ==============================================================================
     kind         shape                        numbers
@@ -36,6 +36,7 @@ class Inputs:
     shape: tuple[int, ...]
     vocabulary: int = 0
     has_mask: bool = False
+    continues: bool = False
 
     def __str__(self) -> str:
         """In a person's words: ``pictures of 1 x 28 x 28``, ``a table of 30 features``."""

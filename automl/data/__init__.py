@@ -70,11 +70,12 @@ class DataInfo:
     kind: SampleKind = "features"
     vocabulary: int = 0  # of tokens
     has_mask: bool = False  # of sequences: the last channel says where they end
+    continues: bool = False  # of forecasts: the targets are the next steps of the first channel
 
     @property
     def inputs(self) -> Inputs:
         """What a network for these samples is given."""
-        return Inputs(self.kind, self.input_shape, self.vocabulary, self.has_mask)
+        return Inputs(self.kind, self.input_shape, self.vocabulary, self.has_mask, self.continues)
 
 
 def __getattr__(name: str) -> Any:

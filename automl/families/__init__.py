@@ -14,6 +14,7 @@ from automl.families.cnn import CNN
 from automl.families.costs import Cost
 from automl.families.family import Family, layer_values
 from automl.families.mlp import MLP
+from automl.families.recurrent import GRU, LSTM, RNN
 from automl.families.resnet import RESNET
 from automl.families.settings import ACTIVATIONS, NORMALIZATIONS, Setting
 from automl.families.training import OPTIMIZERS, SCHEDULES, TRAINING
@@ -43,7 +44,7 @@ __all__ = [
     "wanted",
 ]
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (MLP, CNN, RESNET)}
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (MLP, CNN, RESNET, RNN, LSTM, GRU)}
 
 _NUMBERED = re.compile(r"^(?P<base>[a-z][a-z0-9_]*?)_(?P<layer>[1-9][0-9]?)$")
 

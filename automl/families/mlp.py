@@ -9,13 +9,14 @@ from itertools import pairwise
 from automl.events import Value
 from automl.families.costs import OWN_WEIGHTS, Cost, dense, total
 from automl.families.family import Family, layer_values, named, whole
-from automl.families.settings import LAYER_SETTINGS, Setting
+from automl.families.settings import INSTANCE_NORM, LAYER_SETTINGS, Setting
 from automl.inputs import Inputs
 
 _SETTINGS = named(
     Setting("layers", "int", 1, "number of hidden layers", low=0, high=64),
     Setting("units", "int", 128, "width of every hidden layer", low=1, high=65536),
     *LAYER_SETTINGS,
+    INSTANCE_NORM,
 )
 
 

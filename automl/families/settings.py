@@ -66,6 +66,14 @@ class Setting:
 ACTIVATIONS = ("relu", "gelu", "tanh", "sigmoid", "silu", "leaky_relu", "elu")
 NORMALIZATIONS = ("none", "batch", "layer")
 
+INSTANCE_NORM = Setting(
+    "instance_norm",
+    "categorical",
+    "none",
+    "what is done to each sequence first: less its last step, less its mean, or standardised; undone for a forecast",
+    choices=("none", "last", "mean", "standard"),
+)
+
 LAYER_SETTINGS = (
     Setting("activation", "categorical", "relu", "the non-linearity after every hidden layer", choices=ACTIVATIONS),
     Setting("normalization", "categorical", "none", "what normalises every hidden layer, before its activation", choices=NORMALIZATIONS),

@@ -35,8 +35,9 @@ def build(model: str, configuration: Configuration, inputs: Inputs | Sequence[in
 
     from automl.models.cnn import CNN
     from automl.models.mlp import MLP
+    from automl.models.recurrent import GRU, LSTM, RNN
     from automl.models.resnet import ResNet
 
-    networks = {"mlp": MLP, "cnn": CNN, "resnet": ResNet}
+    networks: dict[str, type[nn.Module]] = {"mlp": MLP, "cnn": CNN, "resnet": ResNet, "rnn": RNN, "lstm": LSTM, "gru": GRU}
     with torch.device("meta"):
         return networks[model](settings, given, outputs)

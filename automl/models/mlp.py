@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from automl.events import Value
 from automl.families import layer_values
 from automl.inputs import Inputs
+from automl.models.instancenorm import InstanceNorm
 from automl.models.layers import ACTIVATIONS, Drop, has_bias, keep_all, normalization
 
 
@@ -22,6 +23,7 @@ class MLP(nn.Module):
         units = layer_values(settings, "units", int(settings["layers"] or 0))
         widths = [math.prod(inputs.shape), *units]
         self.activation = ACTIVATIONS[str(settings["activation"])]
+        self.instance_norm = InstanceNorm(str(settings["instance_norm"]) if inputs.kind == "sequences" else "none", inputs)
         kind = str(settings["normalization"])
         self.hidden = nn.ModuleList(nn.Linear(a, b, bias=has_bias(kind)) for a, b in pairwise(widths))
         self.norm = nn.ModuleList(normalization(kind, b, pictures=False) for b in units)
@@ -29,8 +31,9 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, drop: Drop = keep_all) -> Tensor:
         """``[samples, *inputs]`` to ``[samples, outputs]``: logits, or standardised predictions."""
+        x, restore = self.instance_norm(x)
         x = x.flatten(1)
         for layer, (linear, norm) in enumerate(zip(self.hidden, self.norm, strict=True)):
             x = drop(self.activation(norm(linear(x))), layer)
-        out: Tensor = self.output(x)
-        return out
+        restored: Tensor = restore(self.output(x))
+        return restored

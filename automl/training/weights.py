@@ -23,10 +23,14 @@ def initialised(
 
     The model's own weights and gradients are views of the two. Linear and convolutional weights are uniform within
     sqrt(6 / (inputs + outputs)), each drawn by (name of the layer, unit, input), and biases begin as 0. A normalisation begins as
-    identity. The vectors of words are uniform within ``EMBEDDING_BOUND``, that of padding is 0. What ``begins_at_zero`` has marked is 0.
+    identity. The vectors of words are uniform within ``EMBEDDING_BOUND``, that of padding is 0. In recurrent layers each gate is like a
+    linear layer, but the weights from step to step are orthogonal, and the forget gate of an LSTM begins open, with a bias of 1. What
+    ``begins_at_zero`` has marked is 0.
 
-    Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010, equation 16; for words
-    Kim, Convolutional neural networks for sentence classification (arXiv 1408.5882), section 3.2.
+    Sources: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010, equation 16; for words
+    Kim, Convolutional neural networks for sentence classification (arXiv 1408.5882), section 3.2; for recurrent layers Saxe, McClelland
+    and Ganguli, Exact solutions to the nonlinear dynamics of learning in deep linear neural networks (arXiv 1312.6120), and Jozefowicz,
+    Zaremba and Sutskever, An empirical exploration of recurrent network architectures, 2015 (the forget gate).
     """
     values, gradients = flattened(module, torch.device(device), dtype)
     with torch.no_grad():
@@ -37,6 +41,8 @@ def initialised(
                 _draw(part, seed, name)
             elif isinstance(part, Embedding):
                 _draw_words(part, seed, name)
+            elif isinstance(part, nn.RNNBase):
+                _draw_recurrent(part, seed, name)
             elif isinstance(part, BatchNorm | nn.LayerNorm | nn.GroupNorm):
                 part.weight.fill_(1)
                 part.bias.fill_(0)
@@ -96,3 +102,18 @@ def _draw_words(part: Embedding, seed: int, name: str) -> None:
     weight = uniform(key_at(seed, "initial", name, "weight"), words, units, part.weight.device)
     part.weight.copy_(weight.mul_(2 * EMBEDDING_BOUND).sub_(EMBEDDING_BOUND))
     part.weight[PADDING].fill_(0)
+
+
+def _draw_recurrent(part: nn.RNNBase, seed: int, name: str) -> None:
+    """Of one layer in one direction; the gates stand one below the other."""
+    from_inputs, from_steps = part.get_parameter("weight_ih_l0"), part.get_parameter("weight_hh_l0")
+    units, (rows, inputs) = part.hidden_size, from_inputs.shape
+    bound = math.sqrt(6 / (inputs + units))
+    drawn = uniform(key_at(seed, "initial", name, "inputs"), rows, inputs, from_inputs.device)
+    from_inputs.copy_(drawn.mul_(2 * bound).sub_(bound))
+    drawn = uniform(key_at(seed, "initial", name, "steps"), rows, units).mul_(2).sub_(1)  # on a CPU, since devices factorise differently
+    for gate in range(rows // units):
+        place = slice(gate * units, (gate + 1) * units)
+        from_steps[place].copy_(torch.linalg.qr(drawn[place]).Q)
+    if isinstance(part, nn.LSTM):
+        part.get_parameter("bias_ih_l0")[units : 2 * units].fill_(1)

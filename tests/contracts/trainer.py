@@ -73,10 +73,12 @@ PICTURES: Mapping[str, Configuration] = {
 }
 
 
-def prepare(folder: Path, task: Task, shape: tuple[int, ...] = (5,), samples: int = SAMPLES, shared: bool = False) -> DataInfo:
-    """Write small prepared data that can be learnt: the targets are sums of inputs, with some noise."""
+def prepare(
+    folder: Path, task: Task, shape: tuple[int, ...] = (5,), samples: int = SAMPLES, shared: bool = False, steps: int = 1
+) -> DataInfo:
+    """Write small prepared data that can be learnt: the targets are sums of inputs, with some noise. ``steps``: of a forecast."""
     random = np.random.default_rng(len(shape))
-    outputs = 3 if task == "multiclass" else 1
+    outputs = 3 if task == "multiclass" else steps
     info = DataInfo(
         name="synthetic",
         task=task,
@@ -97,7 +99,7 @@ def prepare(folder: Path, task: Task, shape: tuple[int, ...] = (5,), samples: in
         flat = x.reshape(len(x), -1)
         score = flat[:, 0] - flat[:, 1] + 0.1 * random.normal(size=len(x))
         if task == "regression":
-            y = score.astype(np.float32)
+            y = score.astype(np.float32) if steps == 1 else np.outer(score, np.arange(1, steps + 1)).astype(np.float32)
         else:
             y = np.digitize(score, [-0.5, 0.5] if task == "multiclass" else [0.0]).astype(np.int64)
         np.save(folder / f"x_{split}.npy", x)

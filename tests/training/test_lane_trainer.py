@@ -110,6 +110,30 @@ def test_eight_trials_of_one_group_have_their_own_numbers(tmp_path: Path, task: 
         same(curve(events, spec), alone(spec))
 
 
+@pytest.mark.parametrize("normalization", ["none", "batch"])
+def test_forecasts_of_several_steps_ride(tmp_path: Path, normalization: str) -> None:
+    study = job(tmp_path, "regression", steps=3)
+    specs = [trial(study, {**hidden(normalization), **WIDTHS[n % 4], **other}, n) for n, other in enumerate(OPTIMISATION[:4])]
+    trainer = lanes_of(4)
+    for spec in specs:
+        trainer.start(spec)
+    events = trainer.advance()
+    assert group_sizes(trainer) == [4]
+    events += finish(trainer)
+    for spec in specs:
+        same(curve(events, spec), alone(spec))
+
+
+@pytest.mark.parametrize("instance_norm", ["none", "last"])
+def test_sequences_on_a_scale_of_their_own_train_alone(tmp_path: Path, instance_norm: str) -> None:
+    study = job(tmp_path, "regression", steps=3)
+    trainer = lanes_of(2)
+    for number in range(2):
+        trainer.start(trial(study, {**hidden("none"), "instance_norm": instance_norm}, number))
+    trainer.advance()
+    assert group_sizes(trainer) == ([2] if instance_norm == "none" else [])
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
 @pytest.mark.parametrize("momentum", [0.0, 0.8])
 def test_one_update_moves_all_lanes_as_calls_of_their_own_do(tmp_path: Path, optimizer: str, momentum: float) -> None:

@@ -218,7 +218,10 @@ class LaneTrainer:
     def _can_ride(self, trial: TrialSpec) -> bool:
         if trial.job.model not in _FAMILIES_THAT_RIDE:
             return False
-        is_bfloat16 = complete(trial.job.model, trial.configuration)["precision"] == "bfloat16"
+        settings = complete(trial.job.model, trial.configuration)
+        if settings.get("instance_norm", "none") != "none":
+            return False
+        is_bfloat16 = settings["precision"] == "bfloat16"
         if is_bfloat16 and self._device.type == "cpu":
             self._solo.warn_of_float32()
         return not is_bfloat16 or self._device.type == "cpu"
