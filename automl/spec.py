@@ -38,6 +38,7 @@ class DataSpec:
     window: int | None = None
     vocabulary: int | None = None
     length: int | None = None
+    bins: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -26,10 +28,12 @@ from automl.data.values import (
     truths_of,
 )
 
-Kind = Literal["number", "boolean", "category", "date"]
+Kind = Literal["number", "boolean", "category", "date", "text", "given"]
 
 NUMERIC_SHARE = 0.9  # so many of the different texts must be numbers for a column of numbers
 DISTINCT_SHARE = 0.5  # texts of which more are different than this are keys or prose, not categories
+EMPTY = "it is empty"
+FREE_TEXT = "it is free text"
 SAME_VALUE = "it has the same value in every training row"
 SEVERAL_PARTS = "it holds lists or other values of several parts"
 NOTHING_FINITE = "it has no finite number in any training row"
@@ -39,6 +43,8 @@ NUMBERED = re.compile(r"(?i:(.*[\W_])?(id|ids|uuid|guid|key|index|idx|row|rownum
 LOOKED_AT = 5000  # different texts, to find how numbers are written
 LARGEST, SMALLEST = 1e100, 1e-100  # between these, squares and sums neither overflow nor vanish
 FEWEST_ROWS = 10  # in fewer rows, numbers that go up by one may be chance
+MOST_WORDS = 32  # of a free text, that become features
+FEWEST_ROWS_OF_A_WORD, SHARE_OF_A_WORD = 10, 0.02  # that have it
 ABSENT = "(missing)"  # the category of missing values
 DAY = pd.Timedelta(days=1)
 
@@ -49,6 +55,9 @@ class Column:
 
     ``unit`` divides numbers that are too large or too small to be squared. ``words`` are the texts which are no numbers (or dates) and
     which training took for missing values.
+
+    A ``text`` becomes a feature for each word of its ``vocabulary``. Of a ``given`` column no more is used than whether a row has a value;
+    ``why`` says why.
     """
 
     name: str
@@ -58,6 +67,8 @@ class Column:
     hours: bool = False
     unit: float = 1.0
     words: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +83,10 @@ class Left:
 def recognise(column: pd.Series[Any], name: str, positions: Rows) -> Column | Left:
     """What this column is, judged by its training rows, which lie at these positions of their file."""
     found = _recognise(column, name, positions)
+    if isinstance(found, Left) and found.otherwise is None and found.why not in (EMPTY, SAME_VALUE, SEVERAL_PARTS, NOTHING_FINITE):
+        found = _still_worth(column, found)
     taken = found.otherwise if isinstance(found, Left) else found
-    if taken is None or taken.kind == "category":
+    if taken is None or taken.kind in ("category", "text", "given"):
         return found
     words = tuple(sorted(set(texts_of(column)[misfits(column, taken)])))
     taken = replace(taken, words=words)
@@ -90,7 +103,7 @@ def _recognise(column: pd.Series[Any], name: str, positions: Rows) -> Column | L
     texts = texts_of(column)
     present = np.array([text for text in texts if text is not None], object)
     if not len(present):
-        return Left(name, "it is empty")
+        return Left(name, EMPTY)
     distinct = np.array(sorted(set(present)), object)
     if len(distinct) == 1:
         return Left(name, SAME_VALUE) if len(present) == len(texts) else Column(name, "category")
@@ -138,17 +151,45 @@ def _words(name: str, present: Texts, distinct: Texts) -> Column | Left:
     every = len(distinct) == len(present) >= 3
     most = len(distinct) > max(DISTINCT_SHARE * len(present), 10)
     if every or most:
-        return Left(name, "it is free text" if prose else f"it is an id or key ({len(distinct)} of {len(present)} values differ)")
+        return Left(name, FREE_TEXT if prose else f"it is an id or key ({len(distinct)} of {len(present)} values differ)")
     if characters >= LONG_CHARACTERS and len(distinct) > 100:
-        return Left(name, "it is free text")
+        return Left(name, FREE_TEXT)
     return Column(name, "category")
+
+
+def _still_worth(column: pd.Series[Any], left: Left) -> Column | Left:
+    """Of a column that is left out: the frequent words of a free text, and of any other whether there is a value, where that differs."""
+    texts = texts_of(column)
+    if left.why == FREE_TEXT:
+        vocabulary = _frequent_words(texts)
+        return Column(left.name, "text", vocabulary=vocabulary) if vocabulary else left
+    absent = sum(text is None for text in texts)
+    least = _fewest(len(texts))
+    return Column(left.name, "given", why=left.why) if least <= absent <= len(texts) - least else left
+
+
+def _frequent_words(texts: Texts) -> tuple[str, ...]:
+    """The most frequent words of the texts, each of them in many rows and missing in many."""
+    rows = Counter(word for text in texts if text is not None for word in words_of(text))
+    least = _fewest(len(texts))
+    fitting = [word for word, count in rows.items() if least <= count <= len(texts) - least]
+    return tuple(sorted(fitting, key=lambda word: (-rows[word], word))[:MOST_WORDS])
+
+
+def words_of(text: str) -> set[str]:
+    """The different words of a text, in small letters."""
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def _fewest(rows: int) -> int:
+    return max(FEWEST_ROWS_OF_A_WORD, math.ceil(SHARE_OF_A_WORD * rows))
 
 
 def _date(column: pd.Series[Any], name: str, style: str) -> Column | Left:
     dates = dates_of(column, style)
     first = dates.min()
     if dates.nunique() < 2:
-        return Left(name, SAME_VALUE) if dates.notna().any() else Left(name, "it is empty")
+        return Left(name, SAME_VALUE) if dates.notna().any() else Left(name, EMPTY)
     hours = bool((dates.dropna() != dates.dropna().dt.normalize()).any())
     return Column(name, "date", style, first.isoformat(), hours)
 
@@ -177,6 +218,11 @@ def _features(cells: pd.Series[Any], column: Column, name: str) -> dict[str, Any
         case "category":
             texts = pd.Series(texts_of(cells), dtype=object)
             return {name: texts.where(texts.notna(), ABSENT)}
+        case "text":
+            said = [set() if text is None else words_of(text) for text in texts_of(cells)]
+            return {f"{name}.{word}": np.array([float(word in words) for words in said]) for word in column.vocabulary}
+        case "given":
+            return {name: np.array([float(text is not None) for text in texts_of(cells)])}
 
 
 def misfits(cells: pd.Series[Any], column: Column) -> NDArray[np.bool_]:
@@ -189,7 +235,7 @@ def misfits(cells: pd.Series[Any], column: Column) -> NDArray[np.bool_]:
             return present & np.isnan(truths_of(cells))
         case "date":
             return present & dates_of(cells, column.style).isna().to_numpy()
-        case "category":
+        case "category" | "text" | "given":
             return np.zeros(len(cells), np.bool_)
 
 
@@ -223,9 +269,17 @@ def describe(plan: Sequence[Column], left: Iterable[Left], train: pd.DataFrame) 
                 f"Date: {item.name} ({_style_words(item)}) becomes year, month, day, weekday{', hour' if item.hours else ''} and days."
             )
     missing = []
+    kept: dict[str, list[str]] = {}
+    for item in plan:
+        if item.kind == "given":
+            kept.setdefault(item.why, []).append(item.name)
+        elif item.kind == "text":
+            notes.append(f"Free text: of {item.name} it is used which of these words it has: {_names(item.vocabulary, 5)}.")
+    for why, names in kept.items():
+        notes.append(f"Of {_names(names)} it is only used whether there is a value, because {_plural(why) if len(names) > 1 else why}.")
     for item in plan:
         absent = sum(text is None for text in texts_of(train[item.name]))
-        if absent:
+        if absent and item.kind not in ("text", "given"):
             missing.append(f"{item.name} {absent} ({'a category of its own' if item.kind == 'category' else 'median, and a flag'})")
         notes.extend(_strange(item, train[item.name], "training"))
     if missing:

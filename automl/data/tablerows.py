@@ -23,6 +23,7 @@ def encode(folder: Path, info: DataInfo, plan: Mapping[str, Any], rows: Any) -> 
     """A pandas DataFrame as ``[rows, features]``, by the plan and the preprocessing in ``folder``."""
     import pandas as pd
 
+    from automl.data.bins import Spread, spread
     from automl.data.columns import Column, features
     from automl.data.preprocessing import load, transform
     from automl.data.tables import listed
@@ -31,7 +32,10 @@ def encode(folder: Path, info: DataInfo, plan: Mapping[str, Any], rows: Any) -> 
         raise DataError(
             f"{folder}: rows must be a pandas DataFrame, but are {type(rows).__name__}. Give them as a table with named columns."
         )
-    columns = [Column(**{**column, "words": tuple(column.get("words", ()))}) for column in plan["columns"]]
+    columns = [
+        Column(**{**column, "words": tuple(column.get("words", ())), "vocabulary": tuple(column.get("vocabulary", ()))})
+        for column in plan["columns"]
+    ]
     names = [str(name) for name in rows.columns]
     for column in columns:
         if column.name not in names:
@@ -44,7 +48,8 @@ def encode(folder: Path, info: DataInfo, plan: Mapping[str, Any], rows: Any) -> 
     named = rows.set_axis(names, axis="columns")
     for column in columns:
         _refuse_misfits(folder, named[column.name], column)
-    return transform(load(_stored(folder / PREPROCESSING), str(folder / PREPROCESSING)), features(named, columns))
+    x = transform(load(_stored(folder / PREPROCESSING), str(folder / PREPROCESSING)), features(named, columns))
+    return spread(x, [Spread(each["feature"], tuple(each["edges"])) for each in plan.get("bins", ())])
 
 
 def _refuse_misfits(folder: Path, cells: pd.Series[Any], column: Column) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from automl.data import DataInfo
+from automl.data.bins import bins_note, fit_bins, spread
 from automl.data.builtin import Frame
 from automl.data.columns import Column, Left, describe, describe_part, features, recognise
 from automl.data.dividing import divided, divided_notes, target_scale
@@ -41,31 +42,33 @@ class _Read:
 
 def prepare_table(spec: DataSpec, source: Frame | TableFile) -> list[Prepared]:
     """The table, prepared for its one validation split; with folds for each of them, by its own training rows alone."""
-    refuse_unused(spec, source.name if isinstance(source, Frame) else source.where, ())
+    refuse_unused(spec, source.name if isinstance(source, Frame) else source.where, ("bins",))
     table, test = _tables(spec, source)
     target_name = _target_name(spec, source, table)
     target = read_target(table.where, target_name, table.frame[target_name], spec.positive)
     every = divided(spec, table.where, target, official=test is not None)
     read = _Read(source.name, table, test, target, _feature_names(spec, table, target_name))
     notes = [folds_note([len(splits.validation) for splits in every])] if len(every) > 1 else []
-    return [_prepared(read, splits, len(every), notes) for splits in every]
+    return [_prepared(read, splits, len(every), spec.bins, notes) for splits in every]
 
 
-def _prepared(read: _Read, splits: Splits, folds: int, notes: list[str]) -> Prepared:
+def _prepared(read: _Read, splits: Splits, folds: int, bins: int | None, notes: list[str]) -> Prepared:
     frame, target, test = read.table.frame, read.target, read.test
     train = frame.iloc[target.kept[splits.train]]
     plan, left = _plan(train, read.columns, target.kept[splits.train], read.table.where)
     made = features(train, plan)
     transformer = fit(made)
+    plain = transform(transformer, made)
+    spreads = fit_bins(plain, bins)
     mean, scale = target_scale(target, splits.train)
 
     def scaled(values: NDArray[Any]) -> NDArray[Any]:
         return ((values - mean) / scale).astype(np.float32) if target.is_regression else values
 
     def pair(rows: pd.DataFrame, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        return transform(transformer, features(rows, plan)), scaled(values)
+        return spread(transform(transformer, features(rows, plan)), spreads), scaled(values)
 
-    x_train = transform(transformer, made)
+    x_train = spread(plain, spreads)
     arrays: SplitArrays = {"train": (x_train, scaled(target.values[splits.train]))}
     parts = {"validation": (frame.iloc[target.kept[splits.validation]], target.values[splits.validation])}
     notes = [*notes, *divided_notes(target, splits, len(frame))]
@@ -81,6 +84,8 @@ def _prepared(read: _Read, splits: Splits, folds: int, notes: list[str]) -> Prep
         notes += describe_part(plan, part, rows)
     if rare := rare_categories(transformer):
         notes.append(f"Rare categories are taken together: {listed(rare, 10)}.")
+    if spreads:
+        notes.append(bins_note(spreads))
     info = DataInfo(
         name=read.name,
         task="regression" if target.is_regression else "binary" if len(target.classes) == 2 else "multiclass",
@@ -93,7 +98,12 @@ def _prepared(read: _Read, splits: Splits, folds: int, notes: list[str]) -> Prep
         notes=tuple(notes),
         folds=folds,
     )
-    columns = {"reader": "table", "columns": [asdict(column) for column in plan], "target": target.name}
+    columns = {
+        "reader": "table",
+        "columns": [asdict(column) for column in plan],
+        "target": target.name,
+        "bins": [asdict(each) for each in spreads],
+    }
     return Prepared(info, arrays, columns, dump(transformer))
 
 

@@ -127,6 +127,28 @@ def test_keys_and_prose_are_left_out() -> None:
     assert column([f"story {number % 120} " + "long " * 10 for number in range(400)]) == Left("c", "it is free text")
 
 
+def test_of_a_free_text_its_frequent_words_are_features() -> None:
+    men = [f"Mr. Nobody the {number}th, a tailor" for number in range(30)]
+    cells = [*men, *(f"Mrs. X{number} of London" for number in range(30))]
+    item = column([*cells, None])
+    assert item == Column("c", "text", vocabulary=("a", "london", "mr", "mrs", "nobody", "of", "tailor", "the"))
+    assert values(item, ["Mr. Y of Paris", None]) == [[0, 0], [0, 0], [1, 0], [0, 0], [0, 0], [1, 0], [0, 0], [0, 0]]
+    assert describe([item], [], pd.DataFrame({"c": cells})) == [
+        "Free text: of c it is used which of these words it has: a, london, mr, mrs, nobody and 3 more."
+    ]
+
+
+def test_of_a_key_that_is_often_missing_it_counts_whether_there_is_one() -> None:
+    cells: list[str | None] = [f"x{number}" if number % 3 else None for number in range(60)]
+    why = "it is an id or key (40 of 40 values differ)"
+    item = column(cells)
+    assert item == Column("c", "given", why=why)
+    assert values(item, ["x7", "new", None, ""]) == [[1, 1, 0, 0]]
+    assert describe([item], [], pd.DataFrame({"c": cells})) == [f"Of c it is only used whether there is a value, because {why}."]
+    assert column([*cells[1:3] * 30, *cells[:1] * 9], "ids") == Column("ids", "category")
+    assert column([f"x{number}" for number in range(60)] + [None] * 9) == Left("c", "it is an id or key (60 of 60 values differ)")
+
+
 def test_columns_without_information_are_left_out() -> None:
     assert column(["", "?", "NA"]) == Left("c", "it is empty")
     assert column(["a", "a"]) == Left("c", "it has the same value in every training row")

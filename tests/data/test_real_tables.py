@@ -44,9 +44,9 @@ def test_titanic(tmp_path: Path) -> None:
     assert (info.task, info.classes) == ("binary", ("0", "1"))
     assert info.notes == (
         "Left out: PassengerId, because it numbers the rows.",
-        "Left out: Name, because it is free text.",
         "Left out: Ticket, because it is an id or key (476 of 570 values differ).",
-        "Left out: Cabin, because it is an id or key (114 of 135 values differ).",
+        "Free text: of Name it is used which of these words it has: mr, miss, mrs, william, john and 7 more.",
+        "Of Cabin it is only used whether there is a value, because it is an id or key (114 of 135 values differ).",
         "Missing in the training part: Age 119 (median, and a flag), Embarked 1 (a category of its own).",
     )
 
@@ -55,7 +55,7 @@ def test_titanic(tmp_path: Path) -> None:
 def test_adult_with_its_official_test_file(tmp_path: Path) -> None:
     spec = DataSpec(str(SHARED / "adult-train.csv"), target="column_15", test=str(SHARED / "adult-test.csv"))
     info, score = accuracy(spec, tmp_path / "out")
-    assert score > 0.85
+    assert score > 0.855  # 0.853 without bins
     assert (info.task, info.classes) == ("binary", ("<=50K", ">50K"))
     assert info.sizes == {"train": 26049, "validation": 6512, "test": 16281}
     assert info.notes[:3] == (
@@ -68,13 +68,13 @@ def test_adult_with_its_official_test_file(tmp_path: Path) -> None:
 
 @real
 def test_california_housing(tmp_path: Path) -> None:
-    """Linear regression is known for an RMSE of about 69,000 dollars."""
+    """Linear regression is known for an RMSE of about 69,000 dollars; with the numbers in bins it has one of 57,000."""
     info = prepare(DataSpec(str(SHARED / "california_housing.csv"), target="median_house_value"), tmp_path / "out")
     _, arrays = load(tmp_path / "out")
     model = Ridge().fit(*arrays["train"])
     rmse = np.sqrt(np.mean((model.predict(arrays["test"][0]) - arrays["test"][1]) ** 2)) * info.target_scale
     assert info.task == "regression"
-    assert rmse < 72_000
+    assert rmse < 60_000
     assert "Missing in the training part: total_bedrooms 125 (median, and a flag)." in info.notes
 
 
