@@ -61,7 +61,7 @@ def prepare_arrays(spec: DataSpec, source: Arrays) -> Prepared:
     """The samples by split, or in a pool for folds. Raises ``DataError`` where the specification asks for what arrays do not have."""
     _refuse_table_options(spec, source)
     y, y_test, classes = source.y, source.test[1] if source.test else source.y[:0], source.classes
-    if spec.positive:
+    if spec.positive and "positive" not in source.used:
         if not classes:
             raise DataError(f"{source.name}: positive must name classes, but the target is a number. Leave positive out.")
         wanted, classes = group_classes(classes, spec.positive, source.name)

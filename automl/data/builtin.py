@@ -23,15 +23,17 @@ NAMES = ("digits", *FRAMES, "xor", *PUBLISHED)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A table that is known already: its columns with their own types, and its target."""
+    """A table that is known already: its columns with their own types, its target, and maybe official test rows."""
 
     name: str
     frame: pd.DataFrame
     target: str
+    test: pd.DataFrame | None = None
 
     def digest(self) -> str:
         """sha256 of all cells."""
-        return hashlib.sha256(self.frame.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
+        tables = [self.frame, *([] if self.test is None else [self.test])]
+        return hashlib.sha256("\n".join(table.to_csv(index=False, lineterminator="\n") for table in tables).encode()).hexdigest()
 
 
 def canonical(source: str) -> str | None:

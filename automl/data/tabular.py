@@ -109,6 +109,8 @@ def _prepared(read: _Read, splits: Splits, folds: int, bins: int | None, notes: 
 
 def _tables(spec: DataSpec, source: Frame | TableFile) -> tuple[Table, Table | None]:
     if isinstance(source, Frame):
+        if source.test is not None:
+            return Table(source.name, source.frame), Table(source.name, source.test)
         if isinstance(spec.test, str):
             raise DataError(f"{source.name}: test must be a share of a built-in data set, but is {spec.test!r}. Give, say, test: 0.2.")
         return Table(source.name, source.frame), None
