@@ -7,7 +7,7 @@ and exits with ``exit_code``; a traceback is always a bug of ours.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class AutomlError(Exception):
@@ -61,3 +61,9 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` with the nearest known word, or nothing when none is near."""
     near = nearest(word, known)
     return f" Did you mean {near!r}?" if near is not None else ""
+
+
+def listed(names: Sequence[str], most: int = 40) -> str:
+    """The names with commas between them; the number of those that are too many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

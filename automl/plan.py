@@ -14,6 +14,7 @@ from automl import data, families, metrics, objectives, spacefile
 from automl.best import CONFIG, FOLDER
 from automl.configurations import check_configurations, read_configurations
 from automl.data import DataInfo
+from automl.data.dataset import beside
 from automl.dataoptions import DATA_OPTIONS
 from automl.errors import UsageError
 from automl.events import Configuration
@@ -325,8 +326,11 @@ def _reading(options: RunOptions) -> dict[str, Any]:
 
 def _beside(spec: StudySpec, source: str) -> str:
     """A path in a space file is relative to that file; built-in names and absolute paths stay."""
-    beside = Path(spec.source).parent / source
-    return str(beside) if spec.source and source and beside.exists() and not Path(source).is_absolute() else source
+    own = beside(source, Path(spec.source).parent) if spec.source else source
+    if own != source:
+        return own
+    near = Path(spec.source).parent / source
+    return str(near) if spec.source and source and near.exists() and not Path(source).is_absolute() else source
 
 
 def default_name(spec: StudySpec, options: RunOptions) -> str:

@@ -6,6 +6,7 @@ is on standard output.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -21,7 +22,8 @@ def main() -> int:
     request = json.load(sys.stdin)
     spec: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in request["spec"].items()}
     try:
-        prepare(DataSpec(**spec), Path(request["folder"]))
+        with contextlib.redirect_stdout(sys.stderr):  # code of a person's own may print
+            prepare(DataSpec(**spec), Path(request["folder"]))
     except DataError as error:
         print(error)
         return 2

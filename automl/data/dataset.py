@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from automl.data.arrays import Arrays
-from automl.data.labels import channels_first, labelled
 from automl.errors import AutomlError, DataError
 from automl.inputs import SampleKind
 from automl.owncode import imported
 from automl.spec import DataSpec
+
+if TYPE_CHECKING:
+    from automl.data.arrays import Arrays
 
 Array = NDArray[Any]
 
@@ -29,12 +30,15 @@ def is_dataset(source: str) -> bool:
 
 
 def open_dataset(spec: DataSpec) -> Arrays:
-    """What the function makes: a dataset of (sample, target) pairs, a pair of arrays (x, y), or a mapping from ``train``, ``validation`` and
-    ``test`` to such.
+    """What the function makes: a dataset of (sample, target) pairs, a pair of arrays (x, y), or a mapping from ``train``, ``validation``
+    and ``test`` to such.
 
     Samples keep their numbers: floats are taken as they are, bytes are divided by 255, whole numbers of one axis are tokens. Raises
     ``DataError`` where the function is not there, raises an error, or gives anything else.
     """
+    from automl.data.arrays import Arrays
+    from automl.data.labels import channels_first, labelled
+
     where = spec.source
     made = _made(where)
     parts = _parts(where, made)
@@ -109,15 +113,9 @@ def _read(where: str, dataset: Any) -> tuple[Array, Array]:
     items = (dataset[index] for index in range(len(dataset))) if hasattr(dataset, "__len__") else dataset
     try:
         for item in items:
-            if not isinstance(item, tuple | list) or len(item) != 2:
-                raise DataError(f"{where}: items must be (sample, target) pairs, but item {len(samples)} is of type {type(item).__name__}.")
+            _check_item(where, item, samples)
             samples.append(np.asarray(item[0]))
             targets.append(item[1].item() if hasattr(item[1], "item") else item[1])
-            if samples[-1].shape != samples[0].shape:
-                raise DataError(
-                    f"{where}: samples must have the same shape, but item 0 has {samples[0].shape} and item {len(samples) - 1} has "
-                    f"{samples[-1].shape}. Resize or pad them."
-                )
     except DataError:
         raise
     except Exception as error:
@@ -128,13 +126,26 @@ def _read(where: str, dataset: Any) -> tuple[Array, Array]:
     return np.stack(samples), np.asarray(targets)
 
 
+def _check_item(where: str, item: Any, before: list[Array]) -> None:
+    if not isinstance(item, tuple | list) or len(item) != 2:
+        raise DataError(f"{where}: items must be (sample, target) pairs, but item {len(before)} is of type {type(item).__name__}.")
+    shape = np.shape(item[0])
+    if before and shape != before[0].shape:
+        raise DataError(
+            f"{where}: samples must have the same shape, but item 0 has {before[0].shape} and item {len(before)} has {shape}. "
+            "Resize or pad them."
+        )
+
+
 def _numbers(where: str, x: Array) -> Array:
     if x.dtype == np.uint8:
         return x
     if x.dtype.kind == "f":
         values = x.astype(np.float32)
         if not np.isfinite(values).all():
-            raise DataError(f"{where}: samples must be finite numbers, but {int((~np.isfinite(values)).sum())} values are not. Replace them.")
+            raise DataError(
+                f"{where}: samples must be finite numbers, but {int((~np.isfinite(values)).sum())} values are not. Replace them."
+            )
         return values
     if x.dtype.kind in "iu" and x.ndim == 2 and x.min(initial=0) >= 0:
         return x.astype(np.int32)
@@ -166,11 +177,10 @@ def _as(x: Array, other: Array) -> Array:
 
 
 def beside(source: str, folder: Path) -> str:
-    """``module:name`` of a space file with the module's file where that lies beside the space file."""
+    """``module:name`` of a space file with the module's file where that lies beside it; packages are imported by their names."""
     found = _TARGET.fullmatch(source)
     if found is None:
         return source
     module: str = found["module"]
-    file = folder / (module if module.endswith(".py") else f"{module.replace('.', '/')}.py")
+    file = folder / (module if module.endswith(".py") else f"{module}.py")
     return f"{file}:{found['name']}" if file.is_file() else source
-

@@ -6,9 +6,8 @@ import numpy as np
 
 from automl.data.folding import check_folds
 from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, Splits, fold_rows, split_rows
-from automl.data.tables import listed
 from automl.data.targets import Target
-from automl.errors import DataError
+from automl.errors import DataError, listed
 from automl.spec import DataSpec
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from automl.data.targets import read_target, read_test_target
 from automl.errors import DataError
 
 Array = NDArray[Any]
@@ -20,6 +19,8 @@ def labelled(where: str, y: Array, y_test: Array | None, names: Sequence[str] = 
     ``names``: what the numbers 0, 1, ... are called. Raises ``DataError`` as for the target column of a table.
     """
     import pandas as pd
+
+    from automl.data.targets import read_target, read_test_target
 
     y = _flat(where, y)
     target = read_target(where, "y", pd.Series(y))
@@ -41,7 +42,8 @@ def _flat(where: str, y: Array) -> Array:
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim == 2 and y.dtype.kind in "biuf" and y.shape[1] > 1 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
-        return y.argmax(axis=1)  # one-hot
+        numbers: Array = y.argmax(axis=1)  # one-hot
+        return numbers
     if y.ndim != 1:
         raise DataError(f"{where}: targets must be one for each sample, but have the shape {y.shape}. Give class numbers, names or values.")
     return y.astype(str) if y.dtype.kind in "SU" else y

@@ -43,7 +43,9 @@ def open_npz(spec: DataSpec) -> Arrays | Frame:
     name = home_expanded(where).name.partition(".")[0]
     for part, samples, targets in (("", x, y), ("test ", x_test, y_test)):
         if samples is not None and targets is not None and len(samples) != len(targets):
-            raise DataError(f"{where}: there must be a target for each {part}sample, but there are {len(samples)} samples and {len(targets)} targets.")
+            raise DataError(
+                f"{where}: there must be a target for each {part}sample, but there are {len(samples)} samples and {len(targets)} targets."
+            )
     if x.ndim == 2:
         return Frame(name, _frame(x, y), "y", None if x_test is None or y_test is None else _frame(x_test, y_test))
     if x.ndim == 4 or (x.ndim == 3 and x.dtype == np.uint8):
@@ -53,7 +55,8 @@ def open_npz(spec: DataSpec) -> Arrays | Frame:
         scale = 1 / 255 if pixels.dtype == np.uint8 else 1.0
         return Arrays(name, pixels, values, classes, scale, official, kind="pictures", used=used)
     raise DataError(
-        f"{where}: samples must be features (n, features) or pictures (n, height, width[, channels]), but have the shape {x.shape}. Reshape them."
+        f"{where}: samples must be features (n, features) or pictures (n, height, width[, channels]), but have the shape {x.shape}. "
+        "Reshape them."
     )
 
 
@@ -64,15 +67,18 @@ def _read(where: str) -> dict[str, Array]:
             return {name: content[name] for name in content.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError, TypeError) as error:
         why = "it holds Python objects" if "allow_pickle" in str(error) else str(error) or type(error).__name__
-        raise DataError(f"{where}: must be an npz file of arrays, but cannot be read ({why}). Save plain arrays with numpy.savez.") from error
+        raise DataError(
+            f"{where}: must be an npz file of arrays, but cannot be read ({why}). Save plain arrays with numpy.savez."
+        ) from error
 
 
 def _pair(where: str, content: dict[str, Array]) -> tuple[Array, Array]:
     x, y = _named(content, _PAIRS, _X), _named(content, _PAIRS, _Y)
     if x is None or y is None or x.ndim < 2:
+        there = ", ".join(f"{name} {array.shape}" for name, array in content.items()) or "nothing"
         raise DataError(
-            f"{where}: must have samples called x and targets called y (or x_train, y_train, x_test, y_test), but has "
-            f"{', '.join(f'{name} {array.shape}' for name, array in content.items()) or 'nothing'}. Save them with numpy.savez(file, x=..., y=...)."
+            f"{where}: must have samples called x and targets called y (or x_train, y_train, x_test, y_test), but has {there}. "
+            "Save them with numpy.savez(file, x=..., y=...)."
         )
     return x, y
 

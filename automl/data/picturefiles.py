@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from automl.data.arrays import Arrays
 from automl.data.pictures import SUFFIXES, form_of, look, read_pictures
-from automl.data.tables import find_column, listed, read_table
-from automl.errors import DataError, suggestion
+from automl.errors import DataError, listed, suggestion
 from automl.folders import home_expanded
 from automl.spec import DataSpec
 
@@ -91,7 +90,9 @@ def open_folder(spec: DataSpec) -> PictureFiles:
     classes = tuple(by_class)
     if len(classes) < 2:
         found = f"has pictures of one class only, {classes[0]!r}" if classes else "has none"
-        raise DataError(f"{train}: must have a folder of pictures for each of at least two classes, but {found}. Add folders with pictures.")
+        raise DataError(
+            f"{train}: must have a folder of pictures for each of at least two classes, but {found}. Add folders with pictures."
+        )
     files, targets = _listed(by_class, classes)
     held = None
     if validation is not None:
@@ -109,6 +110,7 @@ def open_folder(spec: DataSpec) -> PictureFiles:
 
 def open_paths(spec: DataSpec, content: bytes, test: tuple[str, bytes] | None) -> PictureFiles:
     """The pictures that a table names in its column ``image``, relative to the table; the column ``target`` says what they show."""
+    from automl.data.tables import find_column, read_table
     from automl.data.targets import read_target, read_test_target
 
     assert spec.image is not None
@@ -117,7 +119,10 @@ def open_paths(spec: DataSpec, content: bytes, test: tuple[str, bytes] | None) -
     image = find_column(table.where, table.frame, spec.image)
     if spec.target is None:
         columns = [str(column) for column in table.frame.columns if column != image]
-        raise DataError(f"{table.where}: a table of pictures needs a target, the column to be predicted, but none is given. Columns: {listed(columns)}.")
+        raise DataError(
+            f"{table.where}: a table of pictures needs a target, the column to be predicted, but none is given. Columns: {listed(columns)}. "
+            f"Give --target, maybe {columns[-1] if columns else image!r}."
+        )
     name = find_column(table.where, table.frame, spec.target)
     target = read_target(table.where, name, table.frame[name], spec.positive)
     files = _files(table.where, table.frame[image].iloc[target.kept], target.kept)
@@ -134,7 +139,9 @@ def open_paths(spec: DataSpec, content: bytes, test: tuple[str, bytes] | None) -
         notes += [note] if note else []
     used = ("target", "drop", "image", "positive", *(("test",) if test else ()))
     root = home_expanded(spec.source).parent
-    return PictureFiles(Path(spec.source).name.partition(".")[0], tuple(files), target.values, target.classes, official, None, tuple(notes), used, root)
+    return PictureFiles(
+        Path(spec.source).name.partition(".")[0], tuple(files), target.values, target.classes, official, None, tuple(notes), used, root
+    )
 
 
 def _split_folders(folder: Path) -> tuple[Path, Path | None, Path | None]:
@@ -152,7 +159,9 @@ def _split_folders(folder: Path) -> tuple[Path, Path | None, Path | None]:
 
 def _by_class(folder: Path) -> dict[str, list[Path]]:
     """The pictures below each folder that has any, in the order of their names."""
-    classes = sorted((each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")), key=lambda each: _order(each.name))
+    classes = sorted(
+        (each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")), key=lambda each: _order(each.name)
+    )
     found = {each.name: sorted(_pictures_in(each)) for each in classes}
     return {name: files for name, files in found.items() if files}
 
@@ -204,7 +213,9 @@ def _left_out(folder: Path, classes: Sequence[str]) -> Iterator[str]:
     others: Counter[str] = Counter()
     for name in classes:
         for _, _, names in os.walk(folder / name):
-            others.update(Path(each).suffix.lower() or each for each in names if not each.lower().endswith(SUFFIXES) and not each.startswith("."))
+            others.update(
+                Path(each).suffix.lower() or each for each in names if not each.lower().endswith(SUFFIXES) and not each.startswith(".")
+            )
     if others:
         yield f"Left out: {others.total()} files that are no pictures by their names ({listed(sorted(others), 5)})."
 
@@ -217,7 +228,9 @@ def _files(where: str, cells: Any, rows: NDArray[np.int64]) -> list[Path]:
     files = []
     for text, row in zip(texts_of(cells), rows, strict=True):
         if text is None:
-            raise DataError(f"{where}: every row with a target must name a picture, but row {row + 1} does not. Add the path, or remove the row.")
+            raise DataError(
+                f"{where}: every row with a target must name a picture, but row {row + 1} does not. Add the path, or remove the row."
+            )
         found = next((place for place in (folder / text, folder.parent / text) if place.is_file()), None)
         if found is None:
             raise DataError(f"{where}: row {row + 1} must name a picture, but there is no file {text!r}. Paths are relative to the table.")

@@ -50,9 +50,17 @@ def look(file: Path) -> Looks:
     """Raises ``DataError`` naming the file where it is no picture, or too large a one."""
     with _opened(file) as picture:
         width, height = picture.size
-        if picture.getexif().get(0x0112, 1) >= 5:  # lying on its side, by the orientation that a camera has noted
+        if _lies(picture):
             width, height = height, width
         return Looks(height, width, picture.mode in _GREY)
+
+
+def _lies(picture: Image) -> bool:
+    """Whether a camera has noted that it was held upright."""
+    try:
+        return picture.format != "PNG" and bool(picture.getexif().get(0x0112, 1) >= 5)  # of PNG files all pixels would be read for that
+    except Exception:  # a broken note is none
+        return False
 
 
 def form_of(looks: Sequence[Looks], size: int | None) -> tuple[Form, str]:

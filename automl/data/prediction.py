@@ -15,7 +15,7 @@ from automl.data.preparation import read_info, read_info_file
 from automl.data.values import is_number
 from automl.errors import DataError
 
-READERS = {"table": "tablerows"}
+READERS = {"pictures": "pictures", "table": "tablerows"}
 """What stands under ``reader`` in ``info.json``, and the module of this package whose ``encode`` knows such rows."""
 
 

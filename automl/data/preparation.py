@@ -20,8 +20,10 @@ import numpy as np
 
 from automl.data import DataInfo
 from automl.data.arrays import Arrays, prepare_arrays
+from automl.data.dataset import is_dataset
 from automl.data.folding import FOLD_OF_ROW, POOL, folder_of, rows_of
 from automl.data.nothing import NO_DATA, prepare_nothing
+from automl.data.picturefiles import PictureFiles
 from automl.data.prepared import Array, Chosen, Prepared
 from automl.data.sources import Source, open_source
 from automl.data.splits import Rows
@@ -75,7 +77,8 @@ def prepare_apart(spec: DataSpec, folder: Path) -> DataInfo:
     """
     if not spec.source:
         return prepare_nothing(folder)
-    finished = _finished(folder, fingerprint(spec)) if (folder / INFO).exists() else None
+    runs_code = is_dataset(spec.source)  # which has no business in this process
+    finished = _finished(folder, fingerprint(spec)) if (folder / INFO).exists() and not runs_code else None
     if finished is not None:
         return finished
     request = json.dumps({"spec": dataclasses.asdict(spec), "folder": str(folder)})
@@ -179,6 +182,8 @@ def _fingerprint(spec: DataSpec, source: Source) -> str:
 
 def _build(spec: DataSpec, source: Source, mark: str) -> Prepared:
     _check_shares(spec)
+    if isinstance(source, PictureFiles):
+        source = source.read(spec.size)
     if isinstance(source, Arrays):
         prepared = prepare_arrays(spec, source)
     else:

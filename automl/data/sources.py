@@ -8,11 +8,14 @@ from pathlib import Path
 
 from automl.data.arrays import Arrays
 from automl.data.builtin import NAMES, Frame, canonical, read_builtin
+from automl.data.dataset import is_dataset, open_dataset
+from automl.data.picturefiles import PictureFiles
 from automl.errors import DataError, suggestion
 from automl.folders import home_expanded
 from automl.spec import DataSpec
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".parquet")  # of tables
+FILES = (*SUFFIXES, ".npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +39,63 @@ class TableFile:
         return " ".join(parts)
 
 
-Source = Arrays | Frame | TableFile
+Source = Arrays | Frame | TableFile | PictureFiles
 
 
 def open_source(spec: DataSpec) -> Source:
-    """The built-in data set of this name, or the file at this path. Raises ``DataError`` where there is neither."""
+    """The built-in data set of this name, what lies at this path, or what a person's own function makes.
+
+    Raises ``DataError`` where there is nothing of these.
+    """
     name = canonical(spec.source)
     if name is not None:
         return read_builtin(name)
+    path = home_expanded(spec.source)
+    if path.is_dir():
+        return _open_folder(spec, path)
+    if is_dataset(spec.source) and not path.exists():
+        return open_dataset(spec)
+    _check_file(spec.source, path)
+    if path.suffix.lower() == ".npz":
+        from automl.data.npz import open_npz
+
+        return open_npz(spec)
     content = _read(spec.source)
-    if isinstance(spec.test, str):
-        return TableFile(spec.source, content, spec.test, _read(spec.test))
-    return TableFile(spec.source, content)
+    test = (spec.test, _read(spec.test)) if isinstance(spec.test, str) else None
+    if spec.image is not None:
+        from automl.data.picturefiles import open_paths
+
+        return open_paths(spec, content, test)
+    return TableFile(spec.source, content, *(test or ()))
+
+
+def _open_folder(spec: DataSpec, folder: Path) -> Source:
+    """What lies in a folder, by what most of its files are."""
+    from automl.data.picturefiles import has_pictures, open_folder
+
+    if has_pictures(folder):
+        return open_folder(spec)
+    raise DataError(
+        f"{spec.source}: must hold folders of pictures, one for each class, but holds none. Give such a folder, or a file that ends in "
+        f"{', '.join(FILES)}."
+    )
+
+
+def _check_file(source: str, path: Path) -> None:
+    if not path.exists():
+        raise DataError(_absent(source))
+    if not path.name.lower().endswith(FILES):
+        raise DataError(
+            f"{source}: the file's name must end in {', '.join(FILES)}, but ends in {path.suffix or path.name!r}. Rename or convert it."
+        )
 
 
 def _read(source: str) -> bytes:
+    """The bytes of a table's file."""
     path = home_expanded(source)
     if path.is_dir():
-        raise DataError(f"{source}: must be a file with a table, but is a folder, which cannot be read yet. Give a CSV or Parquet file.")
-    if not path.exists():
-        raise DataError(_absent(source))
-    if not path.name.lower().endswith(SUFFIXES):
-        raise DataError(
-            f"{source}: the file's name must end in {', '.join(SUFFIXES)}, but ends in {path.suffix or path.name!r}. Rename or convert it."
-        )
+        raise DataError(f"{source}: must be a file with a table, but is a folder. Give a CSV or Parquet file.")
+    _check_file(source, path)
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -26,7 +26,7 @@ def encode(folder: Path, info: DataInfo, plan: Mapping[str, Any], rows: Any) -> 
     from automl.data.bins import Spread, spread
     from automl.data.columns import Column, features
     from automl.data.preprocessing import load, transform
-    from automl.data.tables import listed
+    from automl.errors import listed
 
     if not isinstance(rows, pd.DataFrame):
         raise DataError(

@@ -16,7 +16,7 @@ from typing import Any, cast
 import pandas as pd
 
 from automl.data.values import MISSING, is_number
-from automl.errors import DataError, MissingExtraError, suggestion
+from automl.errors import DataError, MissingExtraError, listed, suggestion
 
 DELIMITERS = (",", ";", "\t", "|")
 _DOCUMENTS = {
@@ -67,12 +67,6 @@ def find_column(where: str, frame: pd.DataFrame, name: str) -> str:
     if re.fullmatch(r"-?\d+", name) and (1 <= int(name) <= len(columns) or -len(columns) <= int(name) <= -1):
         return columns[int(name) - 1 if int(name) > 0 else int(name)]
     raise DataError(f"{where}: column {name!r} is not there. Columns: {listed(columns)}.{suggestion(name, columns)}")
-
-
-def listed(names: Sequence[str], most: int = 40) -> str:
-    """The names with commas between them; the number of those that are too many."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 # -- bytes to text -----------------------------------------------------------------------------------------------------

@@ -21,9 +21,9 @@ from automl.data.prepared import Prepared, SplitArrays, refuse_unused
 from automl.data.preprocessing import dump, fit, rare_categories, transform
 from automl.data.sources import TableFile
 from automl.data.splits import Rows, Splits
-from automl.data.tables import Table, find_column, listed, read_table
+from automl.data.tables import Table, find_column, read_table
 from automl.data.targets import Target, read_target, read_test_target
-from automl.errors import DataError, suggestion
+from automl.errors import DataError, listed, suggestion
 from automl.spec import DataSpec
 
 TARGET_NAMES = ("target", "label", "class", "y", "outcome", "output")

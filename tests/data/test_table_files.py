@@ -211,7 +211,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
         "price.csv": "must be a file, but is not there. Did you mean 'prices.csv'?",
         "other/x.csv": "must be a file, but is not there. Check the path.",
         "empty.csv": "must have a header and rows, but is empty. Give a file with data.",
-        "book.xlsx": "the file's name must end in .csv, .tsv, .txt, .data, .csv.gz, .tsv.gz, .parquet, but ends in '.xlsx'. "
+        "book.xlsx": "the file's name must end in .csv, .tsv, .txt, .data, .csv.gz, .tsv.gz, .parquet, .npz, but ends in '.xlsx'. "
         "Rename or convert it.",
         ".": "must be a file with a table, but is a folder, which cannot be read yet. Give a CSV or Parquet file.",
     }
