@@ -120,8 +120,8 @@ def open_paths(spec: DataSpec, content: bytes, test: tuple[str, bytes] | None) -
     if spec.target is None:
         columns = [str(column) for column in table.frame.columns if column != image]
         raise DataError(
-            f"{table.where}: a table of pictures needs a target, the column to be predicted, but none is given. Columns: {listed(columns)}. "
-            f"Give --target, maybe {columns[-1] if columns else image!r}."
+            f"{table.where}: a table of pictures needs a target, the column to be predicted, but none is given. "
+            f"Columns: {listed(columns)}. Give --target, maybe {columns[-1] if columns else image!r}."
         )
     name = find_column(table.where, table.frame, spec.target)
     target = read_target(table.where, name, table.frame[name], spec.positive)
