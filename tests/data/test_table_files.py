@@ -213,8 +213,8 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
         "empty.csv": "must have a header and rows, but is empty. Give a file with data.",
         "book.xlsx": "the file's name must end in .csv, .tsv, .txt, .data, .csv.gz, .tsv.gz, .parquet, .npz, but ends in '.xlsx'. "
         "Rename or convert it.",
-        ".": "must hold folders of pictures, one for each class, but holds none. Give such a folder, or a file that ends in .csv, .tsv, .txt, "
-        ".data, .csv.gz, .tsv.gz, .parquet, .npz.",
+        ".": "must hold folders of pictures, one for each class, but holds none. Give such a folder, or a file that ends in "
+        ".csv, .tsv, .txt, .data, .csv.gz, .tsv.gz, .parquet, .npz.",
     }
     for name, message in expected.items():
         source = str(tmp_path / name)
