@@ -91,7 +91,9 @@ class Session:
 
     def __post_init__(self) -> None:
         self._ended_before = self.study.ended
-        self._has_lost = any(training.losses for number in self.study.unended for training in self.study.trials[number].trainings)
+        searched = (self.study.trials[number] for number in self.study.unended)
+        again = (one.trial for confirmations in self.study.confirmations.values() for one in confirmations)
+        self._has_lost = any(training.losses for trial in (*searched, *again) for training in trial.trainings)
 
     @property
     def is_done(self) -> bool:
@@ -211,8 +213,16 @@ class Session:
         """What a worker must know to train this trial."""
         study, trial = self.study, self.study.trials[key.trial]
         configuration = {**study.space.fixed, **trial.configuration}
-        is_confirmation = study.is_confirmation(key)
-        return TrialSpec(key, self.job, configuration, study.trial_seed(key), study.spec.epochs, self._bar(key), is_confirmation)
+        return TrialSpec(
+            key,
+            self.job,
+            configuration,
+            study.trial_seed(key),
+            study.spec.epochs,
+            save_if_beats=self._bar(key),
+            tested=study.is_confirmation(key),
+            reported=study.training(key).epochs,
+        )
 
     def _bar(self, key: TrialKey) -> float | None:
         """What this training must beat for its weights to be kept: the last of the leaders.

@@ -7,7 +7,11 @@ and exits with ``exit_code``; a traceback is always a bug of ours.
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable, Sequence
+
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)  # numbers of errors that are nobody's bug
 
 
 class AutomlError(Exception):
@@ -48,6 +52,20 @@ class StudyError(UsageError):
 
 class MissingExtraError(UsageError):
     """A feature whose optional dependency is not installed."""
+
+
+class DiskError(AutomlError):
+    """A disk that is full or cannot be written to. It is no trial's fault: the study stops, and goes on when the disk is well again."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> DiskError | None:
+        """The same in a sentence for a person; None where the error is another one."""
+        if not isinstance(error, OSError) or error.errno not in OF_THE_DISK:
+            return None
+        return cls(
+            f"{error.filename2 or error.filename or 'the disk'}: must be readable and writable, but {os.strerror(error.errno).lower()}. "
+            "All that was written before is kept; the same command goes on with it."
+        )
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -77,7 +77,8 @@ class TrialSpec:
     ``configuration`` holds the searched and the fixed parameters; what it leaves out has the documented default of the
     family. Every random draw of the training is a function of ``seed``. ``save_if_beats`` is the objective that the best epoch must
     beat for its weights to be written to disk when the trial ends (None: always write). ``tested``: at its end the best epoch is
-    measured on the test split (``Tested`` comes before ``Finished``).
+    measured on the test split (``Tested`` comes before ``Finished``). ``reported``: how many of its epochs the study knows; it does not go
+    on from a checkpoint of a later one, since reports in between were lost (in a power cut). None: from any.
     """
 
     key: TrialKey
@@ -87,6 +88,7 @@ class TrialSpec:
     epochs: int
     save_if_beats: float | None = None
     tested: bool = False
+    reported: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,6 +272,19 @@ def test_a_worker_that_dies_of_a_confirmation_loses_nothing_else(tmp_path: Path)
     assert confirmed(driven.study) is not None
 
 
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_a_confirmation_whose_worker_died_is_tried_again_after_a_restart(tmp_path: Path, lanes: int) -> None:
+    """Wherever the restart falls: once it was forgotten, and the study stood still for ever."""
+    calm = Driven(Rehearsed(tmp_path / "calm", trials=12)).study
+    assert calm.best is not None
+    for stop_after in range(8, 16):
+        searched = Rehearsed(tmp_path / f"stop{stop_after}", trials=12)
+        Driven(searched, confirm=0)
+        shaken = Driven(searched.but(rehearsal=Rehearsal({calm.best.number: Fault("crash", 2, times=1)})), lanes, stop_after)
+        assert shaken.why == "done"
+        assert Counter(map(str, confirmations(shaken.study))) == Counter(map(str, confirmations(calm)))
+
+
 def test_where_the_time_of_the_search_is_over_what_is_there_is_confirmed(tmp_path: Path) -> None:
     rehearsed = Rehearsed(tmp_path, trials=100_000, rehearsal=Rehearsal(seconds_per_epoch=0.001, sleeps=True))
     with rehearsed.open() as store:

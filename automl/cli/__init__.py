@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from automl import __version__
-from automl.errors import AutomlError, suggestion
+from automl.errors import OF_THE_DISK, AutomlError, suggestion
 
 # name: (module that holds a click command of that name, its line in --help)
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -33,7 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 
 
-_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)  # errors that are nobody's bug
+_OF_THE_MACHINE = (*OF_THE_DISK, errno.EACCES, errno.EPERM)  # errors that are nobody's bug
 
 
 class LazyGroup(click.Group):
@@ -123,7 +123,9 @@ def main() -> NoReturn:
         reason = os.strerror(error.errno).lower()
         with contextlib.suppress(OSError):  # a terminal that was closed takes no words either
             click.echo(
-                f"{error.filename or 'automl'}: must be readable and writable, but {reason}. The same command goes on after that.", err=True
+                f"{error.filename2 or error.filename or 'automl'}: must be readable and writable, but {reason}. "
+                "The same command goes on after that.",
+                err=True,
             )
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

@@ -65,9 +65,8 @@ def prepare(spec: DataSpec, folder: Path) -> DataInfo:
     try:
         return _store(prepared, folder)
     except OSError as error:
-        raise DataError(
-            f"{folder}: must be a place to write prepared data to, but is not ({error.strerror}). Choose another folder."
-        ) from error
+        reason = error.strerror or "the disk has taken only a part of them"  # NumPy loses the error's number
+        raise DataError(f"{folder}: must be a place to write prepared data to, but is not ({reason}). Choose another folder.") from error
 
 
 def prepare_apart(spec: DataSpec, folder: Path) -> DataInfo:

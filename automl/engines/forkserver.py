@@ -354,7 +354,8 @@ def _open_log(start: WorkerStart) -> None:
     os.close(log)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     now = time.strftime("%Y-%m-%d %H:%M:%S")
-    print(f"{_LOG_HEADER}{start.slot.name} on {start.slot.device}, process {os.getpid()}, {now}", flush=True)
+    with contextlib.suppress(OSError):  # a full disk will be told of by what cannot do without it
+        print(f"{_LOG_HEADER}{start.slot.name} on {start.slot.device}, process {os.getpid()}, {now}", flush=True)
     faulthandler.enable(all_threads=False)
     faulthandler.register(signal.SIGUSR1)  # before a worker that does not answer is ended, it is asked what it is doing
 

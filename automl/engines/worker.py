@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
-from automl.errors import AutomlError
+from automl.errors import AutomlError, DiskError
 from automl.events import Measured, Orders, Slot, Started, WorkerEvent
 from automl.training import Trainer
 
@@ -21,7 +21,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """No trainer can be made here, and no other process would do better. ``message`` is for the person."""
+    """No trainer can be made here, or nothing can be written, and no other process would do better. ``message`` is for the person."""
 
     message: str
 
@@ -62,7 +62,11 @@ def serve(connection: Connection, factory: TrainerFactory, slot: Slot, known_as:
             orders: Orders = connection.recv()
         except (EOFError, ConnectionError):
             return
-        answer = handle(trainer, orders)
+        try:
+            answer = handle(trainer, orders)
+        except DiskError as error:
+            _say(connection, Unfit(str(error)))
+            return
         if isinstance(answer, list):
             answer = [_renamed(event, known_as) for event in answer]
 

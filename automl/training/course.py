@@ -112,9 +112,12 @@ class Course:
     def resume(self, checkpoint: Mapping[str, Any], dtype: object) -> bool:
         """Stand where a checkpoint of the same trial was written.
 
-        False, and nothing changes, when it is of another or lacks weights (``best_state``) that are wanted now.
+        False, and nothing changes, when it is of another, lacks weights (``best_state``) that are wanted now, or is of an epoch whose
+        report the study has not got.
         """
         if checkpoint.get("format") != _CHECKPOINT_FORMAT or checkpoint.get("meaning") != self._meaning(dtype):
+            return False
+        if self.trial.reported is not None and checkpoint["epoch"] > self.trial.reported:
             return False
         bar = self.trial.save_if_beats
         if checkpoint["best_state"] is None and (self.trial.tested or bar is None or self._is_better(checkpoint["best"], bar)):

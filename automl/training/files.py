@@ -53,12 +53,17 @@ def _named(trial: TrialSpec, name: str, ending: str) -> str:
 
 
 def save(values: dict[str, Any], file: Path) -> None:
-    """Write tensors and plain values in place of ``file``, if need be with its folder."""
+    """Write tensors and plain values in place of ``file``, if need be with its folder. Raises OSError where the disk does not take it."""
     unfinished = _unfinished(file)
     try:
         with _opened(unfinished, "wb") as out:
             torch.save(values, out)
         unfinished.replace(file)
+    except (OSError, RuntimeError) as error:
+        cause = error.__context__ if isinstance(error, RuntimeError) else error  # torch complains of the torn file that it has made
+        if isinstance(cause, OSError):
+            raise OSError(cause.errno, cause.strerror, str(file)) from error
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 

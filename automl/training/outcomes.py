@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from automl.clock import now
-from automl.errors import AutomlError
+from automl.errors import AutomlError, DiskError
 from automl.events import Failed, FailureReason, Job, TrialSpec
 from automl.training import files
 
@@ -40,11 +40,22 @@ def report(job: Job, train_loss: float, measure: Callable[[Sequence[str]], Mappi
 
 
 def failed(trial: TrialSpec, error: Exception, seconds: float) -> Failed:
-    """The end of a trial by this error, whose traceback goes to the trial's log."""
+    """The end of a trial by this error, whose traceback goes to the trial's log.
+
+    Raises DiskError where it is none of the trial's: a worker that cannot write cannot go on, and the trial keeps its checkpoint.
+    """
+    raise_if_of_the_disk(error)
     text = "".join(traceback.format_exception(error))
     files.append_log(trial, text)
     detail = str(error) if isinstance(error, AutomlError) else "\n".join(text.splitlines()[-_DETAIL_LINES:])
     return Failed(trial.key, now(), reason(error), detail, seconds)
+
+
+def raise_if_of_the_disk(error: BaseException) -> None:
+    """Raises DiskError where the disk is at fault and not the trial."""
+    of_the_disk = DiskError.of(error)
+    if of_the_disk is not None:
+        raise of_the_disk from error
 
 
 def note_retry(trial: TrialSpec, error: Exception, rows: int) -> None:

@@ -133,8 +133,8 @@ class SoloTrainer:
         try:
             self._fit = self._begin(trial, waiting.rows)
         except Exception as error:
-            self._end(trial)
             events.append(failed(trial, error, time.perf_counter() - began))
+            self._end(trial)
             del error
             free_memory(self._device)
             return events

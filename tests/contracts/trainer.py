@@ -19,6 +19,7 @@ import torch
 
 from automl import metrics
 from automl.data import DataInfo, Task, load, read_info
+from automl.errors import DiskError
 from automl.events import (
     Configuration,
     Diverged,
@@ -580,6 +581,47 @@ class TrainerContract:
         second = self.make()
         second.start(other)
         self.same(curve(finish(second), other), curve(self.alone(other), other))
+
+    def test_a_checkpoint_from_beyond_the_reports_that_the_study_has_is_ignored(self, tmp_path: Path) -> None:
+        """A power cut has taken the study's last events and left the checkpoint: every report is made again."""
+        spec = trial(job(tmp_path), PLAIN)
+        first = self.make(checkpoint_seconds=0)
+        first.start(spec)
+        while len(curve(before := first.advance(), spec)) == 0 or max(curve(before, spec)) < 3:
+            pass
+        content = (Path(spec.job.folder) / "trials/0/checkpoint.pt").read_bytes()
+        for reported, expected in ((1, 1), (2, 3)):  # it was written after epoch 2
+            (Path(spec.job.folder) / "trials/0").mkdir(exist_ok=True)
+            (Path(spec.job.folder) / "trials/0/checkpoint.pt").write_bytes(content)
+            second = self.make()
+            second.start(replace(spec, reported=reported))
+            events = finish(second)
+            assert min(curve(events, spec)) == expected
+            assert max(curve(events, spec)) == EPOCHS
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full here")
+    def test_a_full_disk_is_no_fault_of_the_trial_which_goes_on_later(self, tmp_path: Path) -> None:
+        spec = trial(job(tmp_path), PLAIN)
+        weights = Path(spec.job.folder) / "trials/0/weights.pt"
+        first = self.make(checkpoint_seconds=0)
+        first.start(spec)
+        before: list[WorkerEvent] = []
+        while len(curve(before, spec)) < EPOCHS - 1:
+            before += first.advance()
+        (weights.parent / ".weights.pt.unfinished").symlink_to("/dev/full")
+        with pytest.raises(DiskError) as error:
+            finish(first)
+        assert str(error.value) == (
+            f"{weights}: must be readable and writable, but no space left on device. "
+            "All that was written before is kept; the same command goes on with it."
+        )
+        assert [path.name for path in weights.parent.iterdir()] == ["checkpoint.pt"]
+        second = self.make()
+        second.start(spec)
+        after = finish(second)
+        assert kinds(after)[-1] is Finished
+        assert weights.exists()
+        self.same({**curve(before, spec), **curve(after, spec)}, curve(self.alone(spec), spec))
 
     @pytest.mark.parametrize("how", ["ends", "is stopped"])
     def test_no_checkpoint_outlives_its_trial(self, tmp_path: Path, how: str) -> None:

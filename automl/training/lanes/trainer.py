@@ -206,9 +206,9 @@ class LaneTrainer:
             lane = group.admit(trial, self._solo.samples_of(trial), checkpoint)
             ride = self._rides[trial.key] = _Ride(lane, group, max(waiting.reported, lane.course.epoch))
         except Exception as error:
+            failure = failed(trial, error, time.perf_counter() - began)
             self._clear_groups()
             files.discard(files.checkpoint_file(trial))
-            failure = failed(trial, error, time.perf_counter() - began)
             del error
             free_memory(self._device)
             return [*started, failure]
@@ -279,8 +279,9 @@ class LaneTrainer:
             self._end(ride)
             return [Diverged(trial.key, now(), course.epoch, seconds)]
         except Exception as error:
+            failure = failed(trial, error, seconds + time.perf_counter() - began)
             self._end(ride)
-            return [failed(trial, error, seconds + time.perf_counter() - began)]
+            return [failure]
         events: list[WorkerEvent] = []
         if course.epoch > ride.reported:
             ride.reported = course.epoch
@@ -315,8 +316,8 @@ class LaneTrainer:
                 self._solo.go_on_alone(trial, reported)
                 self._alone.add(trial.key)
                 return []
-            self._end(rides[0])
             failure = failed(trial, error, seconds)
+            self._end(rides[0])
             del error
             free_memory(self._device)
             return [failure]

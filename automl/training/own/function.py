@@ -27,7 +27,7 @@ from automl.errors import AutomlError, UsageError
 from automl.events import Diverged, Failed, Finished, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
 from automl.owncode import imported, place_of
 from automl.training import files
-from automl.training.outcomes import free_memory, reason
+from automl.training.outcomes import free_memory, raise_if_of_the_disk, reason
 from automl.training.own.objective import GaveUpError, as_function
 from automl.training.own.output import TrialLog, printed_to
 from automl.training.own.records import Standing, read_tested, write_tested
@@ -269,6 +269,7 @@ def _reported_nothing(spec: TrialSpec, value: object) -> str:
 
 def _failed(run: _Run, error: BaseException, seconds: float) -> Failed:
     """The end of a trial by this error, whose traceback goes to the trial's log; the detail begins with the place in the person's code."""
+    raise_if_of_the_disk(error)
     spec, code = run.spec, run.spec.job.code
     assert code is not None
     if isinstance(error, GaveUpError):

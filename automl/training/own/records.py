@@ -56,6 +56,8 @@ class Standing:
         found = files.load_or_none(file, device) if file.exists() else None
         if found is None or found.get("format") != _FORMAT or found.get("meaning") != self._meaning():
             return None
+        if self.spec.reported is not None and found["epoch"] > self.spec.reported:
+            return None
         self.epoch, self.best, self.best_epoch = found["epoch"], found["best"], found["best_epoch"]
         self.best_tests, self._kept = found["best_tests"], found["kept"]
         state: dict[str, Any] = found["state"]
