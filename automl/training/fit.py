@@ -204,8 +204,8 @@ def predict(module: nn.Module, split: Split, outputs_of: Callable[[Tensor], Tens
 def rows_at_once(split: Split) -> int:
     """Enough rows to keep the device busy, few enough for the maps of a wide convolution to fit."""
     if split.inputs.dim() > 2:
-        return 128 if split.inputs.device.type == "cpu" else 2048
-    return 4096 if split.inputs.device.type == "cpu" else 65536
+        return 128 if split.targets.device.type == "cpu" else 2048
+    return 4096 if split.targets.device.type == "cpu" else 65536
 
 
 def _check(losses: Tensor) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from automl.data import DataInfo, load_parts, read_info
 from automl.data.preparation import Part
+from automl.training.streaming import Stream, room_of
 
 _GATHERED_BYTES = 2**20  # so much is gathered at once: a small batch costs as much to gather as a few of them
 
@@ -21,7 +22,8 @@ class Split:
     """``inputs`` are ``[samples, ...]`` of float or, to be multiplied with ``scale``, of uint8; ``are_tokens``: they are whole numbers and
     stay so. ``targets`` are ``[samples]``: class numbers, or floats for binary and regression (of a forecast ``[samples, steps]``).
 
-    Where folds share their inputs, ``rows`` are those that this split has of them, ``[samples]``; None: all, as they stand.
+    Where folds share their inputs, ``rows`` are those that this split has of them, ``[samples]``; None: all, as they stand. With a
+    ``stream`` the inputs are a file that the device does not hold: they and their ``rows`` are on the CPU, and batches are brought.
     """
 
     inputs: Tensor
@@ -30,6 +32,7 @@ class Split:
     dtype: torch.dtype
     rows: Tensor | None = None
     are_tokens: bool = False
+    stream: Stream | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -55,14 +58,23 @@ class Split:
         """Inputs and targets in this order, ``size`` at a time; the last batch has what is left."""
         width = self.inputs[0].numel() * self.dtype.itemsize
         several = max(1, _GATHERED_BYTES // (size * width)) * size
-        for chosen in torch.split(order, several):
-            inputs = self.prepared(self.inputs.index_select(0, self.places(chosen)))
-            targets = self.targets.index_select(0, chosen)
+        pieces = torch.split(order, several)
+        for chosen, gathered in zip(pieces, self._gathered(pieces), strict=True):
+            inputs, targets = self.prepared(gathered), self.targets.index_select(0, chosen)
             yield from zip(torch.split(inputs, size), torch.split(targets, size), strict=True)
+
+    def _gathered(self, pieces: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The inputs of these samples, as they are stored, on the device."""
+        if self.stream is None:
+            return (self.inputs.index_select(0, self.places(chosen)) for chosen in pieces)
+        return self.stream.gathered(self.inputs, [self.places(chosen.cpu()) for chosen in pieces])
 
     def in_order(self, size: int) -> Iterator[Tensor]:
         """Inputs from the first to the last, ``size`` at a time."""
-        if self.rows is None:
+        if self.stream is not None:
+            every = torch.split(torch.arange(len(self)), size)
+            yield from map(self.prepared, self._gathered(every))
+        elif self.rows is None:
             yield from (self.prepared(inputs) for inputs in torch.split(self.inputs, size))
         else:
             yield from (self.prepared(self.inputs.index_select(0, rows)) for rows in torch.split(self.rows, size))
@@ -86,7 +98,10 @@ def apart(samples: Samples) -> Samples:
 class StudySamples:
     """The samples of a study on a device, fold by fold; what folds share is there once."""
 
-    def __init__(self, folder: str | Path, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, folder: str | Path, device: torch.device, dtype: torch.dtype = torch.float32, room: int | None = None) -> None:
+        """``room``: so many bytes of inputs may lie on the device, by default what is said of it; more are streamed."""
+        self._room = room_of(device) if room is None else room
+        self._stream: Stream | None = None
         self._folder, self._device, self._dtype = Path(folder), device, dtype
         self._folds = read_info(self._folder).folds
         self._samples: dict[int, Samples] = {}
@@ -102,6 +117,9 @@ class StudySamples:
     def _read(self, fold: int) -> Samples:
         """Map the prepared data and, where the device has memory of its own, copy them there."""
         info, parts = load_parts(self._folder, fold)
+        bytes_of = {part.file: part.x.nbytes for part in parts.values()}
+        if sum(bytes_of.values()) > self._room and self._stream is None and not self._inputs:
+            self._stream = Stream(self._device, f"{info.name}, {sum(bytes_of.values()) / 2**30:.2f} GiB, do not fit in memory")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # and nobody writes
             train, validation, test = (self._split(info, parts[split]) for split in ("train", "validation", "test"))
@@ -109,12 +127,13 @@ class StudySamples:
 
     def _split(self, info: DataInfo, part: Part) -> Split:
         if part.file not in self._inputs:
-            self._inputs[part.file] = torch.from_numpy(part.x).to(self._device)
+            inputs = torch.from_numpy(part.x)
+            self._inputs[part.file] = inputs if self._stream else inputs.to(self._device)
         targets = torch.from_numpy(part.y)
         targets = targets.long() if info.task == "multiclass" else targets.to(self._dtype)
-        rows = None if part.rows is None else torch.from_numpy(part.rows).to(self._device)
+        rows = None if part.rows is None else torch.from_numpy(part.rows).to("cpu" if self._stream else self._device)
         is_text = info.kind == "tokens"
-        return Split(self._inputs[part.file], targets.to(self._device), info.input_scale, self._dtype, rows, is_text)
+        return Split(self._inputs[part.file], targets.to(self._device), info.input_scale, self._dtype, rows, is_text, self._stream)
 
 
 def read_samples(folder: str | Path, device: torch.device, dtype: torch.dtype = torch.float32) -> Samples:

@@ -215,6 +215,13 @@ class SoloTrainer:
             self._samples[folder] = StudySamples(folder, self._device, self._dtype)
         return self._samples[folder].of(trial.key.replicate)
 
+    def streams(self, trial: TrialSpec) -> bool:
+        """Whether the trial's data are read from their file while it trains. False where they cannot be read: its training will say why."""
+        try:
+            return self.samples_of(trial).train.stream is not None
+        except Exception:
+            return False
+
     def _end(self, trial: TrialSpec) -> None:
         """Leave nothing of the trial in memory, and no checkpoint."""
         self._fit = None

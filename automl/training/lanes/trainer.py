@@ -219,7 +219,7 @@ class LaneTrainer:
         if trial.job.model not in _FAMILIES_THAT_RIDE:
             return False
         settings = complete(trial.job.model, trial.configuration)
-        if settings.get("instance_norm", "none") != "none":
+        if settings.get("instance_norm", "none") != "none" or self._solo.streams(trial):
             return False
         is_bfloat16 = settings["precision"] == "bfloat16"
         if is_bfloat16 and self._device.type == "cpu":
