@@ -17,9 +17,9 @@ from automl.data import DataInfo
 from automl.data.dataset import beside
 from automl.dataoptions import DATA_OPTIONS
 from automl.errors import UsageError
-from automl.events import Configuration
+from automl.events import Configuration, Value
 from automl.folders import check_new_study, home_expanded, space_file, study_folder
-from automl.inputs import Inputs
+from automl.inputs import KINDS, Inputs
 from automl.pruners import check_pruner
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.specrecord import from_dict
@@ -359,6 +359,7 @@ def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
     if spec.trains_itself:
         return spec
     _check_kind(spec, info)
+    _check_training(spec, info)
     default = metrics.default_objective(info.task)
     objective = spec.objective or Objective(default, metrics.METRICS[default].maximize)
     for each in (objective, *spec.further):
@@ -393,6 +394,25 @@ def _check_kind(spec: StudySpec, info: DataInfo) -> None:
     raise UsageError(
         f"{_where(spec)}: model {spec.model} takes {families.wanted(spec.model)}, but the data are {info.inputs}. Use model: {fitting}."
     )
+
+
+def _check_training(spec: StudySpec, info: DataInfo) -> None:
+    """Some parameters of the training are for some data only, unless they stay at their default."""
+    for name, setting in families.TRAINING.items():
+        is_for_kind = not setting.kinds or info.kind in setting.kinds
+        if (is_for_kind and (not setting.tasks or info.task in setting.tasks)) or not _departs(spec, name, setting.default):
+            continue
+        if is_for_kind:
+            wanted, found = " and ".join(setting.tasks), f"the task is {info.task}"
+        else:
+            wanted, found = " and ".join(KINDS[kind] for kind in setting.kinds), f"the data are {info.inputs}"
+        raise UsageError(f"{_where(spec)}: {name} is for {wanted}, but {found}. Take {name} out of the space.")
+
+
+def _departs(spec: StudySpec, name: str, default: Value) -> bool:
+    """Whether some configuration may have another value than the default."""
+    values = [values[name] for values in (spec.space.fixed, spec.baseline or {}) if name in values]
+    return name in spec.space.by_name or any(value != default for value in values)
 
 
 def _measures(model: str, inputs: Inputs, outputs: int, values: Configuration) -> Mapping[str, float]:

@@ -396,3 +396,24 @@ def test_no_other_number_of_lanes_can_be(text: str) -> None:
     sentence = f"--lanes: must be 'auto' or a whole number from 1 to 4096, but {text!r} was given. Leave it out."
     with pytest.raises(UsageError, match=re.escape(sentence)):
         lanes_asked(text)
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "sentence"),
+    [
+        ("iris", "crop: {type: int, low: 0, high: 2}", "crop is for pictures, but the data are a table of 4 features."),
+        ("iris", "flip: true", "flip is for pictures, but the data are a table of 4 features."),
+        ("diabetes", "class_weights: sqrt", "class_weights is for binary and multiclass, but the task is regression."),
+    ],
+)
+def test_parameters_of_other_data_are_refused(folder: Path, data: str, line: str, sentence: str) -> None:
+    (folder / "small.yaml").write_text(SMALLER.replace("  units:", f"  {line}\n  units:"))
+    spec = specify(RunOptions(space="small.yaml", data=data))
+    with pytest.raises(UsageError, match=re.escape(f"small.yaml: {sentence} Take {line.split(':')[0]} out of the space.")):
+        settle(spec, inspect(spec.data))
+
+
+def test_parameters_of_other_data_may_stay_at_their_defaults(folder: Path) -> None:
+    (folder / "small.yaml").write_text(SMALLER.replace("  units:", "  flip: false\n  mixup: 0.1\n  units:"))
+    spec = specify(RunOptions(space="small.yaml", data="iris"))
+    assert settle(spec, inspect(spec.data)).objective is not None

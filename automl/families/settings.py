@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from automl.events import Value
+from automl.inputs import SampleKind
 
 Kind = Literal["float", "int", "categorical", "bool", "any"]
 
@@ -23,6 +24,8 @@ class Setting:
     low_open: bool = False
     high_open: bool = False
     choices: tuple[str, ...] = ()
+    kinds: tuple[SampleKind, ...] = ()  # of samples that a value other than the default is for; none: all
+    tasks: tuple[str, ...] = ()  # likewise
 
     def admits(self, value: Value) -> bool:
         """Whether a model can be built or trained with this value."""

@@ -24,8 +24,31 @@ TRAINING: Mapping[str, Setting] = {
         Setting("l1", "float", 0.0, "weight of the sum of absolute weights in the loss", low=0),
         Setting("l2", "float", 0.0, "the optimiser's weight decay (decoupled for adamw)", low=0),
         Setting("label_smoothing", "float", 0.0, "share of the target spread over all classes", low=0, high=1, high_open=True),
+        Setting(
+            "class_weights",
+            "categorical",
+            "none",
+            "what rare classes count for more: balanced (all classes count alike), sqrt (half-way)",
+            choices=("none", "balanced", "sqrt"),
+            tasks=("binary", "multiclass"),
+        ),
         Setting("clip_norm", "float", 0.0, "largest norm of the gradient (0: no clipping)", low=0),
         Setting("early_stopping", "int", 0, "epochs without improvement after which a trial ends complete (0: never)", low=0),
         Setting("precision", "categorical", "float32", "bfloat16 trains under autocast on a GPU", choices=("float32", "bfloat16")),
+        Setting("flip", "bool", False, "whether half of the training pictures are mirrored, left to right", kinds=("pictures",)),
+        Setting("crop", "int", 0, "pixels by which training pictures are shifted at most, each way", low=0, kinds=("pictures",)),
+        Setting("rotation", "float", 0.0, "degrees by which training pictures are turned at most", low=0, high=180, kinds=("pictures",)),
+        Setting("erase", "float", 0.0, "share of training pictures of which a rectangle is erased", low=0, high=1, kinds=("pictures",)),
+        Setting(
+            "mixup",
+            "float",
+            0.0,
+            "alpha: training samples are mixed with another of their batch, by shares of a beta distribution (0: not)",
+            low=0,
+            kinds=("features", "pictures"),
+        ),
     )
 }
+
+ALONE = ("class_weights", "flip", "crop", "rotation", "erase", "mixup")
+"""Parameters of which a value other than the default keeps a trial out of lanes."""

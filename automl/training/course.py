@@ -30,6 +30,7 @@ class Recipe:
     clip_norm: float
     early_stopping: int
     bfloat16: bool
+    class_weights: str
 
     @classmethod
     def of(cls, settings: Mapping[str, Value]) -> Self:
@@ -51,6 +52,7 @@ class Recipe:
             clip_norm=number("clip_norm"),
             early_stopping=int(number("early_stopping")),
             bfloat16=settings["precision"] == "bfloat16",
+            class_weights=str(settings["class_weights"]),
         )
 
 

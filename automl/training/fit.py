@@ -16,8 +16,9 @@ from automl.draws import seed_at
 from automl.events import TrialSpec
 from automl.models import build
 from automl.models.layers import BatchNorm, Drop, keep_all
+from automl.training.augmentation import Augmentation, Mixture
 from automl.training.course import Course
-from automl.training.losses import loss_of
+from automl.training.losses import class_weights, loss_of
 from automl.training.metrics import measure
 from automl.training.optimisers import Optimiser
 from automl.training.outcomes import NotFiniteError
@@ -49,6 +50,10 @@ class Fit:
         self.is_own = trial.job.code is not None
         has_dropout = self.recipe.dropout and not self.is_own
         self.dropout = Dropout(trial.seed, self.recipe.dropout, self.course.batch_size) if has_dropout else None
+        self.augmentation = Augmentation.of(trial.seed, self.course.settings)
+        self.class_weights = None
+        if self.recipe.class_weights != "none" and info.task != "regression":
+            self.class_weights = class_weights(self.recipe.class_weights, samples.train.targets, len(info.classes), dtype)
         self.autocast = self.recipe.bfloat16 and device.type == "cuda"
         self._best_state: list[Tensor] | None = None
 
@@ -83,8 +88,11 @@ class Fit:
             self.dropout.step = number
         if self.is_own:  # what its own layers draw is a function of the seed and the step, like everything else
             torch.manual_seed(seed_at(self.trial.seed, "step", number))
+        mixture = None
+        if self.augmentation:
+            inputs, mixture = self.augmentation(inputs, targets, number)
         self.gradients.zero_()
-        loss = self._add_gradients(inputs, targets)
+        loss = self._add_gradients(inputs, targets, mixture)
         if recipe.l1:
             self.gradients.add_(self.weights.sign(), alpha=recipe.l1)
         if recipe.clip_norm:
@@ -92,9 +100,9 @@ class Fit:
         self.optimiser.step(self.gradients, self.course.learning_rate(number))
         return loss
 
-    def _add_gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
+    def _add_gradients(self, inputs: Tensor, targets: Tensor, mixture: Mixture | None = None) -> Tensor:
         """Forward and backward for one batch, whole or in pieces; returns its loss."""
-        task, smoothing, count = self.samples.info.task, self.recipe.label_smoothing, len(inputs)
+        count = len(inputs)
         rows = self.rows or count
         losses = []
         for first in range(0, count, rows):
@@ -103,12 +111,17 @@ class Fit:
             part = targets[first : first + rows]
             with _past_statistics(self.module) if self.is_own and len(part) == 1 else contextlib.nullcontext():
                 outputs = self._outputs(inputs[first : first + rows], self.dropout or keep_all)
-            loss = loss_of(task, outputs, part, smoothing)
+            loss = self._loss(outputs, part)
+            if mixture:
+                loss = loss * mixture.share + self._loss(outputs, mixture.targets[first : first + rows]) * (1 - mixture.share)
             if len(part) < count:
                 loss = loss * (len(part) / count)
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return loss_of(self.samples.info.task, outputs, targets, self.recipe.label_smoothing, self.class_weights)
 
     def _outputs(self, inputs: Tensor, drop: Drop = keep_all) -> Tensor:
         more = () if self.is_own else (drop,)

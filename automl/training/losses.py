@@ -7,21 +7,35 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 
-def loss_of(task: str, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-    """The mean loss over the samples, a scalar.
+def loss_of(task: str, outputs: Tensor, targets: Tensor, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
+    """The mean loss over the samples, a scalar; with ``weights`` (of each class) each sample's is multiplied with that of its class.
 
     Binary: cross entropy of one logit, the target smoothed to ``y (1 - s) + s / 2``. Multiclass: cross entropy, the target smoothed to
     ``(1 - s)`` for its class plus ``s / classes`` for all. Regression: mean squared error of the standardised target, of a
     forecast over all its steps.
     """
+    how = "mean" if weights is None else "none"
+    of_samples = None if weights is None else weights[targets.long()]
     if task == "multiclass":
-        return F.cross_entropy(outputs, targets, label_smoothing=smoothing)
-    predicted = outputs.view(targets.shape)
-    if task == "regression":
-        return F.mse_loss(predicted, targets)
-    if smoothing:
-        targets = targets * (1 - smoothing) + smoothing / 2
-    return F.binary_cross_entropy_with_logits(predicted, targets)
+        loss = F.cross_entropy(outputs, targets, label_smoothing=smoothing, reduction=how)
+    elif task == "regression":
+        return F.mse_loss(outputs.view(targets.shape), targets)
+    else:
+        if smoothing:
+            targets = targets * (1 - smoothing) + smoothing / 2
+        loss = F.binary_cross_entropy_with_logits(outputs.view(targets.shape), targets, reduction=how)
+    return loss if of_samples is None else (loss * of_samples).mean()
+
+
+def class_weights(kind: str, targets: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """What each class counts in the training loss, ``[classes]``, from the class numbers of the training split.
+
+    A class with n of the samples counts 1 / n (``balanced``) or 1 / sqrt(n) (``sqrt``), times what makes the mean over the samples 1, so
+    that losses and learning rates stay what they are. A class without samples counts nothing.
+    """
+    counts = torch.bincount(targets.long(), minlength=classes).to(dtype)
+    raw = torch.where(counts > 0, counts.clamp(min=1) ** (-1.0 if kind == "balanced" else -0.5), 0.0)
+    return raw * (counts.sum() / (raw * counts).sum())
 
 
 def smoothed(task: str, targets: Tensor, smoothing: Tensor, outputs: int) -> Tensor:

@@ -55,6 +55,11 @@ def uniform(key: int, rows: int, units: int, device: torch.device | str = "cpu")
     return ((bits >> 11) & (2**53 - 1)).to(torch.float64) * 2.0**-53
 
 
+def shares(counters: Tensor, key: int) -> Tensor:
+    """A uniform number in [0, 1) with 53 random bits, float64, for each of the int64 ``counters``."""
+    return ((hashed(counters, key) >> 11) & (2**53 - 1)).to(torch.float64) * 2.0**-53
+
+
 def permutation(key: int | Tensor, count: int, device: torch.device | str = "cpu") -> Tensor:
     """The numbers 0 to ``count - 1`` in a random order: sorted by their hashes."""
     return torch.argsort(hashed(torch.arange(count, device=device), key), stable=True)

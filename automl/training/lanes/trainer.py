@@ -13,7 +13,8 @@ import torch
 
 from automl.clock import now
 from automl.events import Diverged, Finished, Measured, Reported, Started, TrialKey, TrialSpec, WorkerEvent
-from automl.families import complete
+from automl.families import TRAINING, complete
+from automl.families.training import ALONE
 from automl.training import files
 from automl.training.checkpoints import CHECKPOINT_SECONDS, Keeper
 from automl.training.lanes.group import Group, Lane
@@ -219,6 +220,8 @@ class LaneTrainer:
         if trial.job.model not in _FAMILIES_THAT_RIDE:
             return False
         settings = complete(trial.job.model, trial.configuration)
+        if any(settings[name] != TRAINING[name].default for name in ALONE):
+            return False
         if settings.get("instance_norm", "none") != "none" or self._solo.streams(trial):
             return False
         is_bfloat16 = settings["precision"] == "bfloat16"
