@@ -71,8 +71,11 @@ def open_source(spec: DataSpec) -> Source:
 
 def _open_folder(spec: DataSpec, folder: Path) -> Source:
     """What lies in a folder, by what most of its files are."""
+    from automl.data.idxfiles import has_idx, open_idx
     from automl.data.picturefiles import has_pictures, open_folder
 
+    if has_idx(folder):
+        return open_idx(spec)
     if has_pictures(folder):
         return open_folder(spec)
     raise DataError(
