@@ -139,7 +139,7 @@ def test_a_column_called_by_a_number_comes_first() -> None:
             "data.csv: must be text with a table in it, but holds binary data. Save it as CSV in UTF-8, or as Parquet.",
         ),
         (
-            gzip.compress(b"a,b\n1,2\n")[:-4],
+            gzip.compress(b"a,b\n1,2\n", mtime=0)[:-4],
             "data.csv: must be a whole gzip file, but is damaged (Compressed file ended before the end-of-stream marker was reached). "
             "Get or make the file again.",
         ),
