@@ -28,7 +28,8 @@ class Inputs:
     pictures     (channels, height, width)    pixels from 0 to 1
     sequences    (channels, steps)            standardised series; with ``has_mask`` the last channel is 1 where the sequence has
                                               a step and 0 after its end, where all channels are 0
-    tokens       (length,)                    whole numbers below ``vocabulary``: 0 after the end of a text, 1 for unknown words
+    tokens       (length,) or                 whole numbers below ``vocabulary``: 0 after the end of a text, 1 for unknown words; with
+                 (parts, length)              several parts the first is the word, the others tell more of it (0: nothing)
     ===========  ===========================  ==============================================================================
     """
 
@@ -46,7 +47,7 @@ class Inputs:
             case "sequences":
                 return f"sequences of {self.shape[1]} steps"
             case "tokens":
-                return f"texts of {self.shape[0]} words"
+                return f"texts of {self.shape[-1]} words"
             case _:
                 return f"a table of {self.shape[0]} feature{'s' * (self.shape[0] != 1)}"
 

@@ -15,22 +15,22 @@ from automl.data.preparation import read_info, read_info_file
 from automl.data.values import is_number
 from automl.errors import DataError
 
-READERS = {"pictures": "pictures", "table": "tablerows"}
+READERS = {"pictures": "pictures", "table": "tablerows", "texts": "texts"}
 """What stands under ``reader`` in ``info.json``, and the module of this package whose ``encode`` knows such rows."""
 
 
-def encode(folder: Path, rows: Any) -> NDArray[np.float32]:
+def encode(folder: Path, rows: Any) -> NDArray[Any]:
     """New raw rows as a network's input ``[rows, *input_shape]``, ready to be used (``input_scale`` is applied already).
 
     ``rows`` is a pandas DataFrame with the columns of the training file (more do no harm, the target may be missing), or an array of
-    raw pictures: ``[rows, channels, height, width]``, without the one channel, or flat. ``folder`` needs ``info.json`` and
-    ``preprocessing.skops`` only. Cells may be missing or infinite, and categories new, as in training rows. Raises ``DataError`` for rows
-    of another form, and for a cell that is no number (date, truth) where the training rows had some, with its column, row and text.
+    raw pictures: ``[rows, channels, height, width]``, without the one channel, or flat; of texts a list will do. ``folder``
+    needs ``info.json`` and ``preprocessing.skops`` only. Cells may be missing or infinite, and categories new, as in training rows. Raises
+    ``DataError`` for rows of another form, and for a cell that is no number (date, truth) where the training rows had some, with its column, row and text.
     """
     info, content = read_info(folder), read_info_file(folder)
     if "reader" in content:
         reader = importlib.import_module(f"automl.data.{READERS[content['reader']]}")  # none but ours, whatever a file says
-        encoded: NDArray[np.float32] = reader.encode(folder, info, content, rows)
+        encoded: NDArray[Any] = reader.encode(folder, info, content, rows)
         return encoded
     x = np.asarray(rows)
     shape = info.input_shape
@@ -39,7 +39,7 @@ def encode(folder: Path, rows: Any) -> NDArray[np.float32]:
     if x.shape[1:] != shape:
         wanted = ", ".join(str(size) for size in shape)
         raise DataError(f"{info.name}: rows must have the shape (rows, {wanted}), but have {x.shape}. Reshape them.")
-    return np.asarray(x, np.float32) * np.float32(info.input_scale)
+    return np.asarray(x, np.int32) if info.kind == "tokens" else np.asarray(x, np.float32) * np.float32(info.input_scale)
 
 
 def decode(info: DataInfo, outputs: ArrayLike) -> NDArray[Any]:

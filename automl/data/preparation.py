@@ -20,13 +20,15 @@ import numpy as np
 
 from automl.data import DataInfo
 from automl.data.arrays import Arrays, prepare_arrays
+from automl.data.builtin import Frame
 from automl.data.dataset import is_dataset
 from automl.data.folding import FOLD_OF_ROW, POOL, folder_of, rows_of
 from automl.data.nothing import NO_DATA, prepare_nothing
 from automl.data.picturefiles import PictureFiles
 from automl.data.prepared import Array, Chosen, Prepared
-from automl.data.sources import Source, open_source
+from automl.data.sources import Source, TableFile, open_source
 from automl.data.splits import Rows
+from automl.data.textfiles import TextFiles
 from automl.dataoptions import DATA_OPTIONS
 from automl.errors import DataError
 from automl.spec import DataSpec
@@ -186,11 +188,23 @@ def _build(spec: DataSpec, source: Source, mark: str) -> Prepared:
     if isinstance(source, Arrays):
         prepared = prepare_arrays(spec, source)
     else:
-        from automl.data.tabular import prepare_table
-
-        first, *others = (replace(table, info=replace(table.info, fingerprint=mark)) for table in prepare_table(spec, source))
+        first, *others = (replace(fold, info=replace(fold.info, fingerprint=mark)) for fold in _fitted(spec, source))
         return replace(first, others=tuple(others))
     return replace(prepared, info=replace(prepared.info, fingerprint=mark))
+
+
+def _fitted(spec: DataSpec, source: Frame | TableFile | TextFiles) -> list[Prepared]:
+    """What is prepared by its training rows, for each fold: a table, or texts, which a table may turn out to be."""
+    from automl.data.tabular import OnlyTextsError, prepare_table
+    from automl.data.texts import prepare_texts
+
+    if isinstance(source, TextFiles) or spec.text is not None:
+        return prepare_texts(spec, source)
+    try:
+        return prepare_table(spec, source)
+    except OnlyTextsError as error:
+        found = f"Texts: those of {error.column!r}, since no other column has anything to learn from."
+        return prepare_texts(replace(spec, text=error.column), source, found)
 
 
 def _check_shares(spec: DataSpec) -> None:
@@ -231,7 +245,10 @@ def _is_whole(folder: Path, fold: int) -> bool:
         if len(part.y) != info.sizes[split] or (part.rows is None and len(part.x) != len(part.y)):
             return False
     own = folder_of(folder, fold)
-    return read_info_file(folder).get("reader") != "table" or ((own / INFO).is_file() and (own / PREPROCESSING).is_file())
+    reader = read_info_file(folder).get("reader")
+    if reader is None or (folder / FOLD_OF_ROW).exists():  # what needs no preparation, and what folds share
+        return True
+    return (own / INFO).is_file() and (reader != "table" or (own / PREPROCESSING).is_file())
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -10,6 +10,7 @@ from automl.data.arrays import Arrays
 from automl.data.builtin import NAMES, Frame, canonical, read_builtin
 from automl.data.dataset import is_dataset, open_dataset
 from automl.data.picturefiles import PictureFiles
+from automl.data.textfiles import TextFiles, holds_texts, is_pattern, read_text_files
 from automl.errors import DataError, suggestion
 from automl.folders import home_expanded
 from automl.spec import DataSpec
@@ -39,7 +40,7 @@ class TableFile:
         return " ".join(parts)
 
 
-Source = Arrays | Frame | TableFile | PictureFiles
+Source = Arrays | Frame | TableFile | PictureFiles | TextFiles
 
 
 def open_source(spec: DataSpec) -> Source:
@@ -51,6 +52,8 @@ def open_source(spec: DataSpec) -> Source:
     if name is not None:
         return read_builtin(name)
     path = home_expanded(spec.source)
+    if is_pattern(spec.source):
+        return _open_texts(spec)
     if path.is_dir():
         return _open_folder(spec, path)
     if is_dataset(spec.source) and not path.exists():
@@ -78,10 +81,16 @@ def _open_folder(spec: DataSpec, folder: Path) -> Source:
         return open_idx(spec)
     if has_pictures(folder):
         return open_folder(spec)
+    if holds_texts(folder):
+        return _open_texts(spec)
     raise DataError(
-        f"{spec.source}: must hold folders of pictures, one for each class, but holds none. Give such a folder, or a file that ends in "
-        f"{', '.join(FILES)}."
+        f"{spec.source}: must hold folders of pictures or of .txt files, one for each class, or a file of texts for each class, but holds "
+        f"none. Give such a folder, or a file that ends in {', '.join(FILES)}."
     )
+
+
+def _open_texts(spec: DataSpec) -> Source:
+    return read_text_files(spec.source, spec.test if isinstance(spec.test, str) else None)
 
 
 def _check_file(source: str, path: Path) -> None:

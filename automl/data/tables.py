@@ -24,6 +24,7 @@ _DOCUMENTS = {
     ("{", "[{", "[["): "JSON",
     ("version https://git-lfs",): "a pointer of Git LFS",
 }
+_TABLE = "text with a table in it", "Save it as CSV in UTF-8, or as Parquet."
 WHITESPACE = r"\s+"
 SAMPLE_ROWS = 200
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
@@ -46,7 +47,7 @@ def read_table(where: str, content: bytes, names: Iterable[str] = (), like: Tabl
     """
     if content[:4] == b"PAR1" or where.lower().endswith(".parquet"):
         return Table(where, _read_parquet(where, content))
-    text = re.sub(r"\Asep=.(?=\r?\n)", "", _decode(where, _unzip(where, content)))  # a line for spreadsheets
+    text = re.sub(r"\Asep=.(?=\r?\n)", "", decoded(where, _unzip(where, content), *_TABLE))  # a line for spreadsheets
     _refuse_documents(where, text)
     delimiter, sample = _sniff(text)
     if not sample:
@@ -81,8 +82,11 @@ def _unzip(where: str, content: bytes) -> bytes:
         raise DataError(f"{where}: must be a whole gzip file, but is damaged ({error}). Get or make the file again.") from error
 
 
-def _decode(where: str, content: bytes) -> str:
-    """UTF-8 (with or without a mark), UTF-16 with its mark, else Latin-1 unless that gives control characters."""
+def decoded(where: str, content: bytes, wanted: str, advice: str) -> str:
+    """UTF-8 (with or without a mark), UTF-16 with its mark, else Latin-1 unless that gives control characters.
+
+    ``wanted`` says what the file should be, ``advice`` what to do where it is not.
+    """
     encodings = ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "latin-1")
     for encoding in encodings:
         try:
@@ -91,7 +95,7 @@ def _decode(where: str, content: bytes) -> str:
             continue
         if "\0" not in text and len(CONTROL.findall(text, 0, 100_000)) <= 0.02 * min(len(text), 100_000):
             return text
-    raise DataError(f"{where}: must be text with a table in it, but holds binary data. Save it as CSV in UTF-8, or as Parquet.")
+    raise DataError(f"{where}: must be {wanted}, but holds binary data. {advice}")
 
 
 # -- form --------------------------------------------------------------------------------------------------------------

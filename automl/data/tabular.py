@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from automl.data import DataInfo
 from automl.data.bins import bins_note, fit_bins, spread
 from automl.data.builtin import Frame
-from automl.data.columns import Column, Left, describe, describe_part, features, recognise
+from automl.data.columns import FREE_TEXT, Column, Left, describe, describe_part, features, recognise
 from automl.data.dividing import divided, divided_notes, target_scale
 from automl.data.folding import folds_note
 from automl.data.prepared import Prepared, SplitArrays, refuse_unused
@@ -29,6 +29,14 @@ from automl.spec import DataSpec
 TARGET_NAMES = ("target", "label", "class", "y", "outcome", "output")
 
 
+class OnlyTextsError(Exception):
+    """A table has nothing to learn from but the texts of one column: they are read as texts."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(column)
+        self.column = column
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
     """A table that is read, with what is to be learnt from it."""
@@ -41,13 +49,16 @@ class _Read:
 
 
 def prepare_table(spec: DataSpec, source: Frame | TableFile) -> list[Prepared]:
-    """The table, prepared for its one validation split; with folds for each of them, by its own training rows alone."""
+    """The table, prepared for its one validation split; with folds for each of them, by its own training rows alone.
+
+    Raises ``OnlyTextsError`` where it is rather for ``automl.data.texts``.
+    """
     refuse_unused(spec, source.name if isinstance(source, Frame) else source.where, ("bins",))
-    table, test = _tables(spec, source)
-    target_name = _target_name(spec, source, table)
-    target = read_target(table.where, target_name, table.frame[target_name], spec.positive)
+    table, test = tables_of(spec, source)
+    label = target_name(spec, source, table)
+    target = read_target(table.where, label, table.frame[label], spec.positive)
     every = divided(spec, table.where, target, official=test is not None)
-    read = _Read(source.name, table, test, target, _feature_names(spec, table, target_name))
+    read = _Read(source.name, table, test, target, _feature_names(spec, table, label))
     notes = [folds_note([len(splits.validation) for splits in every])] if len(every) > 1 else []
     return [_prepared(read, splits, len(every), spec.bins, notes) for splits in every]
 
@@ -107,14 +118,15 @@ def _prepared(read: _Read, splits: Splits, folds: int, bins: int | None, notes: 
     return Prepared(info, arrays, columns, dump(transformer))
 
 
-def _tables(spec: DataSpec, source: Frame | TableFile) -> tuple[Table, Table | None]:
+def tables_of(spec: DataSpec, source: Frame | TableFile) -> tuple[Table, Table | None]:
+    """The table of the source and, where it has one, that of its test rows."""
     if isinstance(source, Frame):
         if source.test is not None:
             return Table(source.name, source.frame), Table(source.name, source.test)
         if isinstance(spec.test, str):
             raise DataError(f"{source.name}: test must be a share of a built-in data set, but is {spec.test!r}. Give, say, test: 0.2.")
         return Table(source.name, source.frame), None
-    names = [name for name in (spec.target, *spec.drop) if name]
+    names = [name for name in (spec.target, spec.text, *spec.drop) if name]
     table = read_table(source.where, source.content, names)
     test = read_table(source.test_where, source.test_content, like=table) if source.test_where else None
     return table, test
@@ -123,7 +135,8 @@ def _tables(spec: DataSpec, source: Frame | TableFile) -> tuple[Table, Table | N
 # -- columns -------------------------------------------------------------------------------------------------------------
 
 
-def _target_name(spec: DataSpec, source: Frame | TableFile, table: Table) -> str:
+def target_name(spec: DataSpec, source: Frame | TableFile, table: Table) -> str:
+    """The column to be predicted."""
     if spec.target is not None:
         return find_column(table.where, table.frame, spec.target)
     if isinstance(source, Frame):
@@ -148,6 +161,9 @@ def _plan(train: pd.DataFrame, names: Sequence[str], positions: Rows, where: str
     found = [recognise(train[name], name, positions) for name in names]
     plan = [column for column in found if isinstance(column, Column)]
     left = [column for column in found if isinstance(column, Left)]
+    texts = [column.name for column in found if (column.why == FREE_TEXT if isinstance(column, Left) else column.kind == "text")]
+    if len(texts) == 1 and all(column.kind in ("text", "given") for column in plan):
+        raise OnlyTextsError(texts[0])
     if not plan:
         plan = [column.otherwise for column in left if column.otherwise is not None]
         left = [column for column in left if column.otherwise is None]

@@ -43,4 +43,4 @@ def steps_read(settings: Mapping[str, Value], inputs: Inputs) -> tuple[int, int,
         return inputs.shape[1], inputs.shape[0], Cost()
     units = settings["embedding"]
     assert isinstance(units, int)
-    return inputs.shape[0], units, Cost(inputs.vocabulary * units)
+    return inputs.shape[-1], units, Cost(inputs.vocabulary * units)

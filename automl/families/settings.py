@@ -83,4 +83,15 @@ LAYER_SETTINGS = (
     Setting("dropout", "float", 0.0, "the share of hidden units that is dropped in training", low=0, high=1, high_open=True),
 )
 
-EMBEDDING = Setting("embedding", "int", 64, "numbers that a word becomes; for texts alone", low=1, high=65536)
+WORD_SETTINGS = (
+    Setting("embedding", "int", 64, "numbers that a word becomes; for texts alone", low=1, high=65536),
+    Setting(
+        "word_dropout",
+        "float",
+        0.0,
+        "the share of words, and of their parts, that is left out in training; for texts alone",
+        low=0,
+        high=1,
+        high_open=True,
+    ),
+)

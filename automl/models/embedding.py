@@ -10,12 +10,14 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from automl.events import Value
 from automl.inputs import Inputs
+from automl.models.layers import Drop, keep_all
 
 PADDING = 0
+WORDS = -1  # the layer of words, where dropout is asked for theirs
 
 
 class Embedding(nn.Module):
-    """Words as vectors: ``[samples, steps]`` of whole numbers below ``words`` to ``[samples, steps, units]``.
+    """Words as vectors: ``[...]`` of whole numbers below ``words`` to ``[..., units]``.
 
     The vector of padding is zero and stays so: it begins as zero, and has no gradient.
     """
@@ -31,22 +33,28 @@ class Embedding(nn.Module):
 class Steps(nn.Module):
     """The steps of sequences and texts: ``[samples, *inputs]`` to ``[samples, steps, features]``, and which steps there are.
 
-    Of a sequence the features are its channels, of a text the ``embedding`` units of each word. Which steps there are is a tensor of
-    truths ``[samples, steps]``, or None where all samples are as long. The first step counts as one in any case, so that nothing is
-    ever averaged over no steps.
+    Of a sequence the features are its channels, of a text the ``embedding`` units of each word: the vectors of all of its parts added up.
+    In training ``word_dropout`` takes words and parts, each for itself. Which steps there are is a tensor of truths ``[samples, steps]``,
+    or None where all samples are as long. The first step counts as one in any case, so that nothing is ever averaged over no steps.
     """
 
     def __init__(self, settings: Mapping[str, Value], inputs: Inputs) -> None:
         super().__init__()
         self.embedding = Embedding(inputs.vocabulary, int(settings["embedding"] or 0)) if inputs.kind == "tokens" else None
+        self.word_dropout = float(settings.get("word_dropout") or 0)
         self.has_mask = inputs.has_mask
         self.features = self.embedding.weight.shape[1] if self.embedding else inputs.shape[0]
         self.steps = inputs.shape[-1]
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        if self.embedding is not None:
-            return self.embedding(x), _with_first(x != PADDING)
-        return x.transpose(1, 2), _with_first(x[:, -1] > 0) if self.has_mask else None
+    def forward(self, x: Tensor, drop: Drop = keep_all) -> tuple[Tensor, Tensor | None]:
+        if self.embedding is None:
+            return x.transpose(1, 2), _with_first(x[:, -1] > 0) if self.has_mask else None
+        words = x[:, None] if x.dim() == 2 else x
+        is_there = _with_first(words[:, 0] != PADDING)
+        if not self.word_dropout:
+            return self.embedding(words).sum(1), is_there
+        kept = drop(torch.ones_like(words, dtype=self.embedding.weight.dtype), WORDS, self.word_dropout)
+        return (self.embedding(words) * kept[..., None]).sum(1), is_there
 
 
 def _with_first(is_there: Tensor) -> Tensor:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
-Drop = Callable[[Tensor, int], Tensor]
-"""Dropout as a trainer gives it to ``forward``: takes hidden units ``[samples, units]`` (or ``[samples, ..., units]``) and the number of
-their layer."""
+
+class Drop(Protocol):
+    """Dropout as a trainer gives it to ``forward``: takes hidden units ``[samples, units]`` (or ``[samples, ..., units]``), the number of
+    their layer and, where it is not the trial's ``dropout``, the share of them that is dropped."""
+
+    def __call__(self, hidden: Tensor, layer: int, share: float | None = None, /) -> Tensor: ...
+
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -23,7 +28,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def keep_all(hidden: Tensor, layer: int) -> Tensor:
+def keep_all(hidden: Tensor, layer: int, share: float | None = None) -> Tensor:
     """No dropout: what ``forward`` does where nobody says otherwise."""
     return hidden
 

@@ -48,7 +48,7 @@ class Fit:
         self.module, self.weights, self.gradients = network(trial, info, device, dtype)
         self.optimiser = Optimiser(self.course.settings, self.weights)
         self.is_own = trial.job.code is not None
-        has_dropout = self.recipe.dropout and not self.is_own
+        has_dropout = (self.recipe.dropout or self.course.settings.get("word_dropout")) and not self.is_own
         self.dropout = Dropout(trial.seed, self.recipe.dropout, self.course.batch_size) if has_dropout else None
         self.augmentation = Augmentation.of(trial.seed, self.course.settings)
         self.class_weights = None

@@ -40,7 +40,8 @@ class Predictor:
     def predict(self, rows: Any) -> NDArray[Any]:
         """Labels as the data have them, or for regression values in the target's own units: ``[rows]``.
 
-        ``rows`` is a pandas DataFrame with the columns of the training file, or an array of raw pictures (flat ones will do).
+        ``rows`` is a pandas DataFrame with the columns of the training file, an array of raw pictures (flat ones will do), or a list of
+        texts.
         """
         return decode(self.info, self._outputs(rows).numpy())
 

@@ -109,7 +109,7 @@ def threshold(share: float) -> int:
 
 
 class Dropout:
-    """Dropout of one trial: call it with the hidden units and the number of their layer.
+    """Dropout of one trial: call it with the hidden units and the number of their layer (the same share of a layer every time).
 
     Set ``step`` before every step, and ``first_row`` where only a part of the batch comes. Masks are drawn for several steps at once,
     since a small tensor costs as much as one a few times its size; that changes no number.
@@ -120,22 +120,25 @@ class Dropout:
         self._seed, self._share, self._rows = seed, share, rows
         self._drawn: dict[int, tuple[int, Tensor]] = {}  # layer -> first step, masks of the steps from there
 
-    def __call__(self, hidden: Tensor, layer: int) -> Tensor:
-        """``hidden`` is ``[rows, units]``; of more axes, those after the first together are the units."""
+    def __call__(self, hidden: Tensor, layer: int, share: float | None = None) -> Tensor:
+        """``hidden`` is ``[rows, units]``; of more axes, those after the first together are the units. ``share``: None for the trial's."""
+        share = self._share if share is None else share
+        if not share:
+            return hidden
         if hidden.dim() > 2:
-            return self(hidden.flatten(1), layer).view(hidden.shape)
+            return self(hidden.flatten(1), layer, share).view(hidden.shape)
         first, masks = self._drawn.get(layer, (0, None))
         if masks is None or not first <= self.step < first + len(masks):
-            first, masks = self.step, self._draw(hidden, layer)
+            first, masks = self.step, self._draw(hidden, layer, share)
             self._drawn[layer] = first, masks
         mask = masks[self.step - first]
         return hidden * (mask if len(hidden) == self._rows else mask[self.first_row : self.first_row + len(hidden)])
 
-    def _draw(self, hidden: Tensor, layer: int) -> Tensor:
+    def _draw(self, hidden: Tensor, layer: int, share: float) -> Tensor:
         units, device = hidden.shape[1], hidden.device
         most = 2**16 if device.type == "cpu" else 2**22
         steps = torch.arange(self.step, self.step + max(1, min(256, most // (self._rows * units))), device=device)
         where = places(steps[:, None], torch.arange(self._rows, device=device))
         key = key_at(self._seed, "dropout", layer)
         rows, columns = row_bits(where, key), unit_bits(key, units, device)
-        return keep_masks(rows, columns, threshold(self._share), 1 / (1 - self._share), hidden.detach())
+        return keep_masks(rows, columns, threshold(share), 1 / (1 - share), hidden.detach())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from automl.inputs import Inputs
-from automl.models.embedding import Embedding, Steps, largest_of, mean_over
+from automl.models.embedding import WORDS, Embedding, Steps, largest_of, mean_over
 from automl.training.weights import initialised
 
 
@@ -43,3 +43,26 @@ def test_means_and_maxima_are_over_the_steps_that_there_are() -> None:
     assert largest_of(steps, is_there).tolist() == [[-1]]
     assert torch.allclose(mean_over(steps, None), torch.tensor([[1 / 3]]))
     assert largest_of(steps, None).tolist() == [[5]]
+
+
+def test_the_vectors_of_a_words_parts_are_added_up() -> None:
+    steps = Steps({"embedding": 2}, Inputs("tokens", (2, 3), vocabulary=9))
+    initialised(steps, seed=3)
+    weight = steps.embedding.weight.detach()  # type: ignore[union-attr]
+    features, is_there = steps(torch.tensor([[[4, 1, 0], [7, 0, 0]]]))
+    assert torch.equal(features[0], torch.stack([weight[4] + weight[7], weight[1], weight[0]]))
+    assert is_there.tolist() == [[True, True, False]]
+
+
+def test_word_dropout_takes_each_part_for_itself() -> None:
+    steps = Steps({"embedding": 2, "word_dropout": 0.5}, Inputs("tokens", (2, 3), vocabulary=9))
+    initialised(steps, seed=3)
+    weight = steps.embedding.weight.detach()  # type: ignore[union-attr]
+
+    def without_the_first_part(hidden: torch.Tensor, layer: int, share: float | None = None) -> torch.Tensor:
+        assert (layer, share, hidden.shape) == (WORDS, 0.5, (1, 2, 3))
+        return hidden * torch.tensor([0.0, 2.0])[:, None]
+
+    features, is_there = steps(torch.tensor([[[4, 1, 0], [7, 0, 0]]]), without_the_first_part)
+    assert torch.equal(features[0], torch.stack([2 * weight[7], weight[0], weight[0]]))
+    assert is_there.tolist() == [[True, True, False]]

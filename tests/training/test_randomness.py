@@ -202,3 +202,10 @@ def test_no_global_random_state_is_used() -> None:
     permutation(1, 9)
     Dropout(1, 0.5, 4)(torch.ones(4, 4), 0)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_a_layer_may_drop_another_share_than_the_trial() -> None:
+    dropout, hidden = Dropout(7, 0.0, rows=8), torch.ones(8, 500)
+    assert torch.equal(dropout(hidden, 0), hidden)
+    assert float((dropout(hidden, 1, 0.3) == 0).float().mean()) == pytest.approx(0.3, abs=0.03)
+    assert torch.equal(dropout(hidden, 2, 0.0), hidden)
