@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,9 @@ from automl.training.outcomes import NotFiniteError
 from automl.training.randomness import Dropout, key_at, permutation
 from automl.training.samples import Samples, Split
 from automl.training.weights import initialised
+
+if TYPE_CHECKING:
+    from automl.training.own.dropout import AloneDropout
 
 _LOOKED_AT = 50  # steps after which the training loss is looked at: each look waits for the device
 
@@ -48,6 +51,7 @@ class Fit:
         self.module, self.weights, self.gradients = network(trial, info, device, dtype)
         self.optimiser = Optimiser(self.course.settings, self.weights)
         self.is_own = trial.job.code is not None
+        self._own_dropout = _positioned(self.module, trial.seed, self.course.batch_size) if self.is_own else None
         has_dropout = (self.recipe.dropout or self.course.settings.get("word_dropout")) and not self.is_own
         self.dropout = Dropout(trial.seed, self.recipe.dropout, self.course.batch_size) if has_dropout else None
         self.augmentation = Augmentation.of(trial.seed, self.course.settings)
@@ -86,8 +90,9 @@ class Fit:
         recipe = self.recipe
         if self.dropout:
             self.dropout.step = number
-        if self.is_own:  # what its own layers draw is a function of the seed and the step, like everything else
+        if self.is_own:  # what other layers of its own draw is a function of the seed and the step, like everything else
             torch.manual_seed(seed_at(self.trial.seed, "step", number))
+        self._number = number
         mixture = None
         if self.augmentation:
             inputs, mixture = self.augmentation(inputs, targets, number)
@@ -109,6 +114,8 @@ class Fit:
             if self.dropout:
                 self.dropout.first_row = first
             part = targets[first : first + rows]
+            if self._own_dropout:
+                self._own_dropout.begin(self._number, first, len(part))
             with _past_statistics(self.module) if self.is_own and len(part) == 1 else contextlib.nullcontext():
                 outputs = self._outputs(inputs[first : first + rows], self.dropout or keep_all)
             loss = self._loss(outputs, part)
@@ -198,6 +205,12 @@ def network(trial: TrialSpec, info: DataInfo, device: torch.device, dtype: torch
         return module, *adopted(module, device, dtype)
     module = build(job.model, trial.configuration, info.inputs, info.outputs)
     return module, *initialised(module, trial.seed, device, dtype)
+
+
+def _positioned(module: nn.Module, seed: int, rows: int) -> AloneDropout:
+    from automl.training.own.dropout import AloneDropout, positioned
+
+    return AloneDropout(positioned(module), seed, rows)
 
 
 def _past_statistics(module: nn.Module) -> AbstractContextManager[None]:

@@ -47,15 +47,15 @@ def failure(folder: Path, code: str) -> str:
 
 
 def test_numbers_do_not_depend_on_neighbours_or_on_what_was_drawn_before(tmp_path: Path) -> None:
-    """With dropout and batch normalisation of torch's own."""
+    """With dropout and batch normalisation of torch's own, by one worker; what lanes are to each other is in test_own_lanes.py."""
     first = factory_trial(tmp_path)
     specs = [replace(first, key=replace(first.key, trial=number), seed=first.seed + number % 2) for number in range(4)]
-    trainer = make_trainer("cpu", "worker-0", 4)
+    trainer = SoloTrainer("cpu", "worker-0", 4)
     for spec in specs:
         trainer.start(spec)
     events = finish(trainer)
     torch.manual_seed(123)
-    alone = make_trainer("cpu", "worker-1")
+    alone = SoloTrainer("cpu", "worker-1")
     alone.start(first)
     again = curve(finish(alone), first)
     assert curve(events, specs[0]) == curve(events, specs[2]) == again

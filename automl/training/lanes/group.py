@@ -14,13 +14,12 @@ from torch import Tensor, nn
 
 from automl.data import DataInfo
 from automl.events import TrialKey, TrialSpec
-from automl.models import build
 from automl.training.course import Course
 from automl.training.files import named_copies
 from automl.training.fit import rows_at_once
 from automl.training.lanes.feed import Feed
-from automl.training.lanes.layout import Layout, Rows, Shapes, shapes_of, weights_of
-from automl.training.lanes.networks import network
+from automl.training.lanes.layout import Rows, Shapes, weights_of
+from automl.training.lanes.making import Networks
 from automl.training.lanes.stages import Dropout
 from automl.training.lanes.timetable import timetable
 from automl.training.lanes.together import Together
@@ -28,7 +27,7 @@ from automl.training.losses import rows_loss, smoothed
 from automl.training.optimisers import Optimiser
 from automl.training.randomness import hashed, keep_masks, key_at, places, row_bits, threshold, unit_bits
 from automl.training.samples import Samples
-from automl.training.weights import flattened, initialised, length, slices
+from automl.training.weights import length, slices
 
 _NUMBERS_AT_ONCE = 2**18  # of inputs and dropout masks that are gathered for several pieces at once
 _NUMBERS_AT_ONCE_CUDA = 2**26
@@ -36,13 +35,15 @@ _NUMBERS_AT_ONCE_CUDA = 2**26
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """One trial in a group. ``best`` are its weights and statistics at its best epoch, while they may be wanted."""
+    """One trial in a group. ``shares`` are those of its dropouts, ``best`` its weights and statistics at its best epoch, while they may
+    be wanted."""
 
     course: Course
     samples: Samples
     optimiser: Optimiser
     shapes: Shapes
     buffer_shapes: Shapes
+    shares: tuple[float, ...]
     best: tuple[Tensor, Tensor] | None = None
 
     @property
@@ -55,13 +56,13 @@ class Lane:
 
 
 class Group:
-    """Lanes of one kind of network, no wider than ``widest`` (a configuration of the kind).
+    """Lanes of one kind of network.
 
     The lanes are the rows 0, 1, ... of the tensors: a lane that leaves is replaced by the last one, so nothing is spent on empty ones.
     All lanes begin and end their epochs together, each with its own batches, order and learning rate, and, in folds, its own samples.
 
     Args:
-        widest: a completed configuration; the weights of all lanes are padded to its widths.
+        networks: how they are made, and the stages that run them.
         rows: samples of each lane that go through the network at once; larger batches take several turns.
         info: of the data of all lanes; what folds have apart (sizes, the scale of targets) is asked of theirs.
         together: whether one update moves all lanes, which then have one optimiser rule; else each has a call of its own.
@@ -69,20 +70,18 @@ class Group:
 
     def __init__(
         self,
-        model: str,
-        widest: dict[str, Any],
+        networks: Networks,
         rows: int,
         info: DataInfo,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         together: bool = False,
     ) -> None:
-        self.model, self.widest, self.rows, self.info = model, widest, rows, info
+        self.rows, self.info = rows, info
         self.lanes: list[Lane] = []
         self._device, self._dtype = device, dtype
-        module = build(model, widest, info.inputs, info.outputs)
-        self._layout, self._statistics_layout = Layout.of(module.named_parameters()), Layout.of(module.named_buffers())
-        self._network = network(model, widest, info.input_shape)
+        self._networks, self._network = networks, networks.network
+        self._layout, self._statistics_layout = networks.layout, networks.statistics_layout
         self._weights = torch.zeros(0, self._layout.width, device=device, dtype=dtype)
         self._gradients = torch.zeros_like(self._weights)
         self._statistics = torch.zeros(0, self._statistics_layout.width, device=device, dtype=dtype)
@@ -95,14 +94,11 @@ class Group:
     def admit(self, trial: TrialSpec, samples: Samples, checkpoint: dict[str, Any] | None = None) -> Lane:
         """Give a trial a lane, at its beginning or where its checkpoint was written."""
         info, row = samples.info, len(self.lanes)
-        module = build(trial.job.model, trial.configuration, info.inputs, info.outputs)
-        shapes, buffer_shapes = shapes_of(module)
-        flat, _ = initialised(module, trial.seed, self._device, self._dtype)
-        buffers = list(module.named_buffers())
-        course = Course(trial, info)
+        made, course = self._networks.made(trial, info), Course(trial, info)
+        shapes, flat, buffers = made.shapes, made.flat, made.buffers
         if row == len(self._weights):
             self._grow(max(4, 2 * row))
-        lane = Lane(course, samples, Optimiser(course.settings, self._weights[row]), shapes, buffer_shapes)
+        lane = Lane(course, samples, Optimiser(course.settings, self._weights[row]), shapes, made.buffer_shapes, made.shares)
         if checkpoint is not None and course.resume(checkpoint, self._dtype):
             flat.copy_(checkpoint["state"][0])
             buffers = [(name, saved) for (name, _), saved in zip(buffers, checkpoint["state"][1:], strict=True)]
@@ -278,8 +274,7 @@ class Group:
     def best_weights(self, lane: Lane) -> dict[str, Tensor]:
         """The state dict of the lane's network at its best epoch, on the CPU."""
         info, trial = self.info, lane.trial
-        module = build(trial.job.model, trial.configuration, info.inputs, info.outputs)
-        flattened(module, self._device, self._dtype)
+        module = self._networks.module(trial, info)
         assert lane.best is not None
         _fill(module, self._layout.take(lane.best[0], lane.shapes) | self._statistics_layout.take(lane.best[1], lane.buffer_shapes))
         return named_copies(module)
@@ -382,16 +377,19 @@ class _Draws:
     """The dropout of all lanes: keys, thresholds and scales ``[lanes, 1, 1]``, the bits of the units ``[lanes, 1, units]`` by layer."""
 
     def __init__(self, lanes: Sequence[Lane], dropouts: Sequence[Dropout], device: torch.device, dtype: torch.dtype) -> None:
-        shares = [lane.course.recipe.dropout for lane in lanes]
-        self.are_needed = any(shares)
+        shares = list(zip(*(lane.shares for lane in lanes), strict=True))  # by layer
+        self.are_needed = any(map(any, shares))
         self._like = torch.empty(0, device=device, dtype=dtype)
-        self._thresholds = torch.tensor([threshold(share) for share in shares], device=device, dtype=torch.int32)[:, None, None]
-        self._scales = torch.tensor([1 / (1 - share) for share in shares], device=device, dtype=dtype)[:, None, None]
+        self._thresholds = [self._by_lane([threshold(share) for share in own], torch.int32) for own in shares]
+        self._scales = [self._by_lane([1 / (1 - share) for share in own], dtype) for own in shares]
         self._keys = [
             torch.tensor([key_at(lane.trial.seed, "dropout", dropout.layer) for lane in lanes], device=device)[:, None, None]
             for dropout in dropouts
         ]
         self._units = [unit_bits(key, dropout.units, device) for key, dropout in zip(self._keys, dropouts, strict=True)]
+
+    def _by_lane(self, values: Sequence[float], dtype: torch.dtype) -> Tensor:
+        return torch.tensor(values, device=self._like.device, dtype=dtype)[:, None, None]
 
     def rows(self, where: Tensor) -> list[Tensor]:
         """The bits of the rows at these places ``[pieces, lanes, rows]`` for each layer; nothing where no lane drops anything."""
@@ -399,8 +397,8 @@ class _Draws:
 
     def masks(self, rows: Sequence[Tensor], first: int, last: int) -> list[Tensor]:
         """For each layer ``[pieces, lanes, rows, units]``, of these pieces."""
-        layers = zip(rows, self._units, strict=False)
-        return [keep_masks(bits[first:last], units, self._thresholds, self._scales, self._like) for bits, units in layers]
+        layers = zip(rows, self._units, self._thresholds, self._scales, strict=False)
+        return [keep_masks(bits[first:last], units, least, scale, self._like) for bits, units, least, scale in layers]
 
 
 def _named(flat: Tensor, shapes: Shapes) -> list[tuple[str, Tensor]]:

@@ -17,14 +17,18 @@ _Settings = Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The stages from the inputs to the outputs. ``takes_pictures``: inputs keep their shape; else they are flattened."""
+    """The stages from the inputs to the outputs. ``takes_pictures``: inputs keep their shape; else they are flattened.
+
+    ``own_dropouts``: those within a stage.
+    """
 
     stages: Sequence[Stage]
     takes_pictures: bool
+    own_dropouts: Sequence[Dropout] = ()
 
     @property
     def dropouts(self) -> list[Dropout]:
-        return [stage for stage in self.stages if isinstance(stage, Dropout)]
+        return [stage for stage in self.stages if isinstance(stage, Dropout)] or list(self.own_dropouts)
 
 
 def kind_of(model: str, settings: _Settings) -> Hashable:

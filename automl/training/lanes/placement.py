@@ -20,6 +20,7 @@ from automl.events import TrialSpec
 from automl.families import complete, parameter_count
 from automl.models import build
 from automl.training.lanes.networks import arithmetic, kind_of, widths_of, with_widths
+from automl.training.lanes.own import Built
 
 _MOST_WASTE = 2.0  # padded arithmetic over real arithmetic
 _CACHED_BYTES = 4 * 2**20  # of weights, gradients and optimiser state of a group on a CPU
@@ -107,6 +108,32 @@ def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool) -> 
     )
 
 
+def need_of_own(built: Built, trial: TrialSpec, info: DataInfo, itemsize: int, together: bool) -> Need:
+    """Of a trial whose network a factory has made: its group has batches of one size, and networks of one shape."""
+    settings = complete(trial.job.model, trial.configuration)
+    batch_size, weights = min(int(settings["batch_size"] or 1), info.sizes["train"]), len(built.flat)
+    return Need(
+        kind=(
+            *(trial.job.data, info.sizes["train"], batch_size, built.kind),
+            (settings["optimizer"], bool(settings["momentum"])) if together else None,
+        ),
+        widths=(),
+        batch_size=batch_size,
+        cost=weights,  # at least so many multiplications
+        lane_bytes=4 * itemsize * weights,
+    )
+
+
+def room_for(need: Need, most_lanes: int, device: torch.device) -> int:
+    """How many lanes pay: on a CPU as many as its cache holds."""
+    return most_lanes if device.type != "cpu" else max(1, min(most_lanes, _CACHED_BYTES // need.lane_bytes))
+
+
+def place_of_own(need: Need, most_lanes: int, device: torch.device) -> Place:
+    """A new group for networks of this kind."""
+    return Place(need.kind, need.widths, need.batch_size, need.cost, room_for(need, most_lanes, device), {})
+
+
 def arithmetic_of(need: Need) -> float:
     """Floating-point operations of one step of a trial."""
     return float(need.cost * need.batch_size * _FLOPS_A_MULTIPLICATION)
@@ -125,7 +152,7 @@ def fits(need: Need, place: Place, pace: Pace) -> bool:
 def place_for(need: Need, trial: TrialSpec, info: DataInfo, pace: Pace, most_lanes: int, device: torch.device) -> Place:
     """A new group for this trial, somewhat wider than it where others may join."""
     job, settings = trial.job, complete(trial.job.model, trial.configuration)
-    room = most_lanes if device.type != "cpu" else max(1, min(most_lanes, _CACHED_BYTES // need.lane_bytes))
+    room = room_for(need, most_lanes, device)
     rows = need.batch_size
     widths = need.widths
     if room > 1:

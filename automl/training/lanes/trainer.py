@@ -18,7 +18,21 @@ from automl.families.training import ALONE
 from automl.training import files
 from automl.training.checkpoints import CHECKPOINT_SECONDS, Keeper
 from automl.training.lanes.group import Group, Lane
-from automl.training.lanes.placement import Pace, Place, arithmetic_of, best_place, need_of, pace_of, place_for
+from automl.training.lanes.making import FamilyNetworks, Networks
+from automl.training.lanes.own import OwnLanes, OwnNetworks
+from automl.training.lanes.placement import (
+    Need,
+    Pace,
+    Place,
+    arithmetic_of,
+    best_place,
+    need_of,
+    need_of_own,
+    pace_of,
+    place_for,
+    place_of_own,
+    room_for,
+)
 from automl.training.metrics import measure
 from automl.training.outcomes import NotFiniteError, failed, free_memory, reason, report
 from automl.training.solo import SoloTrainer
@@ -29,6 +43,7 @@ _LONGEST_ROUND = 0.1  # seconds after which an answer is due
 _ANSWER_SECONDS = 0.002  # of an answer and the orders after it, with what the driver does in between (benchmarks/turnaround.py)
 _MEASURED_SECONDS = 0.6  # after which no larger number of lanes is tried on a CPU
 _MEASURED_SECONDS_CUDA = 5.0
+_LOOKED_SECONDS = 2.0  # for finding out which examples can ride
 _MEASURED_PIECES = 6
 _MEASURED_TRIALS = 8  # at least so many of the examples are trained at each number of lanes
 _SHARE_OF_MEMORY = 0.8  # of a GPU's that lanes may take
@@ -84,6 +99,7 @@ class LaneTrainer:
         self._device, self._worker, self._dtype = torch.device(device), worker, dtype
         self._keeper = Keeper(checkpoint_seconds)
         self._solo = SoloTrainer(device, worker, lanes, dtype=dtype, checkpoint_seconds=checkpoint_seconds)
+        self._own = OwnNetworks(self._device, dtype)
         self._alone: set[TrialKey] = set()
         self._waiting: deque[_Waiting] = deque()
         self._rides: dict[TrialKey, _Ride] = {}
@@ -115,7 +131,7 @@ class LaneTrainer:
         """Train a few steps of these examples at 1, 2, 4, ... lanes, as long as that pays and fits. One lane without a measurement where
         the arithmetic of a step is so long that what lanes save would not be seen."""
         rates: dict[int, float] = {}
-        examples = [trial for trial in trials if self._can_ride(trial)]
+        examples = self._riding(trials)
         count = 1
         with contextlib.suppress(Exception):  # what is wrong, or too large, will be told of the trial that it is true of
             if examples:
@@ -126,9 +142,18 @@ class LaneTrainer:
                 if rates[count] < 0.8 * max(rates.values()) or not self._has_room_for(count):
                     break
                 count *= 2
+        self._own.forget()
         free_memory(self._device)
         lanes = min((count for count, rate in rates.items() if rate >= _NEARLY_BEST * max(rates.values())), default=1)
         return Measured(trials[0].key, now(), lanes, rates)
+
+    def _riding(self, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
+        """Those that can ride, as far as there is time to look: networks of a person's own have to be built for that."""
+        until, found = time.perf_counter() + _LOOKED_SECONDS, list[TrialSpec]()
+        for trial in trials:
+            if time.perf_counter() < until and self._can_ride(trial):
+                found.append(trial)
+        return found
 
     def _rate(self, examples: Sequence[TrialSpec], lanes: int, until: float) -> float:
         """Epochs of trials a second, with so many of them in the worker at once; fewer batches of them where time is short."""
@@ -146,7 +171,7 @@ class LaneTrainer:
     def _may_gain(self, examples: Sequence[TrialSpec]) -> bool:
         """Whether the calls of a step take long enough, beside its arithmetic, to be worth sharing."""
         pace = self._pace or pace_of(self._device, self._dtype)
-        needs = [need_of(trial, self._solo.samples_of(trial).info, self._dtype.itemsize, self._together) for trial in examples]
+        needs = [self._need(trial) for trial in examples]
         return any(arithmetic_of(need) < _MUCH_LONGER * pace.free_flops for need in needs)
 
     def _has_room_for(self, lanes: int) -> bool:
@@ -205,6 +230,7 @@ class LaneTrainer:
             file = files.checkpoint_file(trial)
             checkpoint = files.load_or_none(file, self._device) if file.exists() else None
             lane = group.admit(trial, self._solo.samples_of(trial), checkpoint)
+            self._own.forget(trial)
             ride = self._rides[trial.key] = _Ride(lane, group, max(waiting.reported, lane.course.epoch))
         except Exception as error:
             failure = failed(trial, error, time.perf_counter() - began)
@@ -217,30 +243,55 @@ class LaneTrainer:
         return list(started)
 
     def _can_ride(self, trial: TrialSpec) -> bool:
-        if trial.job.model not in _FAMILIES_THAT_RIDE:
+        if trial.job.code is None and trial.job.model not in _FAMILIES_THAT_RIDE:
             return False
         settings = complete(trial.job.model, trial.configuration)
-        if any(settings[name] != TRAINING[name].default for name in ALONE):
+        if any(settings[name] != TRAINING[name].default for name in ALONE) or self._solo.streams(trial):
             return False
-        if settings.get("instance_norm", "none") != "none" or self._solo.streams(trial):
+        if trial.job.code is None and settings.get("instance_norm", "none") != "none":
             return False
         is_bfloat16 = settings["precision"] == "bfloat16"
         if is_bfloat16 and self._device.type == "cpu":
             self._solo.warn_of_float32()
-        return not is_bfloat16 or self._device.type == "cpu"
+        if is_bfloat16 and self._device.type != "cpu":
+            return False
+        return trial.job.code is None or self._may_share(trial)
+
+    def _may_share(self, trial: TrialSpec) -> bool:
+        """Whether the network of a factory can ride, and with others: alone it trains as it is."""
+        if self.lanes == 1:
+            return False
+        try:
+            info = self._solo.samples_of(trial).info
+        except Exception:  # which is for the trial to tell
+            return False
+        return self._own.can_ride(trial, info) and room_for(self._need(trial), self.lanes, self._device) > 1
+
+    def _need(self, trial: TrialSpec) -> Need:
+        info = self._solo.samples_of(trial).info
+        if trial.job.code is not None:
+            return need_of_own(self._own.built(trial, info), trial, info, self._dtype.itemsize, self._together)
+        return need_of(trial, info, self._dtype.itemsize, self._together)
 
     def _group_for(self, waiting: _Waiting, groups: _Groups, most: int) -> Group:
         """One of these groups with a free lane that the trial may join, or a new one among them; ``most`` lanes in each."""
         trial = waiting.trial
         info, pace = self._solo.samples_of(trial).info, self._pace or pace_of(self._device, self._dtype)
-        need = need_of(trial, info, self._dtype.itemsize, self._together)
+        need = self._need(trial)
         if not waiting.alone:
             open_groups = [(place, group) for place, group in groups if len(group.lanes) < min(place.room, most)]
             index = best_place(need, [place for place, _ in open_groups], pace)
             if index is not None:
                 return open_groups[index][1]
-        place = place_for(need, trial, info, pace, 1 if waiting.alone else most, self._device)
-        group = Group(trial.job.model, place.widest, place.rows, info, self._device, self._dtype, self._together)
+        most = 1 if waiting.alone else most
+        networks: Networks
+        if trial.job.code is not None:
+            place = place_of_own(need, most, self._device)
+            networks = OwnLanes(self._own.built(trial, info), self._own, info.inputs)
+        else:
+            place = place_for(need, trial, info, pace, most, self._device)
+            networks = FamilyNetworks(trial.job.model, place.widest, info, self._device, self._dtype)
+        group = Group(networks, place.rows, info, self._device, self._dtype, self._together)
         groups.append((place, group))
         return group
 
