@@ -171,7 +171,10 @@ class Store:
 
     def length(self) -> int:
         """How many events there are: the position of the last one."""
-        (last,) = self._connection.execute("select max(id) from events").fetchone()
+        try:
+            (last,) = self._connection.execute("select max(id) from events").fetchone()
+        except sqlite3.Error as error:
+            raise self._damaged(error) from None
         return int(last or 0)
 
     def close(self) -> None:

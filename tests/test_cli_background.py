@@ -114,6 +114,23 @@ def test_a_closed_terminal_leaves_the_study_in_order(folder: Path) -> None:
         assert store.study().why_rested == "interrupted"
 
 
+def test_a_detached_run_outlives_the_terminal_that_it_was_started_in(folder: Path) -> None:
+    process, terminal = pty.fork()
+    if process == 0:  # pragma: no cover - another process
+        os.chdir(folder)
+        os.execve(sys.executable, [sys.executable, "-m", "automl", *RUN, "--detach"], {**ENVIRONMENT, "TERM": "xterm"})
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 2**16):
+            pass
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    os.close(terminal)
+    study = folder / "studies" / "s"
+    assert driver_of(study) is not None
+    assert json.loads(automl(folder, "status", "s", "--json").stdout)["state"] == "running"
+    assert automl(folder, "stop", "s").returncode == 0
+    assert driver_of(study) is None
+
+
 def is_trained(study: Path) -> bool:
     from automl.store import Store
 

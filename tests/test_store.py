@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from automl.driver import drive
 from automl.errors import AutomlError, StudyError
 from automl.store import FORMAT, Store, is_being_driven
-from automl.study import Rested, Resumed
+from automl.study import Event, Rested, Resumed
 from contracts.driving import Rehearsed, numbers
 
 
@@ -91,26 +93,59 @@ while True:
     assert numbers(rehearsed.drive()[0]) == numbers(Rehearsed(tmp_path / "other", trials=5).drive()[0])
 
 
-def test_every_truncation_of_the_log_is_survived(tmp_path: Path) -> None:
-    """A torn write-ahead log loses its last commits and nothing else."""
+def test_every_prefix_of_the_log_holds_whole_commits_and_the_study_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A torn write-ahead log loses its last commits and nothing else: cut at every frame, a byte beside it, and within it."""
     folder = tmp_path / "s"
     rehearsed = Rehearsed(folder, trials=3, epochs=2)
-    store = rehearsed.open()
-    session = rehearsed.session(store)
-    from automl.driver import drive
+    log, lengths = folder / "study.db-wal", {0: 1}  # bytes of the log to the events that they hold
+    append = Store.append
 
-    drive(rehearsed.engine(), [session])
-    whole = (folder / "study.db-wal").read_bytes()
-    expected = numbers(session.study)
-    for number, size in enumerate(range(0, len(whole) + 1, max(1, len(whole) // 40))):
+    def noted(store: Store, events: Sequence[Event]) -> list[tuple[int, Event]]:
+        written = append(store, events)
+        lengths[log.stat().st_size] = written[-1][0]
+        return written
+
+    with rehearsed.open() as store, monkeypatch.context() as patched:
+        patched.setattr(Store, "append", noted)
+        session = rehearsed.session(store)
+        drive(rehearsed.engine(), [session])
+        whole, main = log.read_bytes(), (folder / "study.db").read_bytes()
+    frame = 24 + 4096
+    cuts = {cut for edge in range(32, len(whole) + 1, frame) for cut in (edge - 1, edge, edge + 1, edge + 24, edge + frame // 2)}
+    for number, cut in enumerate(sorted(cut for cut in {0, 1, *cuts} if cut <= len(whole))):
         torn = tmp_path / f"torn{number}"
         torn.mkdir()
-        shutil.copy(folder / "study.db", torn / "study.db")
-        (torn / "study.db-wal").write_bytes(whole[:size])
-        study, why = rehearsed.but(folder=torn).drive()
-        assert why == "done"
-        assert numbers(study) == expected
-    store.close()
+        (torn / "study.db").write_bytes(main)
+        (torn / "study.db-wal").write_bytes(whole[:cut])
+        with Store.read_only(torn) as store:
+            assert store.study().last_event_at is not None
+            assert store.length() == max(count for size, count in lengths.items() if size <= cut), cut
+        if number % 8 == 0:
+            study, why = rehearsed.but(folder=torn).drive()
+            assert (why, numbers(study)) == ("done", numbers(session.study))
+
+
+@pytest.mark.parametrize("how", ["cut off", "zeros", "noise"])
+def test_a_study_of_which_something_is_missing_is_refused_and_never_counted_wrongly(played: Path, how: str) -> None:
+    """A file that is too short, a page that holds nothing, a page that holds anything: its events are all there, or it is refused."""
+    whole, page = (played / "study.db").read_bytes(), 4096
+    with Store.read_only(played) as store:
+        expected = list(store.events())
+    assert len(whole) > 3 * page
+    for start in range(0, len(whole), page) if how != "cut off" else (*range(0, len(whole), page), *range(7, len(whole), 3 * page)):
+        torn = {"cut off": b"", "zeros": bytes(page), "noise": random.Random(start).randbytes(page)}[how]
+        (played / "study.db").write_bytes(whole[:start] + torn + (b"" if how == "cut off" else whole[start + page :]))
+        with pytest.raises(StudyError, match=rf"^{re.escape(str(played / 'study.db'))}: must .*\."):
+            _read_whole(played)
+    (played / "study.db").write_bytes(whole)
+    assert _read_whole(played) == expected
+
+
+def _read_whole(folder: Path) -> list[tuple[int, Event]]:
+    with Store.read_only(folder) as store:
+        store.length()
+        store.study()
+        return list(store.events())
 
 
 def test_what_is_no_study_is_answered_with_a_sentence(tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def _looked_back(reading: Reading) -> Sequence[Hindsight]:
 
 def _seconds(study: Study) -> float:
     """How long drivers have been at work on it."""
-    return float(round(study.active_seconds + (time.time() - study.at_work_since if study.at_work_since is not None else 0.0)))
+    since = 0.0 if study.at_work_since is None else max(0.0, time.time() - study.at_work_since)  # the clock may have been put back
+    return float(round(study.active_seconds + since))
 
 
 def _next(reading: Reading) -> str:
