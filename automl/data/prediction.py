@@ -25,7 +25,8 @@ def encode(folder: Path, rows: Any) -> NDArray[Any]:
     ``rows`` is a pandas DataFrame with the columns of the training file (more do no harm, the target may be missing), or an array of
     raw pictures: ``[rows, channels, height, width]``, without the one channel, or flat; of texts a list will do. ``folder``
     needs ``info.json`` and ``preprocessing.skops`` only. Cells may be missing or infinite, and categories new, as in training rows. Raises
-    ``DataError`` for rows of another form, and for a cell that is no number (date, truth) where the training rows had some, with its column, row and text.
+    ``DataError`` for rows of another form, and for a cell that is no number (date, truth) where the training rows had some, with its
+    column, row and text.
     """
     info, content = read_info(folder), read_info_file(folder)
     if "reader" in content:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from automl.events import Configuration, Value
 from automl.families.cnn import CNN
+from automl.families.cnn1d import CNN1D
 from automl.families.costs import Cost
 from automl.families.family import Family, layer_values
 from automl.families.mlp import MLP
@@ -18,6 +19,7 @@ from automl.families.recurrent import GRU, LSTM, RNN
 from automl.families.resnet import RESNET
 from automl.families.settings import ACTIVATIONS, NORMALIZATIONS, Setting
 from automl.families.training import OPTIMIZERS, SCHEDULES, TRAINING
+from automl.families.transformer import TRANSFORMER
 from automl.inputs import KINDS, Inputs, inputs_of
 
 __all__ = [
@@ -44,7 +46,7 @@ __all__ = [
     "wanted",
 ]
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (MLP, CNN, RESNET, RNN, LSTM, GRU)}
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (MLP, CNN, RESNET, CNN1D, RNN, LSTM, GRU, TRANSFORMER)}
 
 _NUMBERED = re.compile(r"^(?P<base>[a-z][a-z0-9_]*?)_(?P<layer>[1-9][0-9]?)$")
 

@@ -34,10 +34,21 @@ def build(model: str, configuration: Configuration, inputs: Inputs | Sequence[in
     import torch
 
     from automl.models.cnn import CNN
+    from automl.models.cnn1d import CNN1d
     from automl.models.mlp import MLP
     from automl.models.recurrent import GRU, LSTM, RNN
     from automl.models.resnet import ResNet
+    from automl.models.transformer import Transformer
 
-    networks: dict[str, type[nn.Module]] = {"mlp": MLP, "cnn": CNN, "resnet": ResNet, "rnn": RNN, "lstm": LSTM, "gru": GRU}
+    networks: dict[str, type[nn.Module]] = {
+        "mlp": MLP,
+        "cnn": CNN,
+        "resnet": ResNet,
+        "rnn": RNN,
+        "lstm": LSTM,
+        "gru": GRU,
+        "cnn1d": CNN1d,
+        "transformer": Transformer,
+    }
     with torch.device("meta"):
         return networks[model](settings, given, outputs)

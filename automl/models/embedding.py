@@ -30,6 +30,14 @@ class Embedding(nn.Module):
         return F.embedding(words, self.weight, PADDING)
 
 
+class Positions(nn.Module):
+    """A vector for each position: ``weight`` is ``[steps, units]``."""
+
+    def __init__(self, steps: int, units: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(steps, units))
+
+
 class Steps(nn.Module):
     """The steps of sequences and texts: ``[samples, *inputs]`` to ``[samples, steps, features]``, and which steps there are.
 

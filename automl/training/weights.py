@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from automl.models.embedding import PADDING, Embedding
+from automl.models.embedding import PADDING, Embedding, Positions
 from automl.models.layers import BatchNorm
 from automl.training.randomness import key_at, uniform
 
@@ -23,9 +23,9 @@ def initialised(
 
     The model's own weights and gradients are views of the two. Linear and convolutional weights are uniform within
     sqrt(6 / (inputs + outputs)), each drawn by (name of the layer, unit, input), and biases begin as 0. A normalisation begins as
-    identity. The vectors of words are uniform within ``EMBEDDING_BOUND``, that of padding is 0. In recurrent layers each gate is like a
-    linear layer, but the weights from step to step are orthogonal, and the forget gate of an LSTM begins open, with a bias of 1. What
-    ``begins_at_zero`` has marked is 0.
+    identity. The vectors of words and positions are uniform within ``EMBEDDING_BOUND``, that of padding is 0. In recurrent layers each gate
+    is like a linear layer, but the weights from step to step are orthogonal, and the forget gate of an LSTM begins open, with a bias of 1.
+    What ``begins_at_zero`` has marked is 0.
 
     Sources: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010, equation 16; for words
     Kim, Convolutional neural networks for sentence classification (arXiv 1408.5882), section 3.2; for recurrent layers Saxe, McClelland
@@ -37,9 +37,9 @@ def initialised(
         for name, part in module.named_modules():
             if getattr(part, "begins_at_zero", False):
                 pass  # as all weights are at this point
-            elif isinstance(part, nn.Linear | nn.Conv2d):
+            elif isinstance(part, nn.Linear | nn.Conv1d | nn.Conv2d):
                 _draw(part, seed, name)
-            elif isinstance(part, Embedding):
+            elif isinstance(part, Embedding | Positions):
                 _draw_words(part, seed, name)
             elif isinstance(part, nn.RNNBase):
                 _draw_recurrent(part, seed, name)
@@ -87,7 +87,7 @@ def _aligned(shape: tuple[int, ...]) -> int:
     return math.ceil(math.prod(shape) / _ALIGNED) * _ALIGNED
 
 
-def _draw(part: nn.Linear | nn.Conv2d, seed: int, name: str) -> None:
+def _draw(part: nn.Linear | nn.Conv1d | nn.Conv2d, seed: int, name: str) -> None:
     """Inputs and outputs of a convolution count every pixel of its kernel."""
     units = part.weight.shape[0]
     inputs = part.weight[0].numel()
@@ -97,11 +97,12 @@ def _draw(part: nn.Linear | nn.Conv2d, seed: int, name: str) -> None:
     part.weight.copy_(weight.mul_(2 * bound).sub_(bound).view(part.weight.shape))
 
 
-def _draw_words(part: Embedding, seed: int, name: str) -> None:
+def _draw_words(part: Embedding | Positions, seed: int, name: str) -> None:
     words, units = part.weight.shape
     weight = uniform(key_at(seed, "initial", name, "weight"), words, units, part.weight.device)
     part.weight.copy_(weight.mul_(2 * EMBEDDING_BOUND).sub_(EMBEDDING_BOUND))
-    part.weight[PADDING].fill_(0)
+    if isinstance(part, Embedding):
+        part.weight[PADDING].fill_(0)
 
 
 def _draw_recurrent(part: nn.RNNBase, seed: int, name: str) -> None:
