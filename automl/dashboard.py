@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from automl import tracking
-from automl.errors import StudyError, TrackingError, UsageError
+from automl.errors import StudyError, TrackingError
 from automl.folders import STUDIES, existing_study
-from automl.mirroring import Receipt, read_receipt
+from automl.mirroring import Receipt, place_of, read_receipt
 from automl.store import Store
 from automl.tracking import views
 
@@ -45,7 +45,7 @@ def look_up(study: str | None, flag: str | None, environ: Mapping[str, str]) -> 
     """
     folder = existing_study(study) if study is not None else _newest()
     receipt = read_receipt(folder) if folder is not None else None
-    uri = _uri(receipt, flag, environ)
+    uri = place_of(receipt, flag, environ)
     if folder is None:
         return _store(uri)
     found = _find(uri, folder, receipt)
@@ -62,20 +62,6 @@ def _newest() -> Path | None:
     """The study under ``studies/`` in which something happened last."""
     found = [(file.stat().st_mtime, file.parent) for name in ("study.db", "study.db-wal") for file in STUDIES.glob(f"*/{name}")]
     return max(found)[1] if found else None
-
-
-def _uri(receipt: Receipt | None, flag: str | None, environ: Mapping[str, str]) -> str:
-    if receipt is not None and not flag and not environ.get("MLFLOW_TRACKING_URI", "").strip():
-        if "***" not in receipt.store:
-            return receipt.store
-        raise UsageError(
-            f"--mlflow: must be given, but is not: the study was tracked at {receipt.store}, and passwords are kept nowhere. "
-            "Give the whole address, or set MLFLOW_TRACKING_URI."
-        )
-    uri = tracking.resolve_uri(flag, environ)
-    if uri == tracking.OFF:
-        raise UsageError("--mlflow: must be a tracking store or server, but is 'off'. Give one, such as sqlite:///mlflow.db.")
-    return uri
 
 
 def _store(uri: str) -> Shown:
@@ -134,9 +120,9 @@ def _asked(uri: str, identity: str) -> str | None:
         condition = f"tags.`automl.study_id` = '{identity}' and tags.`automl.kind` = 'study'"
         runs = client.search_runs(list(experiments), condition, max_results=1) if experiments else []
     except Exception as error:
-        from automl.tracking.writer import first_line
+        from automl.tracking.trouble import reason
 
-        raise TrackingError(f"MLflow ({tracking.redacted(uri)}): must answer, but does not: {first_line(error)}. Try again.") from None
+        raise TrackingError(f"MLflow ({tracking.redacted(uri)}): must answer, but does not: {reason(error)}. Try again.") from None
     finally:
         forget_thread()
     if not runs:

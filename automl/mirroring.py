@@ -12,14 +12,15 @@ import os
 import shlex
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from automl import data, tracking
 from automl.best import FOLDER, command_again
-from automl.folders import comparison_of
+from automl.errors import AutomlError, UsageError
+from automl.folders import STUDIES, comparison_of
 from automl.importances import importances
 from automl.store import Store, hold
 from automl.study import Event, Study
@@ -27,6 +28,7 @@ from automl.tracking import Mirror, MirrorReport, StudyHeader, Summary
 
 RECEIPT = "mlflow.json"
 _SECONDS = {"done": 120.0, "time": 120.0, "interrupted": 0.7, "failed": 30.0}  # for the end of the tracking
+_LOCKED = 1.0  # seconds to wait for a store that another process has locked
 
 Say = Callable[[str], None]
 
@@ -48,9 +50,8 @@ class Receipt:
 
 def start_mirror(uri: str, experiment: str | None, folder: Path, store: Store, study: Study, say: Say) -> Mirror:
     """A mirror that follows the study in this folder; MLflow is opened in the background. From now on the study is to be found there."""
-    header = study_header(folder, store, study, experiment)
-    _write_receipt(folder, Receipt(header.identity, tracking.redacted(uri), header.experiment, run="", events=0, url=""))
-    return Mirror(uri, header, reread=partial(read_events, folder), say=say)
+    _write_receipt(folder, Receipt(study.identity, tracking.redacted(uri), experiment or study.spec.name, run="", events=0, url=""))
+    return Mirror(uri, study_header(folder, store, study, experiment, uri), reread=partial(read_events, folder), say=say)
 
 
 def bring_level(mirror: Mirror, folder: Path, study: Study, why: str, say: Say) -> str:
@@ -70,7 +71,8 @@ def sync(folder: Path, uri: str, experiment: str | None) -> MirrorReport:
     """
     with hold(folder, "sync") if os.access(folder, os.W_OK) else contextlib.nullcontext(), Store.read_only(folder) as store:
         study = store.study()
-        mirror = Mirror(uri, study_header(folder, store, study, experiment), reread=partial(read_events, folder))
+        header = study_header(folder, store, study, experiment or _experiment_of(folder, uri), uri)
+        mirror = Mirror(uri, header, reread=partial(read_events, folder), say=lambda sentence: None)  # the report says it all
         report = mirror.finish(summary_of(study, folder, study.why_rested or "interrupted"), study_artifacts(folder), 3600.0)
         _keep_receipt(folder, mirror, report)
     return report
@@ -102,7 +104,7 @@ def _is_there(uri: str, run: str) -> bool:
     if path is None:
         return True
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_LOCKED)) as connection:
             return connection.execute("select 1 from runs where run_uuid = ? and lifecycle_stage = 'active'", [run]).fetchone() is not None
     except sqlite3.Error:
         return False
@@ -123,8 +125,47 @@ def _write_receipt(folder: Path, receipt: Receipt) -> None:
         unfinished.replace(folder / RECEIPT)
 
 
-def study_header(folder: Path, store: Store, study: Study, experiment: str | None) -> StudyHeader:
-    """What MLflow is told of the study in this folder as a whole. ``experiment``: None for the space's name."""
+def place_of(receipt: Receipt | None, flag: str | None, environ: Mapping[str, str]) -> str:
+    """The store of a study for what comes after its run: ``--mlflow``, else ``MLFLOW_TRACKING_URI``, else where it was tracked last.
+
+    Where it was not, the default. Raises UsageError for ``off``, and where the address needs a password that is kept nowhere.
+    """
+    if receipt is not None and not flag and not environ.get("MLFLOW_TRACKING_URI", "").strip():
+        if "***" not in receipt.store:
+            return receipt.store
+        raise UsageError(
+            f"--mlflow: must be given, but is not: the study was tracked at {receipt.store}, and passwords are kept nowhere. "
+            "Give the whole address, or set MLFLOW_TRACKING_URI."
+        )
+    uri = tracking.resolve_uri(flag, environ)
+    if uri == tracking.OFF:
+        raise UsageError("--mlflow: must be a tracking store or server, but is 'off'. Give one, such as sqlite:///mlflow.db.")
+    return uri
+
+
+def sync_command(folder: Path, uri: str, experiment: str | None) -> str:
+    """The command that brings MLflow at ``uri`` level with the study in this folder, with no more options than it needs; no secrets."""
+    receipt = read_receipt(folder)
+    words = ["automl", "sync", folder.name if folder.parent == STUDIES else str(folder)]
+    try:
+        is_found = place_of(receipt, None, os.environ) == uri
+    except AutomlError:
+        is_found = False
+    if not is_found:
+        words += ["--mlflow", tracking.redacted(uri)]
+    if experiment is not None and _experiment_of(folder, uri) != experiment:
+        words += ["--experiment", experiment]
+    return shlex.join(words)
+
+
+def _experiment_of(folder: Path, uri: str) -> str | None:
+    """The experiment in which the study was tracked last, if that was at ``uri``."""
+    receipt = read_receipt(folder)
+    return receipt.experiment if receipt is not None and receipt.store == tracking.redacted(uri) else None
+
+
+def study_header(folder: Path, store: Store, study: Study, experiment: str | None, uri: str) -> StudyHeader:
+    """What MLflow at ``uri`` is told of the study in this folder as a whole. ``experiment``: None for the space's name."""
     info = data.read_info(folder / "data")
     return StudyHeader.of(
         study,
@@ -137,13 +178,14 @@ def study_header(folder: Path, store: Store, study: Study, experiment: str | Non
         data_fingerprint=info.fingerprint,
         command=shlex.join(["automl", *sys.argv[1:]]),
         comparison=comparison_of(folder),
+        sync_command=sync_command(folder, uri, experiment),
     )
 
 
-def read_events(folder: Path) -> Iterator[tuple[int, Event]]:
-    """All events of the study in this folder with their positions, through a connection of the caller's own thread."""
+def read_events(folder: Path, after: int = 0) -> Iterator[tuple[int, Event]]:
+    """The events of the study in this folder after a position, with their positions, through a connection of the caller's own thread."""
     with Store.read_only(folder) as store:
-        yield from store.events()
+        yield from store.events(after)
 
 
 def summary_of(study: Study, folder: Path, why: str) -> Summary:

@@ -178,7 +178,7 @@ def _check_sqlite(where: str, path: Path) -> None:
 def _check_schema(where: str, path: Path) -> None:
     """The database must be one that the installed MLflow opens: it does not bring up to date by itself."""
     try:
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=5.0)
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=1.0)
         try:
             tables = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
             rows = connection.execute("select version_num from alembic_version").fetchall() if "alembic_version" in tables else []

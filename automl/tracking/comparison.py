@@ -11,7 +11,7 @@ from automl.tracking import client as mlflow_client
 from automl.tracking.address import redacted, sqlite_path
 from automl.tracking.content import LONGEST_TAG, entity_key, shortened
 from automl.tracking.sqlite_store import checkpoint
-from automl.tracking.writer import first_line
+from automl.tracking.trouble import reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def write_comparison(uri: str, content: ComparisonContent) -> str:
     try:
         _write(uri, content)
     except Exception as error:  # MLflow must not take down what is done without it
-        return f"MLflow ({redacted(uri)}) has no run of the comparison: {first_line(error)}. The same command tries again."
+        return f"MLflow ({redacted(uri)}) has no run of the comparison: {reason(error)}. The same command tries again."
     finally:
         mlflow_client.forget_thread()
     return ""

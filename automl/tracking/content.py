@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -46,7 +47,7 @@ class StudyHeader:
 
     ``searched`` are the names of the searched parameters, in the order of the space: among them ``numeric`` ones, some of these searched
     on a ``logarithmic`` scale, and ``conditional`` ones that not every trial has. ``data_sizes`` are the samples of each split.
-    ``comparison`` is the name of the comparison that it is part of.
+    ``comparison`` is the name of the comparison that it is part of. ``sync_command`` brings MLflow level later.
     """
 
     identity: str
@@ -74,6 +75,12 @@ class StudyHeader:
     logarithmic: tuple[str, ...] = ()
     conditional: tuple[str, ...] = ()
     comparison: str = ""
+    sync_command: str = ""
+
+    @property
+    def sync(self) -> str:
+        """The command that brings MLflow level later."""
+        return self.sync_command or f"automl sync {shlex.quote(self.name)}"
 
     @classmethod
     def of(cls, study: Study, *, name: str, folder: str, created: float, experiment: str | None = None, **more: Any) -> Self:

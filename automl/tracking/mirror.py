@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from automl.errors import TrackingError
@@ -19,18 +20,28 @@ from automl.folders import STUDIES
 from automl.study import Event
 from automl.tracking import client as mlflow_client
 from automl.tracking.address import redacted, sqlite_path
+from automl.tracking.client import PatientClient
 from automl.tracking.content import StudyHeader, Summary
+from automl.tracking.presentation import REFUSED
 from automl.tracking.sqlite_store import checkpoint
-from automl.tracking.writer import Writer, first_line
+from automl.tracking.trouble import is_timeout, reason
+from automl.tracking.writer import Writer
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 _LONGEST_QUEUE = 50_000  # events in memory while MLflow is away; what is beyond is read again from the study
 _CHUNK = 5_000  # events taken in between two flushes
 _LONGEST_PAUSE = 30.0  # seconds between two tries while MLflow is away
-_PATIENCE = 15.0  # seconds that the end of a study waits for an MLflow that only fails
+_PATIENCE = 15.0  # seconds that the end of a study waits for an MLflow that only fails ...
+_LAST_TRIES = 5.0  # ... and for one that did so before
+_MOST_TRIES = 6  # of the end, where each fails and none comes further than those before
+_WORTH_A_WORD = 10.0  # seconds of waiting for the end after which a person is told why
+_WORTH_TELLING = 60.0  # seconds that trouble must last to be told of, once MLflow has been away and back
 
 _logger = logging.getLogger("automl.tracking")
 
-Reread = Callable[[], Iterable[tuple[int, Event]]]
+Reread = Callable[[int], Iterable[tuple[int, Event]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +61,9 @@ class MirrorReport:
 class Mirror:
     """Follows the events of one study into MLflow. It owns nothing: it can be made again at any time, fed from the first event on.
 
-    Returns at once; MLflow is imported and opened in the background. ``reread`` gives all events of the study from the beginning: with it
-    the mirror begins by reading those by itself, and its memory stays bounded while MLflow is away. ``say`` gets the few sentences for
-    a person, in the mirror's thread.
+    Returns at once; MLflow is imported and opened in the background. ``reread`` gives all events of the study after a position: with it
+    the mirror begins by reading those by itself, its memory stays bounded while MLflow is away, and it begins anew where MLflow has lost
+    what it had. ``say`` gets the few sentences for a person, in the mirror's thread or in that which waits for its end.
     """
 
     def __init__(
@@ -68,42 +79,75 @@ class Mirror:
         self.header = header
         self._flush_seconds = flush_seconds
         self._reread = reread
-        self._say = say
+        self._tell = say
         self._news = threading.Condition()
         self._queue: deque[tuple[int, Event]] = deque()
         self._is_behind = reread is not None  # there are events that are neither queued nor taken in
         self._taken = 0  # position of the last event that the writer took in
         self._ending: tuple[Summary, Mapping[str, Path]] | None = None
         self._knows_of_ending = False  # the last step was begun with the ending in hand
+        self._ended_at = 0.0
         self._deadline: float | None = None
         self._writer: Writer | None = None
         self._trouble = ""
-        self._failures = 0
-        self._failing_since: float | None = None  # after the end of the study
+        self._failures = 0  # one after the other, without any request that worked in between
+        self._failing_since: float | None = None
+        self._in_trouble_since: float | None = None  # when the last step failed for the first time
+        self._has_told = False  # of this trouble
+        self._tells_from = 0.0  # seconds that trouble must last to be told of
+        self._answers = 0  # to requests of this step that worked
+        self._furthest = (0, 0)  # that a step has come: trials outstanding, counted down, and answers
+        self._tries_left = _MOST_TRIES  # of the end, since one has come further
         self._is_level = False
-        self._done = threading.Event()
+        self._is_done = False
         self._thread = threading.Thread(target=self._run, name="automl-mlflow", daemon=True)
         self._thread.start()
 
     def follow(self, events: Sequence[tuple[int, Event]]) -> None:
         """Hand over events that were just appended, with their positions. Never blocks, never raises; known positions are ignored."""
         with self._news:
-            if self._done.is_set() or self._is_behind:
+            if self._is_done or self._is_behind:
                 return
             self._queue.extend(events)
             if self._reread is not None and len(self._queue) > _LONGEST_QUEUE:
                 self._queue.clear()
                 self._is_behind = True
-            self._news.notify()
+            self._news.notify_all()
 
     def finish(self, summary: Summary, artifacts: Mapping[str, Path], timeout_seconds: float) -> MirrorReport:
-        """Write everything outstanding, the summary and the artifacts, and end the runs; returns within the time, whatever MLflow does."""
+        """Write everything outstanding, the summary and the artifacts, and end the runs; returns within the time, whatever MLflow does.
+
+        Sooner where MLflow only fails: after a moment where it has done so before, else after a while.
+        """
         with self._news:
+            self._ended_at = time.monotonic()
+            self._deadline = self._ended_at + timeout_seconds
             self._ending = (summary, artifacts)
-            self._deadline = time.monotonic() + timeout_seconds
-            self._news.notify()
-        self._done.wait(timeout_seconds)
+            self._news.notify_all()
+        if timeout_seconds > _WORTH_A_WORD and not self._await_end(_WORTH_A_WORD):
+            self._say(
+                f"Waiting for MLflow ({redacted(self.uri)}), {timeout_seconds:.0f} s at most. Ctrl-C leaves it, and `{self.header.sync}` "
+                "writes the rest."
+            )
+        self._await_end(timeout_seconds)
         return self._report()
+
+    def _await_end(self, seconds: float) -> bool:
+        """Wait until the thread is done or has no time left, at most so many seconds from the end of the study on. Whether it is so."""
+        with self._news:
+            while not (is_over := self._is_done or self._is_over()) and (left := self._time_left(seconds)) > 0:
+                self._news.wait(left)
+            return is_over
+
+    def _time_left(self, seconds: float) -> float:
+        """Until there is something to look at: the time is over, or MLflow has failed for too long."""
+        until = self._ended_at + seconds
+        since = self._failing_since
+        return min(until, until if since is None else self._patient_until(since)) - time.monotonic()
+
+    def _patient_until(self, failing_since: float) -> float:
+        """When an MLflow that has failed since then is given up, once the study has ended."""
+        return self._ended_at + _LAST_TRIES if failing_since < self._ended_at else failing_since + _PATIENCE
 
     @property
     def url(self) -> str:
@@ -120,9 +164,7 @@ class Mirror:
         problems = list(writer.problems) if writer else []
         if not self._is_level:
             why = self._trouble or "it did not answer in time"
-            problems.insert(
-                0, f"MLflow ({redacted(self.uri)}) is not level with the study: {why}. `automl sync {self.header.name}` does it."
-            )
+            problems.insert(0, f"MLflow ({redacted(self.uri)}) is not level with the study: {why}. `{self.header.sync}` does it.")
         run = writer.parent if writer else ""
         return MirrorReport(self.url, self._is_level and not problems, tuple(problems), self._taken, run)
 
@@ -132,16 +174,18 @@ class Mirror:
         try:
             self._loop()
         except Exception as error:  # a mirror that breaks must not break the study
-            self._trouble = first_line(error)
+            self._trouble = reason(error)
         finally:
             mlflow_client.forget_thread()
-            self._done.set()
+            with self._news:
+                self._is_done = True
+                self._news.notify_all()
 
     def _loop(self) -> None:
         pause = 0.0
         while not self._is_over():
             self._wait(pause)
-            began = time.monotonic()
+            began, self._answers = time.monotonic(), 0
             try:
                 self._step()
             except TrackingError as error:
@@ -149,12 +193,12 @@ class Mirror:
                 return
             except Exception as error:
                 pause = self._after_failure(error)
+                if self._tries_left <= 0:
+                    return
                 continue
             if self._is_level:
                 return
-            if self._failures:
-                self._failures, self._failing_since, self._trouble = 0, None, ""
-                self._say("MLflow is back; what it missed is written.")
+            self._after_success()
             # Half of the time at most is spent writing, so that a slow store does not take the driver's share of the interpreter.
             pause = max(self._flush_seconds, time.monotonic() - began)
 
@@ -165,14 +209,16 @@ class Mirror:
             self._news.wait_for(self._has_work)
 
     def _has_work(self) -> bool:
-        if self._ending is not None or self._writer is None or self._writer.has_work:
+        if self._ending is not None or self._writer is None or not self._writer.is_open or self._writer.has_work:
             return True
         return bool(self._queue) or (self._is_behind and self._reread is not None)
 
     def _step(self) -> None:
         ending = self._ending
         self._knows_of_ending = ending is not None
-        writer = self._writer = self._writer or self._open()
+        writer = self._opened()
+        if self._in_trouble_since is not None:
+            writer.flush(time.monotonic())  # what is in hand first: while MLflow is away nothing more is taken in
         if self._is_behind and self._reread is not None:
             self._catch_up(writer, self._reread)
         with self._news:
@@ -186,17 +232,20 @@ class Mirror:
             if path is not None:
                 checkpoint(path)
 
-    def _open(self) -> Writer:
-        writer = Writer(mlflow_client.connect(self.uri), self.uri, self.header, self._is_over)
-        writer.open()
-        return writer
+    def _opened(self) -> Writer:
+        if self._writer is None:
+            client = PatientClient(mlflow_client.connect(self.uri), self._note_answer, self._note_failure, self._is_over)
+            self._writer = Writer(cast("MlflowClient", client), self.uri, self.header, self._is_over)
+        if not self._writer.is_open:
+            self._writer.open()
+        return self._writer
 
     def _catch_up(self, writer: Writer, reread: Reread) -> None:
         """Read the study's own events. Whatever is handed over from now on is queued; what is known twice is taken in once."""
         with self._news:
             self._is_behind = False
         try:
-            events = iter(reread())
+            events = iter(reread(self._taken))
             while chunk := list(islice(events, _CHUNK)):
                 self._write(writer, chunk)
         except BaseException:
@@ -210,21 +259,61 @@ class Mirror:
                 writer.take(event)
         writer.flush(time.monotonic(), final=self._ending is not None)
 
+    def _note_answer(self) -> None:
+        """A request worked: MLflow is there, whatever it says to the next one."""
+        self._answers += 1
+        self._failures, self._failing_since = 0, None
+
+    def _note_failure(self) -> None:
+        """A request failed: who waits for the end is to know since when."""
+        with self._news:
+            self._failing_since = self._failing_since or time.monotonic()
+            self._news.notify_all()
+
+    def _after_success(self) -> None:
+        self._failures, self._failing_since = 0, None
+        self._trouble, self._in_trouble_since = "", None
+        if self._has_told:
+            self._has_told, self._tells_from = False, _WORTH_TELLING
+            self._say("MLflow is back; what it missed is written.")
+
     def _after_failure(self, error: Exception) -> float:
-        """Note the failure, tell of the first one, and return how long to pause."""
-        self._trouble = first_line(error)
-        if not self._failures and self._ending is None:
-            self._say(
-                f"MLflow ({redacted(self.uri)}) cannot be reached: {self._trouble}. The study goes on; all is written when it is back."
-            )
+        """Note the failure, tell of the trouble once, and return how long to pause."""
+        now = time.monotonic()
+        self._trouble = reason(error)
         self._failures += 1
+        self._in_trouble_since = self._in_trouble_since or now
+        self._note_failure()
+        if is_timeout(error):
+            mlflow_client.wait_longer()
+        if getattr(error, "error_code", None) in REFUSED and self._reread is not None:
+            self._begin_anew()
+        if self._ending is not None:
+            self._count_try()
+        elif not self._has_told and now - self._in_trouble_since >= self._tells_from:
+            self._has_told = True
+            self._say(
+                f"MLflow ({redacted(self.uri)}) cannot be written to: {self._trouble}. The study goes on; what MLflow misses is written "
+                f"when it is back, or later by `{self.header.sync}`."
+            )
         pause = min(_LONGEST_PAUSE, max(0.2, self._flush_seconds) * 2 ** min(self._failures - 1, 10))
-        if self._deadline is not None:
-            now = time.monotonic()
-            self._failing_since = self._failing_since or now
-            self._deadline = min(self._deadline, self._failing_since + _PATIENCE)
-            pause = min(pause, 0.5, max(0.0, self._deadline - now))
-        return float(pause)
+        return float(pause if self._deadline is None else max(0.0, min(pause, 0.5, self._deadline - now)))
+
+    def _begin_anew(self) -> None:
+        """What was written to is not there any more, as when a server was started anew with an empty store: all is written once more."""
+        self._writer, self._taken = None, 0
+        with self._news:
+            self._queue.clear()
+            self._is_behind = True
+
+    def _count_try(self) -> None:
+        """The end is tried a few times, and on as long as each try comes further than all before."""
+        if not self._answers:
+            return  # how long an MLflow may be tried that does nothing at all is a matter of time
+        come = (-(self._writer.outstanding if self._writer else 0), self._answers)
+        if self._tries_left == _MOST_TRIES or come > self._furthest:
+            self._furthest, self._tries_left = come, _MOST_TRIES
+        self._tries_left -= 1
 
     def _give_up(self, why: str) -> None:
         self._trouble = why.rstrip(".")
@@ -232,8 +321,17 @@ class Mirror:
             self._queue.clear()
         self._say(why)
 
+    def _say(self, sentence: str) -> None:
+        """Tell a person. Where nobody can be told any more, the mirror goes on."""
+        with contextlib.suppress(Exception, SystemExit):  # rich leaves by SystemExit when nobody reads what it prints
+            self._tell(sentence)
+
     def _is_over(self) -> bool:
-        return self._deadline is not None and time.monotonic() > self._deadline
+        """Whether the study has ended and MLflow has had its time."""
+        if self._deadline is None:
+            return False
+        now, since = time.monotonic(), self._failing_since
+        return now > self._deadline or (since is not None and now > self._patient_until(since))
 
 
 def without_secrets(uri: str) -> str:

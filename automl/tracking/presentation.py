@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import tempfile
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -21,12 +21,14 @@ from automl.tracking import notes, views
 from automl.tracking.colours import COMPLETE, WINNER, trial_colour
 from automl.tracking.content import PAGE, StudyHeader, Summary, shortened, study_metrics, study_params
 from automl.tracking.notes import Links
+from automl.tracking.trouble import StrangeAnswerError
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")  # saying it again would not help
+GONE = "RESOURCE_DOES_NOT_EXIST"
+REFUSED = ("INVALID_PARAMETER_VALUE", GONE, "INVALID_STATE")  # saying it again would not help
 _LEFT_OUT = (*REFUSED, "PERMISSION_DENIED", "ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "FEATURE_DISABLED", "RESOURCE_LIMIT_EXCEEDED")
 _NOTE = "mlflow.note.content"
 _RANK, _VIEW, _COLOUR = "automl.rank", "automl.view", "mlflow.runColor"
@@ -45,6 +47,11 @@ class Place:
     experiment: str
     parent: str
     search: Callable[[str], Iterator[Run]]
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether there is a network in between, on which answers get lost."""
+        return urlsplit(self.uri).scheme in ("http", "https")
 
     def link(self, run: str, artifact: str = "") -> str:
         """A run, or an artifact of it, after the address of the server."""
@@ -77,14 +84,24 @@ def _reads_views(uri: str) -> bool:
     """Whether the UI that will show this reads our views. Where it does not say its version, it is taken to be that of the MLflow here."""
     from mlflow.version import VERSION
 
-    version, scheme = VERSION, urlsplit(uri).scheme
+    scheme = urlsplit(uri).scheme
     if scheme.startswith("databricks"):
         return False
-    if scheme in ("http", "https"):
-        with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(f"{uri.rstrip('/')}/version", timeout=5) as answer:
-            version = answer.read(100).decode()
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
-    return views.FIRST <= numbers < views.BEYOND
+    said = _said_version(uri) if scheme in ("http", "https") else None
+    numbers = re.match(r"(\d+)\.(\d+)", said or VERSION)
+    return numbers is not None and views.FIRST <= (int(numbers[1]), int(numbers[2])) < views.BEYOND
+
+
+def _said_version(uri: str) -> str | None:
+    """The version of the server there; None where it does not say one."""
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    try:
+        answer = http_request(get_default_host_creds(uri), "/version", "GET", timeout=5)  # type: ignore[no-untyped-call]
+    except Exception:
+        return None
+    return answer.text if answer.status_code == 200 and re.match(r"\d+\.\d+", answer.text) else None
 
 
 @contextlib.contextmanager
@@ -198,16 +215,45 @@ def write_artifacts(
     """``artifacts`` are files and folders by the name that they get in MLflow. Returns what could not be copied, and why."""
     failed: list[tuple[str, OSError]] = []
     place.client.log_dict(place.parent, _plain(summary), "summary.json")
+    for name, file in _files(artifacts):
+        if should_stop():
+            return failed
+        try:
+            _write_artifact(place, name, file)
+        except OSError as error:
+            failed.append((str(name), error))
+    if place.is_remote and not failed and _has_lost(place, artifacts):
+        raise StrangeAnswerError("an artifact was taken and is not there")
+    return failed
+
+
+def _has_lost(place: Place, artifacts: Mapping[str, Path]) -> bool:
+    """Whether some of what was just written is not there: what looks like an answer was not the server's. As far as it says."""
+    try:
+        return bool(missing_artifacts(place, artifacts))
+    except Exception:
+        return False
+
+
+def missing_artifacts(place: Place, artifacts: Mapping[str, Path]) -> list[str]:
+    """The files among them, by their names in MLflow, that it does not have; none where it does not say what it has."""
+    missing = []
+    with _unless_refused():
+        known: dict[str, set[str]] = {}
+        for name in [name for name, _ in _files(artifacts)]:
+            folder = str(name.parent)
+            if folder not in known:
+                known[folder] = {file.path for file in place.client.list_artifacts(place.parent, None if folder == "." else folder)}
+            if str(name) not in known[folder]:
+                missing.append(str(name))
+    return missing
+
+
+def _files(artifacts: Mapping[str, Path]) -> Iterator[tuple[PurePosixPath, Path]]:
+    """The single files of ``artifacts``, with their names in MLflow."""
     for name, path in artifacts.items():
         files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-        for file in files:
-            if should_stop():
-                return failed
-            try:
-                _write_artifact(place, PurePosixPath(name, *file.relative_to(path).parts), file)
-            except OSError as error:
-                failed.append((name, error))
-    return failed
+        yield from ((PurePosixPath(name, *file.relative_to(path).parts), file) for file in files)
 
 
 def _write_artifact(place: Place, name: PurePosixPath, file: Path) -> None:

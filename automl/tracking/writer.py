@@ -10,16 +10,13 @@ a trial of two flushes is written in one batch.
 
 from __future__ import annotations
 
-import getpass
 import itertools
 import math
-import os
-import re
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from automl.errors import TrackingError
 from automl.events import Diverged, Failed, Finished, Reported, Started, Tested
@@ -39,12 +36,15 @@ from automl.study import (
     begun,
     put_back,
 )
+from automl.tracking import client as mlflow_client
 from automl.tracking import content, presentation
 from automl.tracking.address import redacted, sqlite_path
 from automl.tracking.colours import trial_colour
 from automl.tracking.content import StudyHeader, Summary
 from automl.tracking.notes import Links
-from automl.tracking.presentation import REFUSED, Place
+from automl.tracking.origin import origin_tags
+from automl.tracking.presentation import GONE, REFUSED, Place
+from automl.tracking.trouble import StrangeAnswerError, reason
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -87,6 +87,7 @@ class Writer:
         self._header = header
         self._objective = Objective(header.metric, header.maximize)
         self._should_stop = should_stop
+        self._is_remote = urlsplit(uri).scheme in ("http", "https")
         self._trials: dict[int, _Mirrored] = {}  # that are not complete in MLflow
         self._dirty: dict[int, None] = {}  # of these, what there is to write for, in the order of events
         self._known: dict[int, Run] = {}  # runs found in MLflow that are not complete
@@ -105,9 +106,12 @@ class Writer:
         self._parent_status = ""
         self._last_at = header.created
         self._unanswered: set[int] = set()  # trials for which MLflow may have made a run without saying so
-        self._who = _who(header)
-        self.problems: list[str] = []
+        self._may_have_twins = False  # MLflow may have made more runs than were asked for
+        self._origin = origin_tags(header.command)
+        self._refusals: list[str] = []
+        self._not_copied: list[str] = []
         self.refused = 0
+        self.is_open = False
         self.experiment = ""
         self.parent = ""
 
@@ -118,15 +122,16 @@ class Writer:
         self.experiment = self._find_experiment()
         run = self._find_run(f"tags.`automl.study_id` = '{self._header.identity}' and tags.`automl.kind` = 'study'")
         if run is None:
-            tags = {**content.study_tags(self._header), **self._who, "automl.state": "running"}
+            tags = {**content.study_tags(self._header), **self._origin, "automl.state": "running"}
             start = _milliseconds(self._header.created)
-            run = self._client.create_run(self.experiment, start_time=start, tags=tags, run_name=self._header.name)
+            run = self._make_run(start, tags, self._header.name)
         self.parent, self._parent_status = run.info.run_id, run.info.status
         presentation.introduce(self._place(), self._header, run)
         presentation.prepare_experiment(self._place(), self._header, (), _milliseconds(self._header.created))
         history = self._client.get_metric_history(self.parent, "best_objective") if "best_objective" in run.data.metrics else []
         self._points_until = max((metric.step for metric in history), default=-1)
         self._find_trials()
+        self.is_open = True
 
     def _find_experiment(self) -> str:
         name = self._header.experiment
@@ -135,17 +140,18 @@ class Writer:
             path = sqlite_path(self._uri)
             location = str(path.parent / "mlartifacts") if path else None
             try:
-                return str(self._client.create_experiment(name, artifact_location=location))
-            except Exception:  # another process may have made it just now
+                return _given(str(self._client.create_experiment(name, artifact_location=location)))
+            except Exception:  # another process may have made it just now, or a request that was not answered
                 found = self._client.get_experiment_by_name(name)
                 if found is None:
                     raise
+        identity = _given(str(found.experiment_id))
         if found.lifecycle_stage != "active":
             raise TrackingError(
                 f"MLflow ({redacted(self._uri)}): the experiment {name!r} must be active, but it was deleted there. "
-                f"Restore it with `mlflow experiments restore -x {found.experiment_id}`, then `automl sync {self._header.name}`."
+                f"Restore it with `mlflow experiments restore -x {identity}`, then `{self._header.sync}`."
             )
-        return str(found.experiment_id)
+        return identity
 
     def _find_run(self, condition: str) -> Run | None:
         """The one run for which this holds; of several, which only an unanswered request leaves behind, the fullest stays."""
@@ -154,10 +160,21 @@ class Writer:
             self._client.delete_run(run.info.run_id)
         return found[0] if found else None
 
+    def _make_run(self, start: int, tags: Mapping[str, str], name: str) -> Run:
+        """A new run. Where the answer does not come there may be one all the same."""
+        could_have, self._may_have_twins = self._may_have_twins, True
+        run = self._client.create_run(self.experiment, start_time=start, tags=dict(tags), run_name=name)
+        _given(run.info.run_id)
+        self._may_have_twins = could_have
+        return run
+
     def _search(self, condition: str) -> Iterator[Run]:
-        token = None
+        token, tries = None, 2 if self._is_remote else 1
         while True:
             page = self._client.search_runs([self.experiment], condition, max_results=_PAGE, page_token=token)
+            tries -= 1
+            if not page and not token and tries:
+                continue  # what broke on its way looks like this: that there is nothing is believed when it is said twice
             yield from page
             token = page.token
             if not token:
@@ -312,7 +329,8 @@ class Writer:
             try:
                 is_level = self._write(mirrored, final)
             except Exception as error:
-                if getattr(error, "error_code", None) not in REFUSED:
+                code = getattr(error, "error_code", None)
+                if code not in REFUSED or code == GONE:
                     raise
                 self._refuse(f"trial {number}", error)
                 self.refused += 1
@@ -343,8 +361,18 @@ class Writer:
         return bool(self._dirty or self._points or self._fresh_points)
 
     def _refuse(self, what: str, error: Exception) -> None:
-        if len(self.problems) < _MOST_PROBLEMS:
-            self.problems.append(f"MLflow refuses {what}: {first_line(error)}")
+        if len(self._refusals) < _MOST_PROBLEMS:
+            self._refusals.append(f"MLflow refuses {what}: {reason(error)}")
+
+    @property
+    def problems(self) -> list[str]:
+        """What MLflow has not taken, in sentences for a person; many refusals are told of by their first few."""
+        return self._refusals + self._not_copied
+
+    @property
+    def outstanding(self) -> int:
+        """How many trials are to be written yet."""
+        return len(self._dirty.keys() | self._fresh_points.keys())
 
     def _write(self, mirrored: _Mirrored, final: bool) -> bool:
         """Write a trial; False when the rest is put off to the next flush."""
@@ -371,10 +399,10 @@ class Writer:
         if run is None:
             is_first = trial.number not in self._unanswered
             self._unanswered.add(trial.number)
-            tags = {**content.trial_tags(header, self.parent, trial.number), **self._who, **_tags_now(trial)}
+            tags = {**content.trial_tags(header, self.parent, trial.number), **self._origin, **_tags_now(trial)}
             name = content.trial_name(trial.number, trial.origin, trial.configuration, header.searched)
             start = _milliseconds(trial.suggested if trial.started is None else trial.started)
-            run = self._client.create_run(self.experiment, start_time=start, tags=tags, run_name=name)
+            run = self._make_run(start, tags, name)
             if is_first:
                 self._unanswered.discard(trial.number)
         mirrored.run, mirrored.status, mirrored.tags = run.info.run_id, run.info.status, dict(run.data.tags)
@@ -426,8 +454,8 @@ class Writer:
         self.flush(0.0, final=True)
         if self._should_stop():
             return
-        for number in sorted(self._unanswered):
-            self._find_trial(number)  # and only one
+        if self._may_have_twins or (self._is_remote and mlflow_client.repeats_by_itself()):
+            self._delete_twins()
         self._note_fresh_seeds()
         place, now = self._place(), _milliseconds(self._last_at)
         important = [name for name, _, _ in summary.importances]
@@ -437,11 +465,20 @@ class Writer:
         presentation.describe(place, self._header, summary, links, self._ended, now)
         presentation.write_ranks(place, summary, self._runs)
         presentation.describe_failures(place, self._header, self._should_stop)
-        for name, error in presentation.write_artifacts(place, summary, artifacts, self._should_stop):
-            self.problems.append(f"{name} could not be copied to MLflow: {first_line(error)}")
+        failed = presentation.write_artifacts(place, summary, artifacts, self._should_stop)
+        self._not_copied = [f"{name} could not be copied to MLflow: {reason(error)}" for name, error in failed]
         status = content.PARENT_STATUS.get(summary.why, "FINISHED")
         self._client.set_terminated(self.parent, status, now)
         self._parent_status = status
+
+    def _delete_twins(self) -> None:
+        """Of each trial, and of the study, only the run that was written to stays."""
+        parents = self._search(f"tags.`automl.study_id` = '{self._header.identity}' and tags.`automl.kind` = 'study'")
+        trials = self._search(f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.`automl.kind` = 'trial'")
+        ours = {self.parent, *self._runs.values()}
+        for twin in [run.info.run_id for run in itertools.chain(parents, trials) if run.info.run_id not in ours]:
+            self._client.delete_run(twin)
+        self._may_have_twins = False
 
     def _note_fresh_seeds(self) -> None:
         """Remember in MLflow how many fresh seeds it has whole of each trial, so that they are not written again."""
@@ -461,13 +498,11 @@ class Writer:
         return self._place().link(self.parent) if self.parent else ""
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says in one line, without secrets and without the tails that MLflow adds; of a network's error its cause alone."""
-    reasons = re.findall(r"\[Errno -?\d+\] ([\w ]+)", str(error))
-    if reasons:
-        return str(reasons[-1]).lower()
-    words = str(error).strip().splitlines() or [type(error).__name__]
-    return content.shortened(redacted(words[0]), 300)
+def _given(identity: str) -> str:
+    """The identity, or StrangeAnswerError where the answer has none."""
+    if not identity:
+        raise StrangeAnswerError("an identity is missing")
+    return identity
 
 
 def _tags_now(trial: Trial) -> dict[str, str]:
@@ -490,26 +525,3 @@ def _measured_on(split: str) -> str:
 
 def _milliseconds(at: float) -> int:
     return round(at * 1000)
-
-
-def _who(header: StudyHeader) -> dict[str, str]:
-    """The tags that MLflow's own fluent functions would set and a client does not."""
-    tags = {"mlflow.user": _user(), "mlflow.source.name": redacted(header.command) or "automl", "mlflow.source.type": "LOCAL"}
-    commit = _commit()
-    return {**tags, "mlflow.source.git.commit": commit} if commit else tags
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return str(os.getuid())
-
-
-def _commit() -> str:
-    """The commit of the git repository that the command runs in, if it does."""
-    try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
