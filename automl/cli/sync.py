@@ -13,8 +13,8 @@ from automl.folders import existing_study
 
 @click.command()
 @click.argument("study", shell_complete=studies)
-@click.option("--mlflow", metavar="URI", help="Tracking store or server.  [default: $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db]")
-@click.option("--experiment", metavar="NAME", help="MLflow experiment.  [default: the space's name]")
+@click.option("--mlflow", metavar="URI", help="Tracking store or server.  [default: $MLFLOW_TRACKING_URI, else where it was tracked last]")
+@click.option("--experiment", metavar="NAME", help="MLflow experiment.  [default: that of before, else the space's name]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def sync(ctx: click.Context, /, study: str, mlflow: str | None, experiment: str | None, as_json: bool) -> None:
@@ -23,12 +23,8 @@ def sync(ctx: click.Context, /, study: str, mlflow: str | None, experiment: str 
     Nothing is written twice. While the study is being run, its driver does this by itself.
     """
     from automl import mirroring, tracking
-    from automl.errors import UsageError
-
     folder = existing_study(study)
-    uri = tracking.resolve_uri(mlflow, os.environ)
-    if uri == tracking.OFF:
-        raise UsageError("--mlflow: must be a tracking store or server, but is 'off'. Give one, such as sqlite:///mlflow.db.")
+    uri = tracking.resolve_uri(mirroring.place_of(mirroring.read_receipt(folder), mlflow, os.environ), {})
     report = mirroring.sync(folder, uri, experiment)
     if as_json:
         click.echo(json.dumps({"study": folder.name, "is_level": report.is_level, "mlflow": report.url, "problems": report.problems}))
