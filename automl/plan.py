@@ -54,6 +54,7 @@ class RunOptions:
     timestamp: str | None = None
     horizon: int | None = None
     window: int | None = None
+    rows: int | None = None
     study: str | None = None
     strategy: str | None = None
     pruner: str | None = None
@@ -285,6 +286,8 @@ def _space_for(options: RunOptions) -> str:
             "run: needs a search space or data, but neither was given. Try `automl run digits_mlp`, or --data FILE --target COLUMN."
         )
     info = data.inspect(DataSpec(options.data, options.target, options.drop, options.test, **_reading(options)))
+    if info.kind == "sequences":
+        return "forecast_mlp" if info.continues else "sequence_lstm"
     if info.kind != "pictures":
         return "tabular_mlp"
     return "digits_cnn" if max(info.input_shape[1:]) <= SMALL_PICTURE else "mnist_cnn"

@@ -36,6 +36,7 @@ class DataSpec:
     timestamp: str | None = None
     horizon: int | None = None
     window: int | None = None
+    rows: int | None = None
     vocabulary: int | None = None
     length: int | None = None
     bins: int | None = None

@@ -14,17 +14,18 @@ _SMALL_PICTURE = 16  # pixels a side, up to which two convolutions are enough
 
 
 def starter(data: DataSpec, info: DataInfo, name: str) -> str:
-    """The text of a search-space file for these data: ``mlp`` for tables, ``cnn`` for pictures. ``automl space check`` passes it."""
+    """The text of a search-space file for these data: the family is that of ``model_for``. ``automl space check`` passes it."""
     return "\n".join(_lines(data, info, name)) + "\n"
 
 
 def model_for(info: DataInfo) -> str:
     """The family that a starter file names."""
+    if info.kind == "sequences":
+        return "mlp" if info.continues else "lstm"
     return "cnn" if info.kind == "pictures" else "mlp"
 
 
 def _lines(data: DataSpec, info: DataInfo, name: str) -> Iterator[str]:
-    is_picture = info.kind == "pictures"
     metric = METRICS[default_objective(info.task)]
     sizes = ", ".join(f"{count} for {split}" for split, count in info.sizes.items())
     yield f"# {_what(info)}: {sizes}."
@@ -37,7 +38,7 @@ def _lines(data: DataSpec, info: DataInfo, name: str) -> Iterator[str]:
     yield "epochs: 30                           # the most that a trial trains"
     yield ""
     yield "space:"
-    yield from _architecture(info, is_picture)
+    yield from _architecture(info)
     yield "  # optimisation"
     yield "  optimizer: {type: categorical, choices: [adam, adamw, sgd]}"
     yield "  learning_rate: {type: float, low: 1e-4, high: 1e-1, log: true, grid: 4}    # grid: how many points a grid visits"
@@ -54,7 +55,7 @@ def _lines(data: DataSpec, info: DataInfo, name: str) -> Iterator[str]:
     yield "#   - parameters <= 1e6"
     yield ""
     yield "baseline:                            # always trial 0: every gain is measured against it"
-    yield f"  {{{_baseline(is_picture)}, activation: relu, optimizer: adam, learning_rate: 0.001, batch_size: {_batch_sizes(info)[0]}}}"
+    yield f"  {{{_baseline(info)}, optimizer: adam, learning_rate: 0.001, batch_size: {_batch_sizes(info)[0]}}}"
     yield ""
     yield "study: {strategy: bayesian, pruner: asha, trials: 50}    # defaults; every one has a flag"
 
@@ -64,6 +65,10 @@ def _what(info: DataInfo) -> str:
     if info.kind == "pictures":
         channels, height, width = info.input_shape
         return f"Pictures of {height} x {width} pixels with {channels} channel{'s' * (channels > 1)}, {outputs}"
+    if info.continues:
+        return f"Windows of {info.input_shape[1]} steps, the next {info.outputs} to forecast"
+    if info.kind == "sequences":
+        return f"Sequences of {info.input_shape[1]} steps, {outputs}"
     features = info.input_shape[0]
     return f"A table of {features} feature{'s' * (features > 1)} (after preparation), {outputs}"
 
@@ -83,22 +88,36 @@ def _data_lines(data: DataSpec) -> Iterator[str]:
         yield f"  {name}: {written(value)}"
 
 
-def _architecture(info: DataInfo, is_picture: bool) -> Iterator[str]:
+def _architecture(info: DataInfo) -> Iterator[str]:
     yield "  # architecture"
-    if is_picture:
+    if model_for(info) == "lstm":
+        yield "  layers: {type: int, low: 1, high: 2}"
+        yield "  units: {type: int, low: 16, high: 128, log: true, grid: [32, 128]}"
+        yield "  bidirectional: {type: categorical, choices: [false, true]}"
+        yield "  pooling: {type: categorical, choices: [last, mean, max]}"
+        return
+    if model_for(info) == "cnn":
         deepest = 2 if max(info.input_shape[1:]) <= _SMALL_PICTURE else 3
         yield f"  conv_layers: {{type: int, low: 1, high: {deepest}}}"
         yield "  channels: {type: int, low: 8, high: 64, log: true, grid: [16, 32, 64]}"
         yield "  dense_units: {type: categorical, choices: [64, 128]}"
     else:
-        yield "  layers: {type: int, low: 1, high: 3}"
+        yield f"  layers: {{type: int, low: {0 if info.continues else 1}, high: 3}}"
         yield "  units: {type: int, low: 16, high: 256, log: true, grid: [32, 64, 128]}"
     yield "  activation: {type: categorical, choices: [relu, gelu, tanh]}"
     yield "  normalization: {type: categorical, choices: [none, batch]}"
+    if info.continues:
+        yield "  instance_norm: {type: categorical, choices: [none, last, mean, standard]}"
 
 
-def _baseline(is_picture: bool) -> str:
-    return "conv_layers: 2, channels: 32, dense_units: 128" if is_picture else "layers: 1, units: 128"
+def _baseline(info: DataInfo) -> str:
+    if info.continues:
+        return "layers: 0, instance_norm: last"
+    return {
+        "cnn": "conv_layers: 2, channels: 32, dense_units: 128, activation: relu",
+        "lstm": "layers: 1, units: 64",
+        "mlp": "layers: 1, units: 128, activation: relu",
+    }[model_for(info)]
 
 
 def _batch_sizes(info: DataInfo) -> list[int]:

@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from automl import cli
+from automl import cli, load_best
 
 SPACE = """\
 name: small
@@ -238,6 +239,28 @@ def test_a_table_without_a_space_gets_a_shipped_one(shell: Shell) -> None:
     shell.run(*command)
     record = shell.json("best", "houses-bayesian")
     assert set(record["test"]) >= {"rmse", "mae", "r2"}
+
+
+def test_sequences_without_a_space_get_a_shipped_one(shell: Shell) -> None:
+    """By a .ts file, whose classes the model then knows from arrays."""
+    lines = "\n".join(f"{','.join(str(x * (-1) ** n + n % 5) for x in range(3 + n % 4))}:{'ab'[n % 2]}" for n in range(60))
+    (shell.folder / "ramps.ts").write_text(f"@timeStamps false\n@univariate true\n@classLabel true a b\n@data\n{lines}\n")
+    shell.run("run", "--data", "ramps.ts", "--trials", "2", "--epochs", "2", "--confirm", "0", "--mlflow", "off")
+    record = shell.json("best", "ramps-bayesian")
+    assert {"bidirectional", "pooling"} <= set(record["parameters"])
+    predicted = load_best(shell.folder / "studies" / "ramps-bayesian").predict([[0, 1, 2], [0, -1, -2, -3]])
+    assert set(predicted) <= {"a", "b"}
+
+
+def test_forecasts_without_a_space_get_a_shipped_one(shell: Shell) -> None:
+    rows = "\n".join(f"{day},{day % 7},{day * 0.5}" for day in range(200))
+    (shell.folder / "days.csv").write_text(f"day,a,b\n{rows}\n")
+    command = ("run", "--data", "days.csv", "--target", "a,b", "--drop", "day", "--horizon", "3", "--window", "14")
+    shell.run(*command, "--trials", "2", "--epochs", "2", "--confirm", "0", "--mlflow", "off")
+    assert set(shell.json("best", "days-bayesian")["test"]) >= {"rmse", "mae"}
+    predicted = load_best(shell.folder / "studies" / "days-bayesian").predict(pd.DataFrame({"a": range(14), "b": 90.0}))
+    assert predicted.shape == (2, 3)
+    assert abs(predicted[1] - 90).max() < 90
 
 
 MISTAKES = [

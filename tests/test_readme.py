@@ -21,7 +21,8 @@ def test_the_space_in_the_readme_is_the_shipped_one(tmp_path: Path) -> None:
 
 
 def test_every_shipped_space_is_in_the_table() -> None:
-    assert re.findall(r"^\| \[`(\w+)`\]", README, flags=re.MULTILINE) == sorted(shipped_spaces())
+    page = (ROOT / "docs" / "search-spaces.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| \[`(\w+)`\]", page, flags=re.MULTILINE) == sorted(shipped_spaces())
 
 
 def test_every_link_leads_to_a_file() -> None:

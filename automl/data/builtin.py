@@ -1,4 +1,4 @@
-"""The built-in data sets: those that come with scikit-learn, xor, MNIST and Fashion-MNIST."""
+"""The built-in data sets: those that come with scikit-learn, xor, drawn ones, MNIST and Fashion-MNIST."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl.data.arrays import Arrays
+from automl.data.generated import seasons, waves
 from automl.data.mnist import PUBLISHED, read_published
+from automl.data.sequencedata import Sequences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 FRAMES = ("iris", "wine", "breast_cancer", "diabetes")
-NAMES = ("digits", *FRAMES, "xor", *PUBLISHED)
+GENERATED = ("waves", "seasons")
+NAMES = ("digits", *FRAMES, "xor", *GENERATED, *PUBLISHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,15 @@ def is_built_in(source: str) -> bool:
     return canonical(source) is not None
 
 
-def read_builtin(name: str) -> Arrays | Frame:
+def read_builtin(name: str) -> Arrays | Frame | Sequences:
     """The data set of this (canonical) name."""
     if name == "xor":
         x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
         return Arrays(name, x, np.array([0, 1, 1, 0]), ("0", "1"), shared=True)
+    if name == "waves":
+        return waves()
+    if name == "seasons":
+        return Frame(name, seasons(), "value")
     if name == "digits":
         return _digits()
     if name in PUBLISHED:

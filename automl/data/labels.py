@@ -22,14 +22,14 @@ def labelled(where: str, y: Array, y_test: Array | None, names: Sequence[str] = 
 
     from automl.data.targets import read_target, read_test_target
 
-    y = _flat(where, y)
+    y = flat(where, y)
     target = read_target(where, "y", pd.Series(y))
     if len(target.kept) < len(y):
         missing = int(np.setdiff1d(np.arange(len(y)), target.kept)[0])
         raise DataError(f"{where}: every sample must have a target, but sample {missing + 1} has none. Leave such samples out.")
     test = None
     if y_test is not None:
-        kept, test, _ = read_test_target(where, target, pd.Series(_flat(where, y_test)))
+        kept, test, _ = read_test_target(where, target, pd.Series(flat(where, y_test)))
         if len(kept) < len(y_test):
             raise DataError(f"{where}: every test sample must have a target, but {len(y_test) - len(kept)} have none. Leave them out.")
     classes = target.classes
@@ -38,7 +38,8 @@ def labelled(where: str, y: Array, y_test: Array | None, names: Sequence[str] = 
     return target.values, classes, test
 
 
-def _flat(where: str, y: Array) -> Array:
+def flat(where: str, y: Array) -> Array:
+    """One target for each sample, ``[samples]``: also of one-hot rows."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim == 2 and y.dtype.kind in "biuf" and y.shape[1] > 1 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():

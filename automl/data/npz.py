@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from automl.data.arrays import Arrays
 from automl.data.builtin import Frame
 from automl.data.labels import channels_first, labelled
+from automl.data.sequencearrays import sequences_in
+from automl.data.sequencedata import Sequences
 from automl.errors import DataError
 from automl.folders import home_expanded
 from automl.spec import DataSpec
@@ -22,12 +25,14 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 _X, _Y = ("x", "data", "images", "features", "samples", "arr_0"), ("y", "labels", "label", "target", "targets", "arr_1")
+_LENGTHS = ("lengths", "length")
 _PAIRS = ("{}", "{}_train", "train_{}")
 _TESTS = ("{}_test", "test_{}")
 
 
-def open_npz(spec: DataSpec) -> Arrays | Frame:
-    """The samples by their shape: ``[n, features]`` are a table, ``[n, height, width]`` of bytes and ``[n, ..., ..., ...]`` pictures.
+def open_npz(spec: DataSpec) -> Arrays | Frame | Sequences:
+    """The samples by their shape: ``[n, features]`` are a table, ``[n, height, width]`` of bytes or squares and ``[n, ..., ..., ...]``
+    pictures, other ``[n, ..., ...]`` and all that have ``lengths`` sequences.
 
     ``x`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test`` (the official test split), also as ``data`` and ``labels`` or the
     like. Raises ``DataError`` for anything else; Python objects are never read.
@@ -46,6 +51,16 @@ def open_npz(spec: DataSpec) -> Arrays | Frame:
             raise DataError(
                 f"{where}: there must be a target for each {part}sample, but there are {len(samples)} samples and {len(targets)} targets."
             )
+    lengths = _named(content, _PAIRS, _LENGTHS)
+    if x.ndim <= 3 and (lengths is not None or (x.ndim == 3 and x.dtype != np.uint8 and x.shape[1] != x.shape[2])):
+        found = sequences_in(where, name, x, y, lengths)
+        if x_test is None or y_test is None:
+            return found
+        ends = _named(content if not used else _read(str(spec.test)), _TESTS if not used else _PAIRS, _LENGTHS)
+        test_where = str(spec.test) if used else where
+        its_test = sequences_in(test_where, name, x_test, y_test, ends, bool(found.plan["steps_first"]))
+        _check_channels(test_where, found, its_test)
+        return replace(found, test=its_test)
     if x.ndim == 2:
         return Frame(name, _frame(x, y), "y", None if x_test is None or y_test is None else _frame(x_test, y_test))
     if x.ndim == 4 or (x.ndim == 3 and x.dtype == np.uint8):
@@ -55,9 +70,16 @@ def open_npz(spec: DataSpec) -> Arrays | Frame:
         scale = 1 / 255 if pixels.dtype == np.uint8 else 1.0
         return Arrays(name, pixels, values, classes, scale, official, kind="pictures", used=used)
     raise DataError(
-        f"{where}: samples must be features (n, features) or pictures (n, height, width[, channels]), but have the shape {x.shape}. "
-        "Reshape them."
+        f"{where}: samples must be features (n, features), sequences (n, channels, steps) or pictures (n, height, width[, channels]), "
+        f"but have the shape {x.shape}. Reshape them."
     )
+
+
+def _check_channels(where: str, training: Sequences, test: Sequences) -> None:
+    if len(training.channels) != len(test.channels):
+        raise DataError(
+            f"{where}: test sequences must have the {len(training.channels)} channels of those for training, but have {len(test.channels)}."
+        )
 
 
 def _read(where: str) -> dict[str, Array]:

@@ -15,18 +15,18 @@ from automl.data.preparation import read_info, read_info_file
 from automl.data.values import is_number
 from automl.errors import DataError
 
-READERS = {"pictures": "pictures", "table": "tablerows", "texts": "texts"}
+READERS = {"forecast": "forecasts", "pictures": "pictures", "sequences": "sequences", "table": "tablerows", "texts": "texts"}
 """What stands under ``reader`` in ``info.json``, and the module of this package whose ``encode`` knows such rows."""
 
 
 def encode(folder: Path, rows: Any) -> NDArray[Any]:
     """New raw rows as a network's input ``[rows, *input_shape]``, ready to be used (``input_scale`` is applied already).
 
-    ``rows`` is a pandas DataFrame with the columns of the training file (more do no harm, the target may be missing), or an array of
-    raw pictures: ``[rows, channels, height, width]``, without the one channel, or flat; of texts a list will do. ``folder``
-    needs ``info.json`` and ``preprocessing.skops`` only. Cells may be missing or infinite, and categories new, as in training rows. Raises
-    ``DataError`` for rows of another form, and for a cell that is no number (date, truth) where the training rows had some, with its
-    column, row and text.
+    ``rows`` is a pandas DataFrame with the columns of the training file (more do no harm, the target may be missing), an array of raw
+    pictures (``[rows, channels, height, width]``, without the one channel, or flat), a list of texts or of sequences, or the series that a
+    forecast goes on from. ``folder`` needs ``info.json`` and ``preprocessing.skops`` only. Cells may be missing or infinite, and categories
+    new, as in training rows. Raises ``DataError`` for rows of another form, and for a cell that is no number (date, truth) where the
+    training rows had some, with its column, row and text.
     """
     info, content = read_info(folder), read_info_file(folder)
     if "reader" in content:
@@ -56,6 +56,16 @@ def decode(info: DataInfo, outputs: ArrayLike) -> NDArray[Any]:
     numbers = raw.argmax(axis=1) if info.task == "multiclass" else (raw.reshape(-1) > 0).astype(np.int64)
     labels: NDArray[Any] = _typed(info.classes)[numbers]
     return labels
+
+
+def in_own_units(folder: Path, values: NDArray[Any]) -> NDArray[Any]:
+    """What ``decode`` gave, or, where one model forecasts several series, each in its own unit."""
+    content = read_info_file(folder)
+    if content.get("reader") != "forecast":
+        return values
+    from automl.data.forecasts import rescaled
+
+    return rescaled(content, values)
 
 
 def _typed(classes: tuple[str, ...]) -> NDArray[Any]:

@@ -26,9 +26,11 @@ from automl.data.folding import FOLD_OF_ROW, POOL, folder_of, rows_of
 from automl.data.nothing import NO_DATA, prepare_nothing
 from automl.data.picturefiles import PictureFiles
 from automl.data.prepared import Array, Chosen, Prepared
+from automl.data.sequencedata import Sequences
 from automl.data.sources import Source, TableFile, open_source
 from automl.data.splits import Rows
 from automl.data.textfiles import TextFiles
+from automl.data.windows import SERIES, STARTS, inputs_of, targets_of
 from automl.dataoptions import DATA_OPTIONS
 from automl.errors import DataError
 from automl.spec import DataSpec
@@ -37,18 +39,26 @@ FORMAT = 2  # raise it when the same source and specification come to mean other
 SPLITS = ("train", "validation", "test")
 INFO = "info.json"
 PREPROCESSING = "preprocessing.skops"
-FILES = {INFO, PREPROCESSING, FOLD_OF_ROW, *(f"{axis}_{part}.npy" for axis in "xy" for part in (*SPLITS, POOL))}
+FILES = {
+    *(INFO, PREPROCESSING, FOLD_OF_ROW, SERIES),
+    *(f"{axis}_{part}.npy" for axis in "xy" for part in (*SPLITS, POOL)),
+    *(STARTS.format(split) for split in SPLITS),
+}
 FOLD_FOLDER = re.compile(r"fold_[1-9]\d*")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A split: ``x`` as it lies in ``file`` and, where the split has only some of them, their ``rows``; ``y`` of these."""
+    """A split: ``x`` as it lies in ``file`` and, where the split has only some of them, their ``rows``; ``y`` of these.
+
+    Of a forecast ``series`` lies in ``file``, and ``x`` are all windows over it, as a view.
+    """
 
     file: Path
     x: Array
     y: Array
     rows: Rows | None = None
+    series: Array | None = None
 
 
 def prepare(spec: DataSpec, folder: Path) -> DataInfo:
@@ -107,7 +117,8 @@ def load_parts(folder: Path, fold: int = 0) -> tuple[DataInfo, dict[str, Part]]:
     info = read_info(folder)
     try:
         rows = rows_of(folder, fold)
-        parts = {split: _part(folder, split, rows.get(split)) for split in SPLITS}
+        has_windows = (folder / SERIES).exists()
+        parts = _windows(folder, info) if has_windows else {split: _part(folder, split, rows.get(split)) for split in SPLITS}
     except (OSError, ValueError, EOFError, IndexError) as error:
         raise _unreadable(folder, error) from error
     return (replace(info, sizes={split: len(part.y) for split, part in parts.items()}) if rows and fold else info), parts
@@ -118,6 +129,13 @@ def _part(folder: Path, split: str, rows: Rows | None) -> Part:
     file = folder / f"x_{name}.npy"
     x, y = _map(file), _map(folder / f"y_{name}.npy")
     return Part(file, x, y if rows is None else y[rows], rows)
+
+
+def _windows(folder: Path, info: DataInfo) -> dict[str, Part]:
+    series, window = _map(folder / SERIES), info.input_shape[1]
+    starts = {split: np.load(folder / STARTS.format(split), allow_pickle=False) for split in SPLITS}
+    x = inputs_of(series, window)
+    return {split: Part(folder / SERIES, x, targets_of(series, own, window, info.outputs), own, series) for split, own in starts.items()}
 
 
 def inspect(spec: DataSpec) -> DataInfo:
@@ -185,16 +203,22 @@ def _build(spec: DataSpec, source: Source, mark: str) -> Prepared:
     _check_shares(spec)
     if isinstance(source, PictureFiles):
         source = source.read(spec.size)
-    if isinstance(source, Arrays):
-        prepared = prepare_arrays(spec, source)
-    else:
-        first, *others = (replace(fold, info=replace(fold.info, fingerprint=mark)) for fold in _fitted(spec, source))
-        return replace(first, others=tuple(others))
-    return replace(prepared, info=replace(prepared.info, fingerprint=mark))
+    folds = [prepare_arrays(spec, source)] if isinstance(source, Arrays) else _fitted(spec, source)
+    first, *others = (replace(fold, info=replace(fold.info, fingerprint=mark)) for fold in folds)
+    return replace(first, others=tuple(others))
 
 
-def _fitted(spec: DataSpec, source: Frame | TableFile | TextFiles) -> list[Prepared]:
-    """What is prepared by its training rows, for each fold: a table, or texts, which a table may turn out to be."""
+def _fitted(spec: DataSpec, source: Frame | TableFile | TextFiles | Sequences) -> list[Prepared]:
+    """What is prepared by its training rows, for each fold: sequences, a forecast, a table, or texts, which a table may turn out to be."""
+    if isinstance(source, Sequences) or (isinstance(source, TableFile) and spec.series is not None and spec.horizon is None):
+        from automl.data.longtables import read_long
+        from automl.data.sequences import prepare_sequences
+
+        return prepare_sequences(spec, source if isinstance(source, Sequences) else read_long(spec, source))
+    if isinstance(source, Frame | TableFile) and spec.horizon is not None:
+        from automl.data.forecasts import prepare_forecast
+
+        return [prepare_forecast(spec, source)]
     from automl.data.tabular import OnlyTextsError, prepare_table
     from automl.data.texts import prepare_texts
 
@@ -283,6 +307,10 @@ def _write(prepared: Prepared, folder: Path) -> None:
         else:
             np.save(folder / f"x_{split}.npy", np.ascontiguousarray(x))
         np.save(folder / f"y_{split}.npy", np.ascontiguousarray(y, np.float32 if regression else np.int64))
+    if prepared.windows is not None:
+        np.save(folder / SERIES, prepared.windows.series)
+        for split, starts in prepared.windows.starts.items():
+            np.save(folder / STARTS.format(split), starts)
     if prepared.fold is not None:
         np.save(folder / FOLD_OF_ROW, prepared.fold)
     if prepared.preprocessing:

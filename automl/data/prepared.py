@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from automl.data import DataInfo
 from automl.data.splits import Rows
+from automl.data.windows import Windows
 from automl.dataoptions import DATA_OPTIONS
 from automl.errors import DataError
 from automl.spec import DataSpec
@@ -50,7 +51,7 @@ class Prepared:
     package whose ``encode`` does it; both are empty for pictures that need nothing.
 
     With folds: a table has ``others``, the folds after this one; of pictures there is a pool in place of training and validation data, and
-    ``fold`` says of each row in which fold it is for validation.
+    ``fold`` says of each row in which fold it is for validation. A forecast has ``windows`` in place of ``arrays``.
     """
 
     info: DataInfo
@@ -59,6 +60,7 @@ class Prepared:
     preprocessing: bytes = b""
     others: tuple[Prepared, ...] = ()
     fold: Rows | None = None
+    windows: Windows | None = None
 
 
 def refuse_unused(spec: DataSpec, where: str, used: Sequence[str]) -> None:

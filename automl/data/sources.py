@@ -10,13 +10,15 @@ from automl.data.arrays import Arrays
 from automl.data.builtin import NAMES, Frame, canonical, read_builtin
 from automl.data.dataset import is_dataset, open_dataset
 from automl.data.picturefiles import PictureFiles
+from automl.data.sequencedata import Sequences
 from automl.data.textfiles import TextFiles, holds_texts, is_pattern, read_text_files
+from automl.data.tsfiles import TS, open_ts
 from automl.errors import DataError, suggestion
 from automl.folders import home_expanded
 from automl.spec import DataSpec
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".parquet")  # of tables
-FILES = (*SUFFIXES, ".npz")
+FILES = (*SUFFIXES, ".npz", TS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class TableFile:
         return " ".join(parts)
 
 
-Source = Arrays | Frame | TableFile | PictureFiles | TextFiles
+Source = Arrays | Frame | TableFile | PictureFiles | TextFiles | Sequences
 
 
 def open_source(spec: DataSpec) -> Source:
@@ -63,6 +65,8 @@ def open_source(spec: DataSpec) -> Source:
         from automl.data.npz import open_npz
 
         return open_npz(spec)
+    if path.suffix.lower() == TS:
+        return open_ts(spec, _read)
     content = _read(spec.source)
     test = (spec.test, _read(spec.test)) if isinstance(spec.test, str) else None
     if spec.image is not None:

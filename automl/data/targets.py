@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -37,8 +37,14 @@ class Target:
         return not self.classes
 
 
-def read_target(where: str, name: str, column: pd.Series[Any], positive: Sequence[Label] = ()) -> Target:
-    """What to predict and how: regression for fractional or many different numbers, else classification.
+def read_target(
+    where: str,
+    name: str,
+    column: pd.Series[Any],
+    positive: Sequence[Label] = (),
+    kind: Literal["auto", "classes", "numbers"] = "auto",
+) -> Target:
+    """What to predict and how: regression for fractional or many different numbers, else classification, unless ``kind`` says it.
 
     Raises ``DataError`` where there is nothing to learn: no values, one class, a class with one row, an infinite number.
     """
@@ -56,10 +62,10 @@ def read_target(where: str, name: str, column: pd.Series[Any], positive: Sequenc
     style: NumberStyle
     style, share = ("plain", 1.0) if pd.api.types.is_numeric_dtype(column.dtype) else number_style(distinct)
     if share < 1.0:
-        _refuse_mixture(where, name, distinct, style, share)
+        _refuse_mixture(where, name, distinct, style, share if kind != "numbers" else 1.0)
         return _classification(where, name, texts, kept, {text: text for text in distinct}, positive)
     parsed = {text: parse_number(text, style) for text in distinct}
-    if positive or _few(np.array(list(parsed.values())), len(kept)):
+    if positive or kind == "classes" or (kind == "auto" and _few(np.array(list(parsed.values())), len(kept))):
         labels = {text: number_text(value) or text for text, value in parsed.items()}
         return _classification(where, name, texts, kept, labels, positive, style)
     return _regression(where, name, np.array([parsed[text] for text in texts[kept]]), kept, style)

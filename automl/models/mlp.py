@@ -12,7 +12,7 @@ from automl.events import Value
 from automl.families import layer_values
 from automl.inputs import Inputs
 from automl.models.instancenorm import InstanceNorm
-from automl.models.layers import ACTIVATIONS, Drop, has_bias, keep_all, normalization
+from automl.models.layers import ACTIVATIONS, Drop, begins_at_zero, has_bias, keep_all, normalization
 
 
 class MLP(nn.Module):
@@ -28,6 +28,8 @@ class MLP(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(a, b, bias=has_bias(kind)) for a, b in pairwise(widths))
         self.norm = nn.ModuleList(normalization(kind, b, pictures=False) for b in units)
         self.output = nn.Linear(widths[-1], outputs)
+        if inputs.continues:
+            begins_at_zero(self.output)  # so that with an instance_norm training begins at a naive forecast
 
     def forward(self, x: Tensor, drop: Drop = keep_all) -> Tensor:
         """``[samples, *inputs]`` to ``[samples, outputs]``: logits, or standardised predictions."""

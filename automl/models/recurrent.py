@@ -12,7 +12,7 @@ from automl.events import Value
 from automl.families import layer_values
 from automl.inputs import Inputs
 from automl.models.instancenorm import InstanceNorm
-from automl.models.layers import Drop, keep_all
+from automl.models.layers import Drop, begins_at_zero, keep_all
 
 
 class _Recurrent(nn.Module):
@@ -36,6 +36,8 @@ class _Recurrent(nn.Module):
         is_normalised = settings["normalization"] == "layer"
         self.norm = nn.ModuleList(nn.LayerNorm(b) if is_normalised else nn.Identity() for b in widths[1:])
         self.output = nn.Linear(widths[-1], outputs)
+        if inputs.continues:
+            begins_at_zero(self.output)  # so that with an instance_norm training begins at a naive forecast
 
     def forward(self, x: Tensor, drop: Drop = keep_all) -> Tensor:
         """``[samples, channels, steps]`` to ``[samples, outputs]``: logits, or standardised predictions."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from automl.best import CONFIG, WEIGHTS, read_config
 from automl.data import DataInfo, decode, encode
+from automl.data.prediction import in_own_units
 from automl.data.preparation import read_info
 from automl.errors import StudyError, UsageError
 from automl.events import Code
@@ -43,7 +44,7 @@ class Predictor:
         ``rows`` is a pandas DataFrame with the columns of the training file, an array of raw pictures (flat ones will do), or a list of
         texts.
         """
-        return decode(self.info, self._outputs(rows).numpy())
+        return in_own_units(self.folder, decode(self.info, self._outputs(rows).numpy()))
 
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
         """The probability of each class, in the order of ``info.classes``: ``[rows, classes]``."""

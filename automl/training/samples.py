@@ -117,7 +117,7 @@ class StudySamples:
     def _read(self, fold: int) -> Samples:
         """Map the prepared data and, where the device has memory of its own, copy them there."""
         info, parts = load_parts(self._folder, fold)
-        bytes_of = {part.file: part.x.nbytes for part in parts.values()}
+        bytes_of = {part.file: (part.x if part.series is None else part.series).nbytes for part in parts.values()}
         if sum(bytes_of.values()) > self._room and self._stream is None and not self._inputs:
             self._stream = Stream(self._device, f"{info.name}, {sum(bytes_of.values()) / 2**30:.2f} GiB, do not fit in memory")
         with warnings.catch_warnings():
@@ -127,13 +127,19 @@ class StudySamples:
 
     def _split(self, info: DataInfo, part: Part) -> Split:
         if part.file not in self._inputs:
-            inputs = torch.from_numpy(part.x)
-            self._inputs[part.file] = inputs if self._stream else inputs.to(self._device)
+            self._inputs[part.file] = _inputs(part, torch.device("cpu") if self._stream else self._device)
         targets = torch.from_numpy(part.y)
         targets = targets.long() if info.task == "multiclass" else targets.to(self._dtype)
         rows = None if part.rows is None else torch.from_numpy(part.rows).to("cpu" if self._stream else self._device)
         is_text = info.kind == "tokens"
         return Split(self._inputs[part.file], targets.to(self._device), info.input_scale, self._dtype, rows, is_text, self._stream)
+
+
+def _inputs(part: Part, device: torch.device) -> Tensor:
+    """All samples that lie in the file of this part. Windows share their series on the device as well."""
+    if part.series is None:
+        return torch.from_numpy(part.x).to(device)
+    return torch.from_numpy(part.series).to(device).unfold(1, part.x.shape[2], 1).transpose(0, 1)
 
 
 def read_samples(folder: str | Path, device: torch.device, dtype: torch.dtype = torch.float32) -> Samples:

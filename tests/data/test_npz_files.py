@@ -68,8 +68,8 @@ def test_targets_may_be_names_or_one_hot(tmp_path: Path) -> None:
         ),
         (
             {"x": np.zeros((40, 2, 2, 2, 2)), "y": Y},
-            "samples must be features (n, features) or pictures (n, height, width[, channels]), but have the shape (40, 2, 2, 2, 2). "
-            "Reshape them.",
+            "samples must be features (n, features), sequences (n, channels, steps) or pictures (n, height, width[, channels]), "
+            "but have the shape (40, 2, 2, 2, 2). Reshape them.",
         ),
         (
             {"x": np.zeros((40, 2, 2), np.uint8), "y": np.zeros(40, int)},

@@ -39,6 +39,8 @@ INPUTS = st.builds(
 def network(model: str, configuration: Configuration, inputs: Inputs, outputs: int) -> nn.Module:
     module = build(model, configuration, inputs, outputs)
     initialised(module, seed=1, dtype=torch.float64)
+    with torch.no_grad():  # which of a forecast begins at 0
+        module.output.weight.copy_(torch.randn(module.output.weight.shape, generator=torch.Generator().manual_seed(1)))  # type: ignore[union-attr, operator, arg-type]
     return module
 
 
@@ -188,13 +190,12 @@ def test_instance_norm_standardises_each_sequence_and_brings_a_forecast_back() -
     assert torch.allclose(restore(normalised[:, 0, -4:]), x[:, 0, -4:])
 
 
-def test_a_forecast_of_nothing_more_is_the_last_value() -> None:
-    """With ``last``, a network whose output is 0 repeats the last step of the first channel."""
+@pytest.mark.parametrize("model", ["mlp", *FAMILIES])
+def test_a_forecast_begins_as_the_naive_one(model: str) -> None:
+    """With ``last``, an untrained network repeats the last step of the first channel."""
     inputs = Inputs("sequences", (2, 6), continues=True)
-    module = network("mlp", {"layers": 0, "instance_norm": "last"}, inputs, 3)
-    with torch.no_grad():
-        for weight in module.parameters():
-            weight.zero_()
+    module = build(model, {"instance_norm": "last"}, inputs, 3)
+    initialised(module, seed=1, dtype=torch.float64)
     x = draw(inputs, 4)
     assert torch.equal(module(x), x[:, :1, -1].expand(4, 3))
 

@@ -1,0 +1,51 @@
+"""What a forecast has to beat: the last value again, or the last season again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from automl.data.sequencedata import Floats
+from automl.data.windows import targets_of
+
+_MOST = 400  # steps of a season that is looked for
+_LEAST_CORRELATION = 0.3
+_MOST_WINDOWS = 20_000  # so many say how large an error is
+
+
+def season_of(train: Floats) -> int | None:
+    """After how many steps the changes of the series ``[series, steps]`` repeat themselves; None where they do not."""
+    changes = np.diff(train, axis=1)
+    longest = min(_MOST, changes.shape[1] // 3)
+    if longest < 2:
+        return None
+    changes = changes - changes.mean(axis=1, keepdims=True)
+    spectrum = np.fft.rfft(changes, 2 * changes.shape[1], axis=1)
+    correlation = np.fft.irfft(np.abs(spectrum) ** 2, axis=1)[:, : longest + 1]
+    correlation = (correlation / np.maximum(correlation[:, :1], 1e-12)).mean(axis=0)
+    candidates = correlation[2:]
+    if not len(candidates) or candidates.max() < _LEAST_CORRELATION:
+        return None
+    return 2 + int(np.flatnonzero(candidates >= 0.8 * candidates.max())[0])
+
+
+def naive_errors(series: Floats, span: tuple[int, int], part: str, horizon: int, season: int | None, scale: float) -> str:
+    """What a person should know of these, for a part of the series ``[series, steps]``."""
+    last = f"the last value again has an rmse of {_error(series, span, horizon, None) * scale:.4g}"
+    if season is None:
+        return f"To be beaten on the {part} part: {last}."
+    return f"To be beaten on the {part} part: {last}, that of {season} steps before {_error(series, span, horizon, season) * scale:.4g}."
+
+
+def _error(series: Floats, span: tuple[int, int], horizon: int, season: int | None) -> float:
+    """Root mean squared error over the steps in this span."""
+    back = season or 1
+    first = np.arange(max(span[0], back), span[1] - horizon + 1)
+    if not len(first):
+        return float("inf")
+    first = first[:: -(-len(first) * len(series) * horizon // (_MOST_WINDOWS * 96))]
+    repeated = np.arange(horizon) % back  # which step of the last season comes again
+    errors = []
+    for row in series:
+        target = targets_of(row[None], first, 0, horizon).reshape(len(first), horizon)
+        errors.append(((row[first[:, None] - back + repeated[None]] - target) ** 2).mean())
+    return float(np.sqrt(np.mean(errors)))
