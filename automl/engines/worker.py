@@ -34,7 +34,17 @@ def make_real_trainer(device: str, worker: str, lanes: int) -> Trainer:
 
 
 def handle(trainer: Trainer, orders: Orders) -> list[WorkerEvent] | Measured:
-    """Follow orders: stop, test, start, then train until something happens (the events of tests come first); or measure."""
+    """Follow orders: stop, test, start, then train until something happens (the events of tests come first); or measure.
+
+    Raises DiskError where the trainer could not write: another one could not either.
+    """
+    try:
+        return _followed(trainer, orders)
+    except OSError as error:
+        raise (DiskError.of(error) or error) from None
+
+
+def _followed(trainer: Trainer, orders: Orders) -> list[WorkerEvent] | Measured:
     if orders.measure:
         return trainer.measure(orders.measure)
     for key in orders.stop:

@@ -7,6 +7,7 @@ Tests, benchmarks and fault harnesses give it to an engine in place of the real 
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import signal
@@ -36,7 +37,7 @@ from automl.events import (
     WorkerEvent,
 )
 
-FaultKind = Literal["raise", "out_of_memory", "diverge", "crash", "exit", "segfault", "kill", "hang"]
+FaultKind = Literal["raise", "out_of_memory", "diverge", "crash", "exit", "segfault", "kill", "hang", "full_disk"]
 
 SCORES = frozenset({"accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "r2"})  # more is better
 EXIT_CODE = 3
@@ -57,6 +58,7 @@ class Fault:
     segfault       the process gets a SIGSEGV
     kill           the process gets a SIGKILL, as from the kernel when memory runs out
     hang           nothing ever happens again
+    full_disk      the trainer cannot write, outside of any trial
     ============== =====================================================================
 
     ``times`` is how often it happens; the count is kept in ``<job.folder>/trials/<number>/faults``, so that it survives the
@@ -203,6 +205,8 @@ def strike(kind: FaultKind) -> NoReturn:
         os._exit(EXIT_CODE)
     elif kind == "hang":
         threading.Event().wait()
+    elif kind == "full_disk":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "trials/log.txt")
     raise RuntimeError("the rehearsal asked for a crash")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from automl.engines import Answer, Engine
+from automl.errors import AutomlError
 from automl.events import Finished, Job, Orders, Reported, Slot, Started, Tested, TrialKey, TrialSpec, WorkerEvent, WorkerLost
 from automl.training.simulated import Fault, Rehearsal, simulated_metrics
 
@@ -143,6 +144,19 @@ class EngineContract:
             assert isinstance(lost, WorkerLost)
             assert lost.detail.endswith("RuntimeError: the rehearsal asked for a crash")
             assert len(train(engine, slot, a_trial(tmp_path, 1))) == 5
+
+    def test_a_worker_that_cannot_write_is_not_lost_but_the_end_of_the_run(self, tmp_path: Path) -> None:
+        """Another one could not write either, and no trial is at fault."""
+        with self.engine(tmp_path, Rehearsal(faults={0: Fault("full_disk", epoch=2)})) as engine:
+            slot = engine.slots[0]
+            events_of(engine, slot, Orders(start=(a_trial(tmp_path, 0),)))
+            engine.send(slot, Orders())
+            with pytest.raises(AutomlError) as error:
+                engine.wait(PATIENCE_SECONDS)
+            assert str(error.value) == (
+                "trials/log.txt: must be readable and writable, but no space left on device. "
+                "All that was written before is kept; the same command goes on with it."
+            )
 
     def test_close_may_be_called_again_and_ends_the_conversation(self, tmp_path: Path) -> None:
         engine = self.make(tmp_path, Rehearsal())

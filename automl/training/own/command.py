@@ -20,6 +20,7 @@ from automl.clock import now
 from automl.events import Diverged, Failed, FailureReason, Finished, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
 from automl.owncode import command_line, filled
 from automl.training import files
+from automl.training.outcomes import raise_if_of_the_disk
 from automl.training.own import minder
 from automl.training.own.output import TrialLog
 from automl.training.own.printed import Found, Lines, MetricsFile, Reader
@@ -211,6 +212,7 @@ class CommandTrainer:
         try:
             self._program = _Program(spec, self._device, self._grace)
         except OSError as error:
+            raise_if_of_the_disk(error)
             return [started, Failed(spec.key, now(), "error", f"{error.filename}: {(error.strerror or str(error)).lower()}")]
         return [started]
 
