@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl.durable import are_whole, sync
 from automl.errors import StudyError
-from automl.events import Code, Configuration
+from automl.events import Checkpoint, Code, Configuration
 from automl.folders import home_expanded
 
 if TYPE_CHECKING:
@@ -77,6 +77,14 @@ def _header(what: str, folder: Path, again: str, extra: Mapping[str, Any]) -> st
 def code_record(code: Code | None) -> dict[str, Any]:
     """What ``config.yaml`` says of code of a person's own; empty where there is none."""
     return {} if code is None else {"code": {"kind": code.kind, "folder": code.folders[0]}}
+
+
+def checkpoint_record(checkpoint: Checkpoint | None) -> dict[str, Any]:
+    """What ``config.yaml`` says of what the network was made of; empty where it began from nothing."""
+    if checkpoint is None:
+        return {}
+    record = {"model": checkpoint.model, "parameters": dict(checkpoint.parameters), "shape": list(checkpoint.shape)}
+    return {"checkpoint": {**record, "outputs": checkpoint.outputs, "folders": list(checkpoint.folders)}}
 
 
 def _is_own_training(config: Mapping[str, Any]) -> bool:

@@ -51,12 +51,35 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A trained network that training begins from.
+
+    ``model`` says what it is: a built-in family, ``module:name`` of a person's own (looked for in ``folders``), or the name that a library
+    has for it (``timm/resnet18``). ``file`` holds its weights (empty: those of the library), ``digest`` is their hash. ``parameters`` are
+    those that it was built with, ``shape`` and ``outputs`` what it was built for (empty and 0: what the study's data say).
+    """
+
+    model: str
+    file: str = ""
+    parameters: Configuration = field(default_factory=dict)
+    shape: tuple[int, ...] = ()
+    outputs: int = 0
+    folders: tuple[str, ...] = ()
+    digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.file or self.model
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """What all trials of one study have in common, as far as a worker must know it.
 
     ``data`` is the folder of the prepared data, ``folder`` the study's own folder (checkpoints, logs and weights go to
     ``folder/trials/<number>``). ``metrics`` are reported at every epoch and contain ``objective`` and the ``further`` objectives.
-    ``code`` is None where ``model`` is the name of a family.
+    ``code`` is None where ``model`` is the name of a family; ``checkpoint`` is what the family ``finetune`` begins from.
     """
 
     study: str
@@ -68,6 +91,7 @@ class Job:
     metrics: tuple[str, ...]
     further: tuple[str, ...] = ()
     code: Code | None = None
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)

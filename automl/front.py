@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from automl.best import WEIGHTS, code_record, command_for, front_header, holds_model, write_model
+from automl.best import WEIGHTS, checkpoint_record, code_record, command_for, front_header, holds_model, write_model
 from automl.configurations import stated
 from automl.durable import are_whole
 from automl.study import Study, Trial
@@ -74,6 +74,7 @@ def _belongings(study: Study, folder: Path, trial: Trial) -> dict[str, Any]:
         "extra": {
             "study": folder.name,
             **code_record(study.spec.code),
+            **checkpoint_record(study.spec.checkpoint),
             "number": trial.number,
             "objectives": study.reached(trial),
             "epoch": trial.epoch,

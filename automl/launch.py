@@ -211,6 +211,7 @@ def session_of(plan: Plan, spec: StudySpec, study: Study, store: Store, info: Da
         metrics=tuple(names) if spec.trains_itself else metrics.reported(info.task, *names),
         further=tuple(name for name in names[1:] if spec.trains_itself or name not in metrics.MEASURES),
         code=spec.code,
+        checkpoint=spec.checkpoint,
     )
     return Session(
         study,

@@ -12,6 +12,7 @@ from typing import Any
 
 from automl import data, families, metrics, objectives, spacefile
 from automl.best import CONFIG, FOLDER
+from automl.checkpoint import looked_at
 from automl.configurations import check_configurations, read_configurations
 from automl.data import DataInfo
 from automl.data.dataset import beside
@@ -372,6 +373,8 @@ def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
                 f"Metrics: {', '.join(metrics.metrics_of(info.task))}."
             )
     measures = None if spec.code else partial(_measures, spec.model, info.inputs, info.outputs)
+    if spec.checkpoint is not None:
+        measures = partial(looked_at(spec.checkpoint, info.inputs).measures, info.outputs)
     space = replace(spec.space, measures=measures)
     settled = replace(spec, objective=objective, space=space)
     if _measures_in_rules(spec) and not any(space.allows(space.sample("settle", attempt)) for attempt in range(10_000)):

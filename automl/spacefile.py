@@ -26,6 +26,7 @@ from automl.folders import home_expanded
 from automl.metrics import MEASURES, METRICS, OBJECTIVES, Metric
 from automl.shorthand import parse_choice, parse_duration
 from automl.space import SearchSpace
+from automl.spacecheckpoint import read_checkpoint
 from automl.spacecode import check_use, is_own, read_trained, trains_itself
 from automl.spaceparameters import Section, is_admitted, read_section, unknown_name
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
@@ -36,7 +37,7 @@ from automl.yamlfile import Mapping as MappingNode
 __all__ = ["difference", "dump", "examine", "from_dict", "load", "parse_choice", "parse_duration", "sha256", "to_dict"]
 
 KEYS = (
-    *("name", "data", "model", "train", "command", "optuna", "metrics", "code_folder", "objective", "epochs", "replicates"),
+    *("name", "data", "model", "checkpoint", "train", "command", "optuna", "metrics", "code_folder", "objective", "epochs", "replicates"),
     *("space", "forbid", "require", "baseline", "study", "extends"),
 )
 DATA_KEYS = ("source", "target", "drop", "test", "validation", "positive", "split_seed", *DATA_OPTIONS)
@@ -209,7 +210,8 @@ class _Reader:
         first, further = (objectives[0], objectives[1:]) if objectives else (None, ())
         found = data or DataSpec("")
         spec = StudySpec(name, found, model.name, first, epochs, space, baseline, settings, replicates=replicates, further=further)
-        return replace(spec, code=trained.code if trained is not None else None, notes=notes)
+        checkpoint = read_checkpoint(self.root, self.path, self.problems)
+        return replace(spec, code=trained.code if trained is not None else None, checkpoint=checkpoint, notes=notes)
 
     def _add(self, node: Node | None, text: str) -> None:
         self.problems.add(node.place if node is not None else Place(str(self.path), 0), text)

@@ -40,6 +40,7 @@ def schema() -> dict[str, Any]:
                 {"anyOf": [{"enum": list(families.FAMILIES)}, _TARGET]},
                 "a built-in family of models, or a function of yours that makes one",
             ),
+            "checkpoint": {"type": ["string", "object", "null"], "description": "what the family finetune begins from"},
             "train": _described(_TARGET, "a function of yours that trains"),
             "optuna": _described(_TARGET, "an Optuna objective of yours"),
             "command": _described(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from automl import families
-from automl.events import Code, Configuration, Value
+from automl.events import Checkpoint, Code, Configuration, Value
 from automl.space import SearchSpace
 
 
@@ -90,6 +90,7 @@ class StudySpec:
     know before it runs.
     ``further`` objectives stand beside it where there are several: the first one chooses the epoch of a trial, its winner and what is
     pruned; the others are measured at that epoch, or are measures of the network.
+    ``checkpoint`` is what the family ``finetune`` begins from.
     ``source`` is the path of the file and ``text`` its content, both as they were read. ``baseline`` may lie outside the space.
     ``replicates``: a trial is trained so often (each time in every fold, where there are some), with other draws each time; its objective
     is the mean.
@@ -108,6 +109,7 @@ class StudySpec:
     replicates: int = 1
     further: tuple[Objective, ...] = ()
     code: Code | None = None
+    checkpoint: Checkpoint | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property

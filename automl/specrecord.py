@@ -10,7 +10,7 @@ from typing import Any
 
 from automl import families
 from automl.dataoptions import DATA_OPTIONS
-from automl.events import Code, Configuration, Value
+from automl.events import Checkpoint, Code, Configuration, Value
 from automl.expressions import Expression
 from automl.owncode import KEYS
 from automl.shorthand import format_duration
@@ -37,6 +37,7 @@ def to_dict(spec: StudySpec) -> dict[str, Any]:
         **({"replicates": spec.replicates} if spec.replicates != 1 else {}),
         **({"further": [asdict(objective) for objective in spec.further]} if spec.further else {}),
         **({"code": _code_record(spec.code)} if spec.code is not None else {}),
+        **({"checkpoint": checkpoint_record(spec.checkpoint)} if spec.checkpoint is not None else {}),
     }
 
 
@@ -62,6 +63,7 @@ def from_dict(record: Mapping[str, Any]) -> StudySpec:
         replicates=record.get("replicates", 1),
         further=tuple(Objective(**entry) for entry in record.get("further", ())),
         code=_code(record["code"]) if "code" in record else None,
+        checkpoint=checkpoint_of(record["checkpoint"]) if "checkpoint" in record else None,
     )
 
 
@@ -79,6 +81,17 @@ def _code_record(code: Code) -> dict[str, Any]:
 def _code(record: Mapping[str, Any]) -> Code:
     takes = None if record["takes"] is None else tuple(record["takes"])
     return Code(**{**record, "folders": tuple(record["folders"]), "takes": takes, "needs": tuple(record["needs"])})
+
+
+def checkpoint_record(checkpoint: Checkpoint) -> dict[str, Any]:
+    """A checkpoint as JSON-able data; ``checkpoint_of`` gives the same one back."""
+    record = asdict(checkpoint)
+    return {**record, "shape": list(checkpoint.shape), "folders": list(checkpoint.folders)}
+
+
+def checkpoint_of(record: Mapping[str, Any]) -> Checkpoint:
+    """The checkpoint of such data."""
+    return Checkpoint(**{**record, "shape": tuple(record["shape"]), "folders": tuple(record["folders"])})
 
 
 def _space_record(space: SearchSpace) -> dict[str, Any]:
@@ -129,6 +142,8 @@ def sha256(spec: StudySpec) -> str:
     kept: dict[str, Any] = {key: record[key] for key in sections if key in record}
     if spec.code is not None:
         kept["code"] = dict(_code_meaning(spec.code))
+    if spec.checkpoint is not None:
+        kept["checkpoint"] = dict(_checkpoint_meaning(spec.checkpoint))
     return hashlib.sha256(json.dumps(kept, sort_keys=True, ensure_ascii=False, allow_nan=True).encode()).hexdigest()
 
 
@@ -156,6 +171,8 @@ def _flat(spec: StudySpec) -> Iterator[tuple[str, str]]:
         yield key, str(record[key])
     if spec.code is not None:
         yield from _code_meaning(spec.code)
+    if spec.checkpoint is not None:
+        yield from _checkpoint_meaning(spec.checkpoint)
     yield "replicates", str(spec.replicates)
     if spec.objective is not None:
         yield "objective", ", ".join(map(str, spec.objectives))
@@ -182,6 +199,13 @@ def _code_meaning(code: Code) -> Iterator[tuple[str, str]]:
     for key, value in (("metrics.pattern", code.pattern), ("metrics.file", code.file)):
         if value:
             yield key, value
+
+
+def _checkpoint_meaning(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
+    """What of a checkpoint changes what its trials mean; its file may have moved."""
+    yield "checkpoint.model", checkpoint.model
+    yield "checkpoint.weights", checkpoint.digest[:12]
+    yield from _entries("checkpoint.parameters.", checkpoint.parameters)
 
 
 def _parameter_lines(parameter: Parameter) -> Iterator[tuple[str, str]]:
@@ -257,12 +281,30 @@ def _model_lines(spec: StudySpec) -> Iterator[str]:
     code = spec.code
     if code is None:
         yield f"model: {written(spec.model)}"
+        yield from _checkpoint_lines(spec.checkpoint)
         return
     yield f"{KEYS[code.kind]}: {written(spec.model)}"
     yield f"code_folder: {written(code.folders[0])}"
     where = {key: value for key, value in (("pattern", code.pattern), ("file", code.file)) if value}
     if where:
         yield f"metrics: {{{', '.join(f'{key}: {_quoted(value)}' for key, value in where.items())}}}"
+
+
+def _checkpoint_lines(checkpoint: Checkpoint | None) -> Iterator[str]:
+    if checkpoint is None:
+        return
+    if not checkpoint.file:
+        yield f"checkpoint: {written(checkpoint.model)}"
+        return
+    yield "checkpoint:"
+    yield f"  file: {written(checkpoint.file)}"
+    yield f"  model: {written(checkpoint.model)}"
+    if checkpoint.parameters:
+        yield f"  parameters: {{{', '.join(f'{written(name)}: {written(value)}' for name, value in checkpoint.parameters.items())}}}"
+    if checkpoint.shape:
+        yield f"  shape: [{', '.join(map(str, checkpoint.shape))}]"
+    if checkpoint.outputs:
+        yield f"  outputs: {checkpoint.outputs}"
 
 
 def _data_lines(data: DataSpec) -> Iterator[str]:

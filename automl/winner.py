@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from automl.best import WEIGHTS, code_record, command_again, holds_best, write_best
+from automl.best import WEIGHTS, checkpoint_record, code_record, command_again, holds_best, write_best
 from automl.configurations import stated
 from automl.driver import Session
 from automl.durable import are_whole
@@ -69,7 +69,7 @@ def _belongings(study: Study, folder: Path) -> dict[str, Any]:
         "model": study.spec.model,
         "configuration": stated(study.spec, study.winner.configuration),
         "data_folder": folder / "data",
-        "extra": {"study": folder.name, **code_record(study.spec.code), **record},
+        "extra": {"study": folder.name, **code_record(study.spec.code), **checkpoint_record(study.spec.checkpoint), **record},
     }
 
 

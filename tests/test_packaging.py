@@ -22,6 +22,7 @@ def test_the_wheel_holds_every_module_the_shipped_spaces_and_the_command(tmp_pat
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "automl").glob("**/*.py")}
     spaces = {f"automl/search_spaces/{path.name}" for path in (ROOT / "search_spaces").glob("*.yaml")}
     assets = {path.relative_to(ROOT).as_posix() for path in (ROOT / "automl/page/assets").iterdir()}
+    spaces |= {f"automl/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "search_spaces/checkpoints").glob("*/*")}
     assert modules | spaces | assets | {"automl/py.typed"} <= names
     assert "automl = automl.cli:program" in entry
 

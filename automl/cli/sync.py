@@ -23,6 +23,7 @@ def sync(ctx: click.Context, /, study: str, mlflow: str | None, experiment: str 
     Nothing is written twice. While the study is being run, its driver does this by itself.
     """
     from automl import mirroring, tracking
+
     folder = existing_study(study)
     uri = tracking.resolve_uri(mirroring.place_of(mirroring.read_receipt(folder), mlflow, os.environ), {})
     report = mirroring.sync(folder, uri, experiment)

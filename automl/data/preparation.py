@@ -38,9 +38,10 @@ from automl.spec import DataSpec
 FORMAT = 2  # raise it when the same source and specification come to mean other files
 SPLITS = ("train", "validation", "test")
 INFO = "info.json"
+FEATURES = "features"  # of frozen networks (automl.training.features)
 PREPROCESSING = "preprocessing.skops"
 FILES = {
-    *(INFO, PREPROCESSING, FOLD_OF_ROW, SERIES),
+    *(INFO, FEATURES, PREPROCESSING, FOLD_OF_ROW, SERIES),
     *(f"{axis}_{part}.npy" for axis in "xy" for part in (*SPLITS, POOL)),
     *(STARTS.format(split) for split in SPLITS),
 }

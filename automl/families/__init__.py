@@ -14,6 +14,7 @@ from automl.families.cnn import CNN
 from automl.families.cnn1d import CNN1D
 from automl.families.costs import Cost
 from automl.families.family import Family, layer_values
+from automl.families.finetune import FINETUNE
 from automl.families.mlp import MLP
 from automl.families.recurrent import GRU, LSTM, RNN
 from automl.families.resnet import RESNET
@@ -25,6 +26,7 @@ from automl.inputs import KINDS, Inputs, inputs_of
 __all__ = [
     "ACTIVATIONS",
     "FAMILIES",
+    "FINETUNE",
     "NORMALIZATIONS",
     "OPTIMIZERS",
     "SCHEDULES",
@@ -46,7 +48,7 @@ __all__ = [
     "wanted",
 ]
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (MLP, CNN, RESNET, CNN1D, RNN, LSTM, GRU, TRANSFORMER)}
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (MLP, CNN, RESNET, CNN1D, RNN, LSTM, GRU, TRANSFORMER, FINETUNE)}
 
 _NUMBERED = re.compile(r"^(?P<base>[a-z][a-z0-9_]*?)_(?P<layer>[1-9][0-9]?)$")
 

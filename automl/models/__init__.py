@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from automl.errors import UsageError, suggestion
 from automl.events import Configuration
-from automl.families import FAMILIES, complete, wanted
+from automl.families import FAMILIES, FINETUNE, complete, wanted
 from automl.inputs import Inputs, inputs_of
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def build(model: str, configuration: Configuration, inputs: Inputs | Sequence[in
     if given.kind not in FAMILIES[model].kinds:
         fitting = [name for name, family in FAMILIES.items() if given.kind in family.kinds]
         raise UsageError(f"model: {model} takes {wanted(model)}, but the data are {given}. Use model: {' or '.join(fitting)}.")
+    if model == FINETUNE.name:
+        raise UsageError("model: finetune builds on a checkpoint, which this does not know. Take automl.training.pretrained.")
     import torch
 
     from automl.models.cnn import CNN

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from automl.events import Value
 from automl.families import layer_values
 from automl.inputs import Inputs
-from automl.models.layers import ACTIVATIONS, Drop, has_bias, keep_all, normalization
+from automl.models.layers import ACTIVATIONS, Drop, Link, has_bias, keep_all, normalization
 
 
 class CNN(nn.Module):
@@ -43,15 +44,26 @@ class CNN(nn.Module):
         self.hidden_norm = normalization(kind, dense, pictures=False) if dense else None
         self.output = nn.Linear(dense or features, outputs)
 
+    def chain(self) -> Iterator[Link]:
+        """What happens up to the outputs, link after link."""
+        for conv, norm in zip(self.conv, self.norm, strict=True):
+            yield (conv, norm), partial(self._map, conv, norm)
+        if self.hidden is not None and self.hidden_norm is not None:
+            yield (self.hidden, self.hidden_norm), self._hidden
+
+    def _map(self, conv: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
+        is_uneven = self.padding[0] != self.padding[1]
+        x = self.activation(norm(conv(F.pad(x, self.padding) if is_uneven else x)))
+        return self.pool(x, 2) if self.pool and min(x.shape[2:]) >= 2 else x
+
+    def _hidden(self, x: Tensor) -> Tensor:
+        assert self.hidden is not None
+        assert self.hidden_norm is not None
+        return self.activation(self.hidden_norm(self.hidden(x.flatten(1))))
+
     def forward(self, x: Tensor, drop: Drop = keep_all) -> Tensor:
         """``[samples, channels, height, width]`` to ``[samples, outputs]``: logits, or standardised predictions."""
-        is_uneven = self.padding[0] != self.padding[1]
-        for conv, norm in zip(self.conv, self.norm, strict=True):
-            x = self.activation(norm(conv(F.pad(x, self.padding) if is_uneven else x)))
-            if self.pool and min(x.shape[2:]) >= 2:
-                x = self.pool(x, 2)
-        x = x.flatten(1)
-        if self.hidden is not None and self.hidden_norm is not None:
-            x = self.activation(self.hidden_norm(self.hidden(x)))
-        out: Tensor = self.output(drop(x, 0))
+        for _, link in self.chain():
+            x = link(x)
+        out: Tensor = self.output(drop(x.flatten(1), 0))
         return out

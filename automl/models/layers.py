@@ -17,6 +17,9 @@ class Drop(Protocol):
     def __call__(self, hidden: Tensor, layer: int, share: float | None = None, /) -> Tensor: ...
 
 
+Link = tuple[tuple[nn.Module, ...], Callable[[Tensor], Tensor]]
+"""Of a network that is a chain: some of its layers, and what they do."""
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "gelu": F.gelu,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
@@ -11,7 +11,7 @@ from automl.events import Value
 from automl.families import layer_values
 from automl.families.resnet import widths
 from automl.inputs import Inputs
-from automl.models.layers import ACTIVATIONS, Drop, SameConv, begins_at_zero, has_bias, keep_all, normalization
+from automl.models.layers import ACTIVATIONS, Drop, Link, SameConv, begins_at_zero, has_bias, keep_all, normalization
 
 
 class Block(nn.Module):
@@ -73,10 +73,16 @@ class ResNet(nn.Module):
             self.stages.append(nn.Sequential(*parts))
         self.output = nn.Linear(channels, outputs)
 
+    def chain(self) -> Iterator[Link]:
+        """What happens up to the outputs, link after link."""
+        yield (self.stem, self.stem_norm), lambda x: self.activation(self.stem_norm(self.stem(x)))
+        *others, last = self.stages
+        yield from (((stage,), stage) for stage in others)
+        yield (last,), lambda x: last(x).mean((2, 3))
+
     def forward(self, x: Tensor, drop: Drop = keep_all) -> Tensor:
         """``[samples, channels, height, width]`` to ``[samples, outputs]``: logits, or standardised predictions."""
-        x = self.activation(self.stem_norm(self.stem(x)))
-        for stage in self.stages:
-            x = stage(x)
-        out: Tensor = self.output(drop(x.mean((2, 3)), 0))
+        for _, link in self.chain():
+            x = link(x)
+        out: Tensor = self.output(drop(x, 0))
         return out

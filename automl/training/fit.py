@@ -15,16 +15,18 @@ from automl.data import DataInfo
 from automl.draws import seed_at
 from automl.events import TrialSpec
 from automl.models import build
+from automl.models.finetune import Finetuned
 from automl.models.layers import BatchNorm, Drop, keep_all
 from automl.training.augmentation import Augmentation, Mixture
 from automl.training.course import Course
+from automl.training.features import with_features
 from automl.training.losses import class_weights, loss_of
 from automl.training.metrics import measure
 from automl.training.optimisers import Optimiser
 from automl.training.outcomes import NotFiniteError
 from automl.training.randomness import Dropout, key_at, permutation
 from automl.training.samples import Samples, Split
-from automl.training.weights import initialised
+from automl.training.weights import initialised, slices
 
 if TYPE_CHECKING:
     from automl.training.own.dropout import AloneDropout
@@ -49,17 +51,34 @@ class Fit:
         self.recipe = self.course.recipe
         self.rows = rows
         self.module, self.weights, self.gradients = network(trial, info, device, dtype)
-        self.optimiser = Optimiser(self.course.settings, self.weights)
+        self.optimiser = Optimiser(self.course.settings, self.weights, self._multipliers())
         self.is_own = trial.job.code is not None
-        self._own_dropout = _positioned(self.module, trial.seed, self.course.batch_size) if self.is_own else None
+        self.is_foreign = self.is_own or trial.job.checkpoint is not None  # some of its layers may be torch's own
+        self._own_dropout = _positioned(self.module, trial.seed, self.course.batch_size) if self.is_foreign else None
         has_dropout = (self.recipe.dropout or self.course.settings.get("word_dropout")) and not self.is_own
         self.dropout = Dropout(trial.seed, self.recipe.dropout, self.course.batch_size) if has_dropout else None
         self.augmentation = Augmentation.of(trial.seed, self.course.settings)
+        if isinstance(self.module, Finetuned) and self.augmentation is None:
+            found = with_features(samples, self.module, trial)
+            self.module.takes_features = found is not None
+            self.samples = found or samples
         self.class_weights = None
         if self.recipe.class_weights != "none" and info.task != "regression":
             self.class_weights = class_weights(self.recipe.class_weights, samples.train.targets, len(info.classes), dtype)
         self.autocast = self.recipe.bfloat16 and device.type == "cuda"
         self._best_state: list[Tensor] | None = None
+
+    def _multipliers(self) -> Tensor | None:
+        """Of the learning rate of each weight, where they are not all 1."""
+        decay = float(self.course.settings.get("layer_decay") or 1)
+        if not isinstance(self.module, Finetuned) or decay == 1:
+            return None
+        rates = self.module.rates(decay)
+        trained = {name: weight for name, weight in self.module.named_parameters() if weight.requires_grad}
+        found = torch.ones_like(self.weights)
+        for name, place in slices({name: tuple(weight.shape) for name, weight in trained.items()}).items():
+            found[place] = rates[name]
+        return found
 
     # training
 
@@ -90,7 +109,7 @@ class Fit:
         recipe = self.recipe
         if self.dropout:
             self.dropout.step = number
-        if self.is_own:  # what other layers of its own draw is a function of the seed and the step, like everything else
+        if self.is_foreign:  # what other layers of its own draw is a function of the seed and the step, like everything else
             torch.manual_seed(seed_at(self.trial.seed, "step", number))
         self._number = number
         mixture = None
@@ -116,7 +135,7 @@ class Fit:
             part = targets[first : first + rows]
             if self._own_dropout:
                 self._own_dropout.begin(self._number, first, len(part))
-            with _past_statistics(self.module) if self.is_own and len(part) == 1 else contextlib.nullcontext():
+            with _past_statistics(self.module) if self.is_foreign and len(part) == 1 else contextlib.nullcontext():
                 outputs = self._outputs(inputs[first : first + rows], self.dropout or keep_all)
             loss = self._loss(outputs, part)
             if mixture:
@@ -163,13 +182,15 @@ class Fit:
         whole = self.course.batch_size
         if self.rows is None:
             return whole
-        needs_whole_batches = self.is_own or any(isinstance(part, BatchNorm) for part in self.module.modules())
+        needs_whole_batches = self.is_foreign or any(isinstance(part, BatchNorm) for part in self.module.modules())
         return None if self.rows == 1 or needs_whole_batches else math.ceil(self.rows / 2)
 
     def best_module(self) -> nn.Module:
         """The model with the weights of its best epoch; training cannot go on after this."""
         for tensor, best in zip(self._state, self._best_state or (), strict=bool(self._best_state)):
             tensor.copy_(best)
+        if isinstance(self.module, Finetuned):
+            self.module.takes_features = False  # what it is tested with are pictures
         return self.module
 
     # going on after an interruption
@@ -202,6 +223,12 @@ def network(trial: TrialSpec, info: DataInfo, device: torch.device, dtype: torch
         from automl.training.own.factory import adopted, made
 
         module = made(job.model, job.code, trial.configuration, info.inputs, info.outputs, trial.seed)
+        return module, *adopted(module, device, dtype)
+    if job.checkpoint is not None:
+        from automl.training.own.factory import adopted
+        from automl.training.pretrained import finetuned
+
+        module = finetuned(job.checkpoint, trial.configuration, info.inputs, info.outputs, trial.seed)
         return module, *adopted(module, device, dtype)
     module = build(job.model, trial.configuration, info.inputs, info.outputs)
     return module, *initialised(module, trial.seed, device, dtype)

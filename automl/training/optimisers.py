@@ -21,8 +21,9 @@ _FUSED_ON = ("cpu", "cuda")
 class Optimiser:
     """Moves ``weights`` in place, one ``step`` a gradient. ``state`` is all that a continuation needs."""
 
-    def __init__(self, settings: Mapping[str, Value], weights: Tensor) -> None:
-        self.weights = weights
+    def __init__(self, settings: Mapping[str, Value], weights: Tensor, multipliers: Tensor | None = None) -> None:
+        """``multipliers``: what the learning rate of each weight is multiplied with, a vector as long as ``weights``; None: 1."""
+        self.weights, self.multipliers = weights, multipliers
         self.rule = str(settings["optimizer"])
         self.momentum = float(settings["momentum"] or 0)
         self.nesterov = bool(settings["nesterov"]) and self.momentum > 0
@@ -40,7 +41,18 @@ class Optimiser:
 
     @torch.no_grad()
     def step(self, gradient: Tensor, learning_rate: float) -> None:
-        """One update. L2 is weight decay: added to the gradient, for adamw taken off the weights."""
+        """One update. L2 is weight decay: added to the gradient, for adamw taken off the weights.
+
+        Every rule moves a weight by its learning rate times something that does not depend on it, so that multipliers shorten the way.
+        """
+        if self.multipliers is None:
+            self._step(gradient, learning_rate)
+            return
+        before = self.weights.clone()
+        self._step(gradient, learning_rate)
+        self.weights.copy_(before.lerp(self.weights, self.multipliers))
+
+    def _step(self, gradient: Tensor, learning_rate: float) -> None:
         match self.rule:
             case "adam" | "adamw":
                 self._adam(gradient, learning_rate)

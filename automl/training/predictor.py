@@ -17,7 +17,7 @@ from automl.data import DataInfo, decode, encode
 from automl.data.prediction import in_own_units
 from automl.data.preparation import read_info
 from automl.errors import StudyError, UsageError
-from automl.events import Code
+from automl.events import Checkpoint, Code
 from automl.models import build
 from automl.training.files import load
 
@@ -65,6 +65,12 @@ class Predictor:
 
 def _network(config: Mapping[str, Any], info: DataInfo) -> nn.Module:
     """The network without its weights. Raises UsageError where the code of a person's own that makes it is not to be had."""
+    if "checkpoint" in config:
+        from automl.training.pretrained import unweighted
+
+        record = config["checkpoint"]
+        lists = {"shape": tuple(record["shape"]), "folders": (*record["folders"], str(Path.cwd()))}
+        return unweighted(Checkpoint(**{**record, **lists}), config["parameters"], info.inputs, info.outputs)
     if "code" not in config:
         return build(config["model"], config["parameters"], info.inputs, info.outputs)
     from automl.training.own.factory import made

@@ -33,6 +33,7 @@ class Split:
     rows: Tensor | None = None
     are_tokens: bool = False
     stream: Stream | None = None
+    file: Path | None = None  # that the inputs lie in
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -132,7 +133,9 @@ class StudySamples:
         targets = targets.long() if info.task == "multiclass" else targets.to(self._dtype)
         rows = None if part.rows is None else torch.from_numpy(part.rows).to("cpu" if self._stream else self._device)
         is_text = info.kind == "tokens"
-        return Split(self._inputs[part.file], targets.to(self._device), info.input_scale, self._dtype, rows, is_text, self._stream)
+        return Split(
+            self._inputs[part.file], targets.to(self._device), info.input_scale, self._dtype, rows, is_text, self._stream, part.file
+        )
 
 
 def _inputs(part: Part, device: torch.device) -> Tensor:

@@ -38,7 +38,7 @@ def initialised(
             if getattr(part, "begins_at_zero", False):
                 pass  # as all weights are at this point
             elif isinstance(part, nn.Linear | nn.Conv1d | nn.Conv2d):
-                _draw(part, seed, name)
+                draw(part, seed, name)
             elif isinstance(part, Embedding | Positions):
                 _draw_words(part, seed, name)
             elif isinstance(part, nn.RNNBase):
@@ -87,7 +87,7 @@ def _aligned(shape: tuple[int, ...]) -> int:
     return math.ceil(math.prod(shape) / _ALIGNED) * _ALIGNED
 
 
-def _draw(part: nn.Linear | nn.Conv1d | nn.Conv2d, seed: int, name: str) -> None:
+def draw(part: nn.Linear | nn.Conv1d | nn.Conv2d, seed: int, name: str) -> None:
     """Inputs and outputs of a convolution count every pixel of its kernel."""
     units = part.weight.shape[0]
     inputs = part.weight[0].numel()

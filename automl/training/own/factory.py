@@ -19,12 +19,23 @@ from automl.training.weights import length, slices
 _ROWS = 2  # of the samples that a new network is tried with
 
 
-def made(model: str, code: Code, configuration: Configuration, given: Inputs | Sequence[int], outputs: int, seed: int) -> nn.Module:
+def made(
+    model: str,
+    code: Code,
+    configuration: Configuration,
+    given: Inputs | Sequence[int],
+    outputs: int,
+    seed: int,
+    *,
+    any_outputs: bool = False,
+) -> nn.Module:
     """The network that the factory makes of this configuration, with its own initial weights, on the CPU.
 
     It is called with the parameters that it names, and with ``input_shape`` (of one sample), ``outputs`` and ``vocabulary`` (of texts)
     where it names those; what torch draws meanwhile is a function of ``seed``. The names of the trainer (``learning_rate``, ...) are left
     out unless it names them.
+
+    ``any_outputs``: it may give others than it is told, since its last layer is replaced.
 
     Raises UsageError where it returns no module, or one that does not give ``[samples, outputs]`` for ``[samples, *input_shape]``.
     """
@@ -38,7 +49,7 @@ def made(model: str, code: Code, configuration: Configuration, given: Inputs | S
         module = factory(**arguments)
     if not isinstance(module, nn.Module):
         raise UsageError(f"{model}: must return a torch.nn.Module, but returned {_kind(module)}. Return the network.")
-    _try_out(model, module, inputs, outputs)
+    _try_out(model, module, inputs, None if any_outputs else outputs)
     return module
 
 
@@ -47,7 +58,7 @@ def _is_wanted(name: str, takes: tuple[str, ...] | None) -> bool:
     return name in takes if takes is not None else name not in TRAINING
 
 
-def _try_out(model: str, module: nn.Module, inputs: Inputs, outputs: int) -> None:
+def _try_out(model: str, module: nn.Module, inputs: Inputs, outputs: int | None) -> None:
     """See what comes out, which also gives lazy layers their shapes."""
     was_training = module.training
     module.eval()
@@ -58,6 +69,9 @@ def _try_out(model: str, module: nn.Module, inputs: Inputs, outputs: int) -> Non
         shape, text = (_ROWS, *inputs.shape), (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(f"{model}: must take inputs of the shape {shape}, but raises {type(error).__name__}: {text}") from error
     module.train(was_training)
+    if outputs is None and isinstance(found, Tensor):
+        outputs = found[0].numel()
+        found = found.flatten(1)
     if not isinstance(found, Tensor) or tuple(found.shape) != (_ROWS, outputs):
         given = f"of the shape {tuple(found.shape)}" if isinstance(found, Tensor) else _kind(found)
         shape = (_ROWS, *inputs.shape)
