@@ -291,7 +291,7 @@ def _space_for(options: RunOptions) -> str:
         return "forecast_mlp" if info.continues else "sequence_lstm"
     if info.kind != "pictures":
         return "tabular_mlp"
-    return "digits_cnn" if max(info.input_shape[1:]) <= SMALL_PICTURE else "mnist_cnn"
+    return "digits_cnn" if max(info.input_shape[1:]) <= SMALL_PICTURE else "image_cnn"
 
 
 def _data_spec(spec: StudySpec, options: RunOptions) -> DataSpec:

@@ -140,7 +140,7 @@ def _for_model(model: Any, names: Mapping[str, Sequence[str]], per_layer: Iterab
         return {
             "properties": {name: one_of(kind, name) for name in names},
             "patternProperties": {f"^{base}_[1-9][0-9]?$": one_of(kind, base) for base in per_layer},
-            "additionalProperties": False,
+            "additionalProperties": {"type": "null"},  # takes away what an extended file says for another model
         }
 
     return {"if": condition, "then": {"properties": {"space": section("parameter"), "baseline": section("value")}}}

@@ -49,6 +49,11 @@ def test_layers_are_counted_by_a_whole_number(model: str) -> None:
 @given(st.sampled_from([name for name, family in FAMILIES.items() if family.per_layer]), st.data())
 def test_complete_keeps_what_is_given_and_adds_the_defaults(model: str, data: st.DataObject) -> None:
     family = FAMILIES[model]
+    if not family.per_layer:
+        assert complete(model, {"dropout": 0.25}) == {name: setting.default for name, setting in everything(model).items()} | {
+            "dropout": 0.25
+        }
+        return
     (base, count), *_ = family.per_layer.items()
     layers = data.draw(st.integers(0, 5))
     widths = data.draw(st.dictionaries(st.integers(1, 5), st.integers(1, 99)))

@@ -45,6 +45,24 @@ def test_every_rule_is_that_of_torch(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_multipliers_are_learning_rates_of_each_weight(name: str) -> None:
+    """As parameter groups of torch have."""
+    settings, theirs, options = CASES[name]
+    weights = torch.linspace(-1, 1, 37, dtype=torch.float64)
+    rates = [0.1, 0.05, 0.0]
+    groups = [nn.Parameter(part.clone()) for part in weights.split([10, 20, 7])]
+    multipliers = torch.cat([torch.full((size,), rate / 0.1, dtype=torch.float64) for size, rate in zip((10, 20, 7), rates, strict=True)])
+    reference = theirs([{"params": [part], "lr": rate} for part, rate in zip(groups, rates, strict=True)], **options)
+    ours = Optimiser({**DEFAULTS, **settings}, weights, multipliers)
+    for gradient in gradients():
+        ours.step(gradient, 0.1)
+        for part, own in zip(groups, gradient.split([10, 20, 7]), strict=True):
+            part.grad = own.clone()
+        reference.step()
+    assert torch.allclose(weights, torch.cat([part.detach() for part in groups]), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_the_state_is_all_that_a_continuation_needs(name: str) -> None:
     settings = {**DEFAULTS, **CASES[name][0]}
     whole = torch.ones(37, dtype=torch.float64)
