@@ -22,9 +22,10 @@ from automl.best import FOLDER, command_again
 from automl.errors import AutomlError, UsageError
 from automl.folders import STUDIES, comparison_of
 from automl.importances import importances
-from automl.store import Store, hold
+from automl.store import Store, hold, is_being_driven
 from automl.study import Event, Study
-from automl.tracking import Mirror, MirrorReport, StudyHeader, Summary
+from automl.tracking import Level, Mirror, MirrorReport, StudyHeader, Summary
+from automl.tracking.level import compared
 
 RECEIPT = "mlflow.json"
 _SECONDS = {"done": 120.0, "time": 120.0, "interrupted": 0.7, "failed": 30.0}  # for the end of the tracking
@@ -76,6 +77,15 @@ def sync(folder: Path, uri: str, experiment: str | None) -> MirrorReport:
         report = mirror.finish(summary_of(study, folder, study.why_rested or "interrupted"), study_artifacts(folder), 3600.0)
         _keep_receipt(folder, mirror, report)
     return report
+
+
+def check(folder: Path, uri: str, experiment: str | None) -> Level:
+    """What MLflow lacks of the study in this folder, which may be being run. Changes nothing. Raises TrackingError where MLflow is away."""
+    with Store.read_only(folder) as store:
+        study = store.study()
+        why = None if is_being_driven(folder) else study.why_rested or "interrupted"
+        header = study_header(folder, store, study, experiment or _experiment_of(folder, uri), uri)
+        return compared(uri, header, store.events(), why, {} if why is None else study_artifacts(folder))
 
 
 def where_level(folder: Path, uri: str, experiment: str | None, store: Store, study: Study) -> str | None:

@@ -12,8 +12,10 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from click.testing import CliRunner
 
 from automl import launch, mirroring
+from automl.cli import automl
 from automl.errors import StudyError
 from automl.plan import RunOptions, plan
 from automl.store import Store, hold
@@ -123,3 +125,45 @@ def test_sync_and_a_run_keep_each_other_out(level: Path, monkeypatch: pytest.Mon
     assert not mirroring.sync(folder, uri, None).is_level
     with hold(folder):
         pass
+
+
+# -- the command --------------------------------------------------------------------------------------------------------
+
+
+def check(folder: Path, *options: str) -> tuple[int, str]:
+    done = CliRunner().invoke(automl, ["sync", str(folder / "first"), "--check", *options])
+    return done.exit_code, done.output
+
+
+def test_check_says_whether_mlflow_is_level_by_words_and_exit_code(level: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (level / "first" / "figures").mkdir()
+    (level / "first" / "figures" / "new.svg").write_text("<svg/>")
+    uri, other, where = f"sqlite:///{level}/mlflow.db", f"sqlite:///{level}/other.db", f"{level}/first"
+    assert check(level) == (
+        1,
+        f"first: MLflow ({uri}) is not level with the study: 1 files are missing (figures/new.svg).\n"
+        f"`automl sync {where}` brings it level.\n",
+    )
+    assert check(level, "--mlflow", other, "--experiment", "mine") == (
+        1,
+        f"first: MLflow ({other}) is not level with the study: it does not have the study.\n"
+        f"`automl sync {where} --mlflow {other} --experiment mine` brings it level.\n",
+    )
+    (level / "first" / "figures" / "new.svg").unlink()
+    assert check(level) == (0, f"first: MLflow ({uri}) is level with the study, with all of its 1 trials.\n")
+    code, said = check(level, "--json")
+    nothing = {"runs": [], "twins": [], "metrics": {}, "states": {}, "artifacts": []}
+    assert (code, json.loads(said)) == (0, {"study": "first", "is_level": True, "mlflow": uri, "has_study": True, "missing": nothing})
+
+
+def test_the_command_that_mirrors_later_has_the_options_that_it_needs(level: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    folder, uri = level / "first", f"sqlite:///{level}/mlflow.db"
+    assert mirroring.sync_command(folder, uri, None) == f"automl sync {folder}"
+    assert mirroring.sync_command(folder, uri, "mine") == f"automl sync {folder} --experiment mine"
+    secret = "http://user:secret@example.org"
+    assert mirroring.sync_command(folder, secret, None) == f"automl sync {folder} --mlflow 'http://***@example.org'"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", secret)
+    assert mirroring.sync_command(folder, secret, None) == f"automl sync {folder}"
+    assert mirroring.sync_command(folder, uri, None) == f"automl sync {folder} --mlflow {uri}"

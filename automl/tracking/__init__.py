@@ -2,6 +2,7 @@
 
 from automl.tracking.address import OFF, redacted, resolve_uri, sqlite_path
 from automl.tracking.content import StudyHeader, Summary
+from automl.tracking.level import Level
 from automl.tracking.mirror import Mirror, MirrorReport
 
-__all__ = ["OFF", "Mirror", "MirrorReport", "StudyHeader", "Summary", "redacted", "resolve_uri", "sqlite_path"]
+__all__ = ["OFF", "Level", "Mirror", "MirrorReport", "StudyHeader", "Summary", "redacted", "resolve_uri", "sqlite_path"]

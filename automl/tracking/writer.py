@@ -278,6 +278,10 @@ class Writer:
         else:
             self._dirty[trial.number] = None
 
+    def put_back(self) -> None:
+        """The driver is gone, whatever the events say of that."""
+        self._put_back(self._last_at)
+
     def _put_back(self, at: float) -> None:
         """The driver is gone: what was running waits."""
         for mirrored in self._trials.values():
@@ -450,7 +454,7 @@ class Writer:
 
     def close(self, summary: Summary, artifacts: Mapping[str, Path]) -> None:
         """Write everything outstanding, the note, the ranks and the artifacts, and end the runs. Can be repeated after an error."""
-        self._put_back(self._last_at)
+        self.put_back()
         self.flush(0.0, final=True)
         if self._should_stop():
             return
