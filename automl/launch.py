@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from automl import __version__, data, metrics, mirroring, spacefile
 from automl.clock import now
 from automl.confirmation import SHARE, next_confirmations
 from automl.data import DataInfo
+from automl.datareport import report_of
 from automl.driver import Follower, Session, WhyRested, drive, tidy
 from automl.engines import Engine, make_engine
 from automl.environment import environment
@@ -81,7 +82,7 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
             say(f"{plan.folder} has {study.ended} of {study.asked} trials and its winner; there is nothing left to do.")
             known_page = plan.folder / PAGE
             return Outcome(study, plan.folder, end, info, level or None, known_page if known_page.exists() else None)
-        for note in (*plan.spec.notes, *(f"data: {note}" for note in info.notes), *_edited(plan, store)):
+        for note in (*plan.spec.notes, *report_of(asdict(info)).lines, *_edited(plan, store)):
             say(note)
         session = session_of(plan, spec, study, store, info)
         mirror = None

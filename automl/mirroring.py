@@ -186,6 +186,7 @@ def study_header(folder: Path, store: Store, study: Study, experiment: str | Non
         data_name=info.name,
         data_sizes=info.sizes,
         data_fingerprint=info.fingerprint,
+        data_warnings=info.warnings,
         command=shlex.join(["automl", *sys.argv[1:]]),
         comparison=comparison_of(folder),
         sync_command=sync_command(folder, uri, experiment),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from automl.data import DataInfo
 from automl.dataoptions import DATA_OPTIONS
+from automl.datareport import report_of
 from automl.metrics import METRICS, default_objective
 from automl.spec import DataSpec
 from automl.yamlfile import written
@@ -29,8 +31,9 @@ def _lines(data: DataSpec, info: DataInfo, name: str) -> Iterator[str]:
     metric = METRICS[default_objective(info.task)]
     sizes = ", ".join(f"{count} for {split}" for split, count in info.sizes.items())
     yield f"# {_what(info)}: {sizes}."
-    for note in info.notes:
-        yield from (f"# {line}" for line in note.splitlines())
+    report = report_of(asdict(info))
+    for said in (*(f"Warning: {warning}" for warning in report.warnings), *report.facts[1:], *report.notes):
+        yield from (f"# {line}" for line in said.splitlines())
     yield f"name: {written(name)}"
     yield from _data_lines(data)
     yield f"model: {model_for(info)}"

@@ -224,6 +224,24 @@ def test_a_changed_space_is_refused_with_the_difference(shell: Shell) -> None:
     )
 
 
+def test_a_dry_run_says_what_may_be_wrong_with_the_data(shell: Shell) -> None:
+    rows = "".join(f"{number * 37 % 101},{'ab'[number % 2]},{number % 2}\n" for number in range(200))
+    (shell.folder / "leak.csv").write_text(f"size,code,y\n{rows}")
+    asked = ("run", "small.yaml", "--data", "leak.csv", "--target", "y", "--dry-run")
+    report = shell.json(*asked)["data_report"]
+    assert report["facts"] == [
+        "128 for train, 32 for validation, 40 for test.",
+        "Columns: 1 number, 1 category.",
+        "Classes in training: 0 64 (50.0%), 1 64 (50.0%).",
+    ]
+    assert report["warnings"] == [
+        "Leak? code tells the target alone, in rows that were not looked at to find out how. If it is not known before the target is, "
+        "leave it out: --drop 'code'."
+    ]
+    said = " ".join(shell.run(*asked)[0].split())
+    assert f"warning: {report['warnings'][0]} data: 128 for train" in said
+
+
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(shell: Shell) -> None:
     record = shell.json("run", "small.yaml", "--dry-run", "--trials", "7", "--time", "90s", "--trial-time", "5m")
     assert (record["trials"], record["time_seconds"], record["strategy"], record["continues"]) == (7, 90.0, "random", False)
@@ -331,7 +349,8 @@ def test_lanes_that_cannot_be_are_refused_before_anything_starts(shell: Shell) -
 def test_a_model_for_pictures_is_refused_for_a_table(shell: Shell) -> None:
     (shell.folder / "small.yaml").write_text(SPACE.format(epochs=1).replace("model: mlp", "model: cnn").replace("units", "dense_units"))
     _, err = shell.run("run", "small.yaml", "--data", "wine", "--mlflow", "off", code=2)
-    assert err.splitlines()[-1] == "small.yaml: model cnn takes pictures, but the data are a table of 13 features. Use model: mlp."
+    said = "small.yaml: model cnn takes pictures, but the data are a table of 13 features. Use model: mlp or tabular_resnet."
+    assert err.splitlines()[-1] == said
     assert not (shell.folder / "studies").exists()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +18,7 @@ from automl.folders import STUDIES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from automl.datareport import DataReport
     from automl.driver import Follower
     from automl.events import Slot
     from automl.launch import Outcome
@@ -71,7 +72,8 @@ def run(ctx: click.Context, /, detach: bool, dry_run: bool, as_json: bool, **opt
         click.echo(f"calling {options['optuna']} to see what it asks for ...", err=True)
     planned = plan(RunOptions(**options))
     if dry_run:
-        _print_plan(_rehearsed(planned), as_json)
+        rehearsed, report = _rehearsed(planned)
+        _print_plan(rehearsed, report, as_json)
         return
     if detach:
         _detach(ctx, planned, as_json)
@@ -136,9 +138,10 @@ def _say_how_to_continue() -> None:
     click.echo(f"Interrupted. Everything so far is kept; to continue:\n  {_command()}", err=True)
 
 
-def _rehearsed(planned: Plan) -> Plan:
-    """The plan after what a run finds out before it trains: whether the devices are there, and the data fit."""
+def _rehearsed(planned: Plan) -> tuple[Plan, DataReport | None]:
+    """The plan after what a run finds out before it trains: whether the devices are there, and the data fit; and what is known of these."""
     from automl import data
+    from automl.datareport import read_report, report_of
     from automl.engines.devices import place, read_machine
     from automl.plan import settle
 
@@ -148,8 +151,9 @@ def _rehearsed(planned: Plan) -> Plan:
 
         refuse_another(planned, data.fingerprint(planned.spec.data))
     elif not data.is_built_in(planned.spec.data.source):  # those fit, and may have to be fetched
-        return replace(planned, spec=settle(planned.spec, data.inspect(planned.spec.data)))
-    return planned
+        info = data.inspect(planned.spec.data)
+        return replace(planned, spec=settle(planned.spec, info)), report_of(asdict(info)) if info.sizes else None
+    return planned, read_report(planned.folder)
 
 
 def _command() -> str:
@@ -158,7 +162,7 @@ def _command() -> str:
     return redacted(shlex.join(["automl", *sys.argv[1:]]))  # what is on the terminal is in somebody's log
 
 
-def _print_plan(planned: Plan, as_json: bool) -> None:
+def _print_plan(planned: Plan, report: DataReport | None, as_json: bool) -> None:
     spec, settings = planned.spec, planned.spec.settings
     record = {
         "study": str(planned.folder),
@@ -181,7 +185,8 @@ def _print_plan(planned: Plan, as_json: bool) -> None:
         "mlflow": planned.shown_uri,
     }
     if as_json:
-        click.echo(json.dumps(record, indent=2))
+        about = {} if report is None else {"data_report": asdict(report)}
+        click.echo(json.dumps(record | about, indent=2))
         return
     width = max(map(len, record))
     for name, value in record.items():
@@ -189,6 +194,9 @@ def _print_plan(planned: Plan, as_json: bool) -> None:
         click.echo(f"{name:<{width}}  {text}")
     from automl.cli.wrapping import print_sentence
     from automl.summary import grid_text
+
+    for line in report.lines if report is not None else ():
+        print_sentence(line)
 
     grid = grid_text(spec, settings.trials)
     if grid:

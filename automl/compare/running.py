@@ -10,7 +10,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from automl import data
@@ -19,6 +19,7 @@ from automl.compare.budget import Spending
 from automl.compare.plan import ComparePlan, Member
 from automl.compare.record import is_comparison, new_record, read_record, write_record
 from automl.data import DataInfo
+from automl.datareport import report_of
 from automl.driver import Follower, Session, WhyRested, drive
 from automl.errors import AutomlError
 from automl.events import Slot
@@ -93,7 +94,7 @@ def carried_out(plan: ComparePlan, watch: Watcher | None = None, say: Say = lamb
         write_record(folder, replace(before, budget=plan.budget))
         _allow_open_files(_FILES_A_STUDY * len(plan.arms) * plan.repeats)
         entries = tuple(_enter(stack, member, info, plan) for member in plan.members(spec))
-        for note in (*info.notes, *plan.notes):
+        for note in (*report_of(asdict(info)).lines, *plan.notes):
             say(note)
         try:
             why = _train(plan, workers, entries, watch, say)

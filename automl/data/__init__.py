@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from automl.inputs import Inputs, SampleKind
@@ -65,6 +65,9 @@ class DataInfo:
     target_scale: float = 1.0
     shared_splits: bool = False  # the same samples are training, validation and test at once (xor)
     notes: tuple[str, ...] = ()  # what a person should know: dropped columns, filled values, ...
+    warnings: tuple[str, ...] = ()  # what may be wrong with the data, each with what to do
+    class_counts: tuple[int, ...] = ()  # training samples of each class
+    column_kinds: dict[str, int] = field(default_factory=dict)  # of a table: how many of each kind there are
     folds: int = 1  # parts of the data that are the validation split in turn; sizes are those of one fold
     fingerprint: str = ""  # sha256 of the source and of all that shaped the prepared data
     kind: SampleKind = "features"

@@ -29,6 +29,7 @@ from automl.data.prepared import Array, Chosen, Prepared
 from automl.data.sequencedata import Sequences
 from automl.data.sources import Source, TableFile, open_source
 from automl.data.splits import Rows
+from automl.data.suspicions import class_counts, imbalance, twins
 from automl.data.textfiles import TextFiles
 from automl.data.windows import SERIES, STARTS, inputs_of, targets_of
 from automl.dataoptions import DATA_OPTIONS
@@ -159,7 +160,7 @@ def read_info(folder: Path) -> DataInfo:
     known = {item.name for item in dataclasses.fields(DataInfo)}
     content = {key: value for key, value in read_info_file(folder).items() if key in known}
     try:
-        for key in ("input_shape", "classes", "notes"):
+        for key in ("input_shape", "classes", "notes", "warnings", "class_counts"):
             content[key] = tuple(content[key])
         return DataInfo(**content)
     except (KeyError, TypeError) as error:
@@ -205,7 +206,7 @@ def _build(spec: DataSpec, source: Source, mark: str) -> Prepared:
     if isinstance(source, PictureFiles):
         source = source.read(spec.size)
     folds = [prepare_arrays(spec, source)] if isinstance(source, Arrays) else _fitted(spec, source)
-    first, *others = (replace(fold, info=replace(fold.info, fingerprint=mark)) for fold in folds)
+    first, *others = (replace(fold, info=replace(fold.info, fingerprint=mark)) for fold in map(_looked_at, folds))
     return replace(first, others=tuple(others))
 
 
@@ -230,6 +231,17 @@ def _fitted(spec: DataSpec, source: Frame | TableFile | TextFiles | Sequences) -
     except OnlyTextsError as error:
         found = f"Texts: those of {error.column!r}, since no other column has anything to learn from."
         return prepare_texts(replace(spec, text=error.column), source, found)
+
+
+def _looked_at(prepared: Prepared) -> Prepared:
+    """The same with the counts of its classes, and warnings of what may be wrong with data of any kind."""
+    info = prepared.info
+    if info.shared_splits:
+        return prepared
+    counts = class_counts(prepared.arrays["train" if "train" in prepared.arrays else POOL][1], info.classes) if info.classes else ()
+    is_table = prepared.plan.get("reader") == "table"
+    warnings = (*imbalance(counts, info.classes), *(() if is_table else twins(prepared.arrays)), *info.warnings)
+    return replace(prepared, info=replace(info, class_counts=counts, warnings=warnings))
 
 
 def _check_shares(spec: DataSpec) -> None:

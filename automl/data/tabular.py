@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from automl.data.builtin import Frame
 from automl.data.columns import FREE_TEXT, Column, Left, describe, describe_part, features, recognise
 from automl.data.dividing import divided, divided_notes, target_scale
 from automl.data.folding import folds_note
+from automl.data.leaks import Known, Part, table_warnings
 from automl.data.prepared import Prepared, SplitArrays, refuse_unused
 from automl.data.preprocessing import dump, fit, rare_categories, transform
 from automl.data.sources import TableFile
@@ -60,10 +62,11 @@ def prepare_table(spec: DataSpec, source: Frame | TableFile) -> list[Prepared]:
     every = divided(spec, table.where, target, official=test is not None)
     read = _Read(source.name, table, test, target, _feature_names(spec, table, label))
     notes = [folds_note([len(splits.validation) for splits in every])] if len(every) > 1 else []
-    return [_prepared(read, splits, len(every), spec.bins, notes) for splits in every]
+    return [_prepared(read, splits, len(every), spec.bins, notes, is_first=splits is every[0]) for splits in every]
 
 
-def _prepared(read: _Read, splits: Splits, folds: int, bins: int | None, notes: list[str]) -> Prepared:
+def _prepared(read: _Read, splits: Splits, folds: int, bins: int | None, notes: list[str], *, is_first: bool) -> Prepared:
+    """``is_first``: whether it is looked at for what may be wrong; the other folds have the same rows."""
     frame, target, test = read.table.frame, read.target, read.test
     train = frame.iloc[target.kept[splits.train]]
     plan, left = _plan(train, read.columns, target.kept[splits.train], read.table.where)
@@ -97,6 +100,11 @@ def _prepared(read: _Read, splits: Splits, folds: int, bins: int | None, notes: 
         notes.append(f"Rare categories are taken together: {listed(rare, 10)}.")
     if spreads:
         notes.append(bins_note(spreads))
+    warnings = []
+    if is_first:
+        others = {part: Part(*rows_and_values) for part, rows_and_values in parts.items()}
+        known = Known(Part(train, target.values[splits.train]), others, plan, left, made, target.classes, official=test is not None)
+        warnings = table_warnings(known)
     info = DataInfo(
         name=read.name,
         task="regression" if target.is_regression else "binary" if len(target.classes) == 2 else "multiclass",
@@ -107,6 +115,8 @@ def _prepared(read: _Read, splits: Splits, folds: int, bins: int | None, notes: 
         target_mean=mean,
         target_scale=scale,
         notes=tuple(notes),
+        warnings=tuple(warnings),
+        column_kinds=dict(Counter(column.kind for column in plan)),
         folds=folds,
     )
     columns = {

@@ -19,6 +19,7 @@ from automl.families.mlp import MLP
 from automl.families.recurrent import GRU, LSTM, RNN
 from automl.families.resnet import RESNET
 from automl.families.settings import ACTIVATIONS, NORMALIZATIONS, Setting
+from automl.families.tabular_resnet import TABULAR_RESNET
 from automl.families.training import OPTIMIZERS, SCHEDULES, TRAINING
 from automl.families.transformer import TRANSFORMER
 from automl.inputs import KINDS, Inputs, inputs_of
@@ -48,7 +49,9 @@ __all__ = [
     "wanted",
 ]
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (MLP, CNN, RESNET, CNN1D, RNN, LSTM, GRU, TRANSFORMER, FINETUNE)}
+FAMILIES: Mapping[str, Family] = {
+    family.name: family for family in (MLP, CNN, RESNET, CNN1D, RNN, LSTM, GRU, TRANSFORMER, FINETUNE, TABULAR_RESNET)
+}
 
 _NUMBERED = re.compile(r"^(?P<base>[a-z][a-z0-9_]*?)_(?P<layer>[1-9][0-9]?)$")
 

@@ -47,8 +47,16 @@ TRAINING: Mapping[str, Setting] = {
             low=0,
             kinds=("features", "pictures"),
         ),
+        Setting(
+            "noise",
+            "float",
+            0.0,
+            "standard deviation of the Gaussian noise that is added to the inputs in training",
+            low=0,
+            kinds=("features", "pictures"),
+        ),
     )
 }
 
-ALONE = ("class_weights", "flip", "crop", "rotation", "erase", "mixup")
+ALONE = ("class_weights", "flip", "crop", "rotation", "erase", "mixup", "noise")
 """Parameters of which a value other than the default keeps a trial out of lanes."""

@@ -40,6 +40,7 @@ def build(model: str, configuration: Configuration, inputs: Inputs | Sequence[in
     from automl.models.mlp import MLP
     from automl.models.recurrent import GRU, LSTM, RNN
     from automl.models.resnet import ResNet
+    from automl.models.tabular_resnet import TabularResNet
     from automl.models.transformer import Transformer
 
     networks: dict[str, type[nn.Module]] = {
@@ -51,6 +52,7 @@ def build(model: str, configuration: Configuration, inputs: Inputs | Sequence[in
         "gru": GRU,
         "cnn1d": CNN1d,
         "transformer": Transformer,
+        "tabular_resnet": TabularResNet,
     }
     with torch.device("meta"):
         return networks[model](settings, given, outputs)

@@ -13,6 +13,7 @@ from pathlib import Path
 from automl import spacefile
 from automl.best import command_again
 from automl.confirmation import Estimate, confirmed
+from automl.datareport import DataReport, read_report
 from automl.errors import StudyError
 from automl.importances import Importances, importances, sentence
 from automl.page import PAGE, figures
@@ -59,6 +60,7 @@ class Known:
     created: Created | None = None
     environments: Sequence[Mapping[str, str]] = ()
     is_driven: bool = False
+    data: DataReport | None = None
     made_at: float = field(default_factory=time.time)
 
 
@@ -96,7 +98,7 @@ def read(folder: Path, is_driven: bool | None = None) -> Known:
     if study.at_work_since is not None and not is_driven:
         study.apply(Rested(time.time(), "interrupted", 0.0))  # its driver was killed, so nothing is running
     environments = [event.environment for event in events if isinstance(event, Resumed) and event.environment]
-    return Known(study, folder, spans_of(events), created, environments, is_driven)
+    return Known(study, folder, spans_of(events), created, environments, is_driven, read_report(folder))
 
 
 def figures_of(known: Known) -> list[Figure]:
@@ -171,6 +173,8 @@ def _overview(known: Known, found: Importances) -> Iterator[Block]:
         beside = [beside[0], Stack(beside[1:])]
     if beside:
         yield Columns(beside)
+    if known.data is not None and known.data.warnings:
+        yield Card("What may be wrong with the data", [Points(list(known.data.warnings))])
 
 
 def _tiles(known: Known) -> Iterator[Tile]:
@@ -429,6 +433,8 @@ def _facts(known: Known) -> Iterator[tuple[str, str]]:
         yield "begun", time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(created.at))
         if study.spec.data.source:
             yield "data", f"{study.spec.data.source}, fingerprint {created.data_fingerprint[:16]}"
+    if known.data is not None:
+        yield "what is in them", " ".join((*known.data.facts, *known.data.notes))
     if known.environments:
         yield from known.environments[-1].items()
         for names in _changed(known.environments):

@@ -46,7 +46,8 @@ class StudyHeader:
     """What MLflow is told of a study as a whole. ``experiment`` is the name of the space unless a flag says otherwise.
 
     ``searched`` are the names of the searched parameters, in the order of the space: among them ``numeric`` ones, some of these searched
-    on a ``logarithmic`` scale, and ``conditional`` ones that not every trial has. ``data_sizes`` are the samples of each split.
+    on a ``logarithmic`` scale, and ``conditional`` ones that not every trial has. ``data_sizes`` are the samples of each split,
+    ``data_warnings`` what may be wrong with them.
     ``comparison`` is the name of the comparison that it is part of. ``sync_command`` brings MLflow level later.
     """
 
@@ -69,6 +70,7 @@ class StudyHeader:
     data_name: str = ""
     data_sizes: Mapping[str, int] = field(default_factory=dict)
     data_fingerprint: str = ""
+    data_warnings: tuple[str, ...] = ()
     command: str = ""
     data_source: str = ""
     numeric: tuple[str, ...] = ()

@@ -58,6 +58,9 @@ def _parts(header: StudyHeader, summary: Summary, links: Links, rows: int) -> li
         _verdict(header, summary, links),
         _row(links.places),
         f"On {split}, measured once: {tested}." if tested else "",
+        "### What may be wrong with the data\n\n" + "\n".join(f"- {warning}" for warning in header.data_warnings)
+        if header.data_warnings
+        else "",
         f"### The best trials\n\n{_table(header, summary.top[:rows], links)}" if summary.top else "",
         f"### What mattered\n\n{_importances(summary.importances)}" if summary.importances else "",
         f"### Pruned and failed\n\n{_ended(summary, links)}",

@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from automl.draws import seed_at
 from automl.events import Value
-from automl.training.randomness import key_at, permutation, places, shares
+from automl.training.randomness import gaussian, key_at, permutation, places, shares
 
 _SMALLEST, _LARGEST = 0.02, 0.4  # of a picture that is erased
 _FLATTEST = 0.3  # height divided by width of what is erased; the tallest is its inverse
@@ -41,13 +41,14 @@ class Augmentation:
     rotation: float = 0.0
     erase: float = 0.0
     mixup: float = 0.0
+    noise: float = 0.0
 
     @classmethod
     def of(cls, seed: int, settings: Mapping[str, Value]) -> Augmentation | None:
         """From a completed configuration; None where nothing is done."""
-        number = {name: float(settings[name] or 0) for name in ("rotation", "erase", "mixup")}
+        number = {name: float(settings[name] or 0) for name in ("rotation", "erase", "mixup", "noise")}
         found = cls(seed, bool(settings["flip"]), int(settings["crop"] or 0), **number)
-        return found if found.changes_pictures or found.mixup else None
+        return found if found.changes_pictures or found.mixup or found.noise else None
 
     @property
     def changes_pictures(self) -> bool:
@@ -62,6 +63,8 @@ class Augmentation:
             inputs = self._turned(inputs, step)
         if self.erase:
             inputs = self._erased(inputs, step)
+        if self.noise:
+            inputs = self._noisy(inputs, step)
         return self._mixed(inputs, targets, step) if self.mixup else (inputs, None)
 
     def _draws(self, what: str, inputs: Tensor, step: int) -> Tensor:
@@ -116,6 +119,12 @@ class Augmentation:
         inside = (y[:, :, None] & x[:, None, :] & is_erased[:, None, None])[:, None]
         greys = torch.stack([self._draws(f"grey {channel}", inputs, step) for channel in range(channels)], dim=1)
         return torch.where(inside, greys.to(inputs.dtype)[:, :, None, None], inputs)
+
+    def _noisy(self, inputs: Tensor, step: int) -> Tensor:
+        """With Gaussian noise on every number."""
+        where = places(torch.tensor(step), torch.arange(len(inputs)))
+        noise = gaussian(where, inputs[0].numel(), key_at(self.seed, "augmentation", "noise"), inputs.device)
+        return inputs + noise.mul_(self.noise).to(inputs.dtype).view(inputs.shape)
 
     def _mixed(self, inputs: Tensor, targets: Tensor, step: int) -> tuple[Tensor, Mixture]:
         """Every sample with another of the batch, all by the same share, which a beta distribution of (alpha, alpha) gives.

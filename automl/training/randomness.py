@@ -60,6 +60,14 @@ def shares(counters: Tensor, key: int) -> Tensor:
     return ((hashed(counters, key) >> 11) & (2**53 - 1)).to(torch.float64) * 2.0**-53
 
 
+def gaussian(rows: Tensor, units: int, key: int, device: torch.device | str = "cpu") -> Tensor:
+    """Numbers of the standard normal distribution, float64 ``[rows, units]``, for these int64 places of rows."""
+    row = hashed(rows.to(device), key)[:, None]
+    unit = hashed(torch.arange(units, device=device), key ^ _COLUMNS)[None, :]
+    numbers: Tensor = torch.special.ndtri(shares(row + unit, key) + 2.0**-54)  # never 0 nor 1
+    return numbers
+
+
 def permutation(key: int | Tensor, count: int, device: torch.device | str = "cpu") -> Tensor:
     """The numbers 0 to ``count - 1`` in a random order: sorted by their hashes."""
     return torch.argsort(hashed(torch.arange(count, device=device), key), stable=True)

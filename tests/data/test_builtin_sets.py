@@ -52,6 +52,7 @@ def test_digits_are_pictures_with_a_scale(tmp_path: Path) -> None:
         input_scale=1 / 16,
         fingerprint=info.fingerprint,
         kind="pictures",
+        class_counts=(113, 117, 114, 117, 116, 117, 116, 114, 111, 115),
     )
     assert (x.dtype, y.dtype) == (np.uint8, np.int64)
     assert (x.min(), x.max()) == (0, 16)

@@ -51,11 +51,15 @@ RESNETS = st.fixed_dictionaries(
     },
     optional={f"blocks_{stage}": st.integers(1, 3) for stage in range(1, 5)},
 )
+TABULAR_RESNETS = st.fixed_dictionaries(
+    {"layers": st.integers(0, 3), "units": st.integers(1, 12), "hidden_factor": st.floats(0.25, 4), **LAYERS}
+)
 PICTURES = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
 MODELS = st.one_of(
     st.tuples(st.just("mlp"), MLPS, st.one_of(st.tuples(st.integers(1, 9)), PICTURES)),
     st.tuples(st.just("cnn"), CNNS, PICTURES),
     st.tuples(st.just("resnet"), RESNETS, PICTURES),
+    st.tuples(st.just("tabular_resnet"), TABULAR_RESNETS, st.tuples(st.integers(1, 9))),
 )
 
 
@@ -125,6 +129,11 @@ def test_names_of_the_weights_are_stable() -> None:
         *("stages.1.0.conv_1.weight", "stages.1.0.conv_1.bias", "stages.1.0.conv_2.weight", "stages.1.0.conv_2.bias"),
         *("stages.1.0.shortcut.weight", "stages.1.0.shortcut.bias", "output.weight", "output.bias"),
     ]
+    tabular = build("tabular_resnet", {"layers": 1, "normalization": "layer"}, (4,), 3)
+    assert list(tabular.state_dict()) == [
+        *("first.weight", "first.bias", "blocks.0.norm.weight", "blocks.0.norm.bias", "blocks.0.inner.weight", "blocks.0.inner.bias"),
+        *("blocks.0.outer.weight", "blocks.0.outer.bias", "norm.weight", "norm.bias", "output.weight", "output.bias"),
+    ]
 
 
 def test_an_mlp_is_linear_activation_linear() -> None:
@@ -132,6 +141,19 @@ def test_an_mlp_is_linear_activation_linear() -> None:
     weights, x = module.state_dict(), torch.rand(5, 2, 3, dtype=torch.float64)
     hidden = torch.tanh(x.flatten(1) @ weights["hidden.0.weight"].T + weights["hidden.0.bias"])
     assert torch.allclose(module(x), hidden @ weights["output.weight"].T + weights["output.bias"], rtol=1e-12)
+
+
+def test_a_block_of_a_tabular_resnet_adds_two_layers_to_its_input() -> None:
+    """ResNet(x) = Prediction(Block(Linear(x))) of arXiv 2106.11959, section 3.2, written out."""
+    configuration = {"layers": 1, "units": 4, "hidden_factor": 1.6, "activation": "tanh", "normalization": "layer"}
+    module = network("tabular_resnet", configuration, (3,), 2)
+    w, x = module.state_dict(), torch.rand(5, 3, dtype=torch.float64)
+    stream = F.linear(x, w["first.weight"], w["first.bias"])
+    inner = torch.tanh(F.linear(F.layer_norm(stream, (4,)), w["blocks.0.inner.weight"], w["blocks.0.inner.bias"]))
+    assert inner.shape == (5, 6)
+    stream = stream + F.linear(inner, w["blocks.0.outer.weight"], w["blocks.0.outer.bias"])
+    expected = F.linear(torch.tanh(F.layer_norm(stream, (4,))), w["output.weight"], w["output.bias"])
+    assert torch.allclose(module(x), expected, rtol=1e-12)
 
 
 def test_a_cnn_is_convolution_norm_activation_pooling_then_dense() -> None:
@@ -216,7 +238,8 @@ def test_dropout_is_asked_for_every_hidden_layer() -> None:
     network("cnn", {"dense_units": 7}, (1, 8, 8), 2)(torch.ones(4, 1, 8, 8, dtype=torch.float64), note)
     network("cnn", {"dense_units": 0, "channels": 3}, (1, 8, 8), 2)(torch.ones(4, 1, 8, 8, dtype=torch.float64), note)
     network("resnet", {"stages": 2, "channels": 3}, (1, 8, 8), 2)(torch.ones(4, 1, 8, 8, dtype=torch.float64), note)
-    assert asked == [(0, (4, 5)), (1, (4, 6)), (0, (4, 7)), (0, (4, 3 * 2 * 2)), (0, (4, 6))]
+    network("tabular_resnet", {"layers": 2, "units": 4, "hidden_factor": 3.0}, (3,), 2)(torch.ones(4, 3, dtype=torch.float64), note)
+    assert asked == [(0, (4, 5)), (1, (4, 6)), (0, (4, 7)), (0, (4, 3 * 2 * 2)), (0, (4, 6)), (0, (4, 12)), (1, (4, 12))]
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (6, 3, 4, 5)])
@@ -241,7 +264,7 @@ def test_a_batch_of_one_sample_is_normalised_with_the_running_statistics() -> No
 
 
 def test_a_cnn_wants_pictures() -> None:
-    message = "model: cnn takes pictures, but the data are a table of 30 features. Use model: mlp."
+    message = "model: cnn takes pictures, but the data are a table of 30 features. Use model: mlp or tabular_resnet."
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
         build("cnn", {}, (30,), 2)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from automl.datareport import DataReport
 from automl.errors import StudyError
 from automl.launch import run
 from automl.page.document import Block, Card, Code, Columns, DataTable, Facts, Folded, Points, Section, Stack, Table, Text, Tiles, render
@@ -148,6 +150,15 @@ def test_it_says_with_what_it_was_made_and_what_changed_between_runs(tmp_path: P
         Facts,
     )
     assert dict(facts.rows)["changed between its runs"] == "torch: 2.13.0+cpu, then 2.14.0+cpu"
+
+
+def test_it_says_what_the_data_are_and_what_may_be_wrong_with_them(tmp_path: Path) -> None:
+    before = known(tmp_path / "study", Story(trials=3))
+    told = replace(before, data=DataReport(("80 for train.",), ("Leak? a",), ("Left out: b.",)))
+    card = of(section(study_document(told).sections, "overview"), Card)[-1]
+    assert (card.title, card.blocks) == ("What may be wrong with the data", [Points(["Leak? a"])])
+    facts = dict(of(section(study_document(told).sections, "again"), Facts)[0].rows)
+    assert facts["what is in them"] == "80 for train. Left out: b."
 
 
 def test_a_study_of_an_older_version_without_an_environment_has_a_page(tmp_path: Path) -> None:

@@ -47,6 +47,11 @@ def test_the_note_says_who_won_by_how_much_what_mattered_and_how_to_train_it_aga
     )
 
 
+def test_the_note_says_what_may_be_wrong_with_the_data() -> None:
+    note = study_note(replace(HEADER, data_warnings=("Leak? a", "Id? b")), summary(trial(7)), Links())
+    assert "### What may be wrong with the data\n\n- Leak? a\n- Id? b\n\n### The best trials" in note
+
+
 def test_the_note_of_a_study_without_complete_trials_says_so() -> None:
     assert study_note(HEADER, replace(summary(), counts={"failed": 3, "waiting": 1}), Links()) == (
         "**No trial is complete yet** (accuracy, 3 of 50 trials).\n\n### Pruned and failed\n\nTrials: 3 failed, 1 waiting."

@@ -43,6 +43,21 @@ def changed(augmentation: Augmentation, inputs: torch.Tensor, step: int = 3) -> 
 def test_nothing_is_done_where_nothing_is_asked_for() -> None:
     assert Augmentation.of(1, complete("cnn", {})) is None
     assert Augmentation.of(1, complete("mlp", {"mixup": 0.2})) == Augmentation(1, mixup=0.2)
+    assert Augmentation.of(1, complete("mlp", {"noise": 0.2})) == Augmentation(1, noise=0.2)
+
+
+def test_noise_is_gaussian_and_drawn_by_step_row_and_feature() -> None:
+    x = torch.ones(3000, 6, dtype=torch.float64)
+    noisy = Augmentation(1, noise=0.5)
+    found = changed(noisy, x) - x
+    assert abs(found.mean()) < 0.01
+    assert abs(found.std() - 0.5) < 0.01
+    assert abs((found.abs() < 0.5).double().mean() - 0.683) < 0.01
+    assert torch.corrcoef(found.T).fill_diagonal_(0).abs().max() < 0.06
+    assert torch.equal(changed(noisy, x[:7]) - x[:7], found[:7])
+    assert torch.equal(changed(noisy, x[:, :2]) - x[:, :2], found[:, :2])
+    assert not torch.equal(changed(noisy, x, step=4) - x, found)
+    assert not torch.equal(changed(Augmentation(2, noise=0.5), x) - x, found)
 
 
 def test_half_of_the_pictures_are_mirrored_left_to_right() -> None:

@@ -72,5 +72,5 @@ def test_pictures_are_asked_for_by_name(tmp_path: Path) -> None:
     trainer.start(replace(trial(job(tmp_path), {}), job=replace(job(tmp_path), model="cnn")))
     failed = finish(trainer)[-1]
     assert isinstance(failed, Failed)
-    sentence = "model: cnn takes pictures, but the data are a table of 5 features. Use model: mlp."
+    sentence = "model: cnn takes pictures, but the data are a table of 5 features. Use model: mlp or tabular_resnet."
     assert re.fullmatch(re.escape(sentence), failed.detail)
