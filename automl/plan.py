@@ -17,7 +17,7 @@ from automl.configurations import check_configurations, read_configurations
 from automl.data import DataInfo
 from automl.data.dataset import beside
 from automl.dataoptions import DATA_OPTIONS
-from automl.errors import UsageError
+from automl.errors import DataError, UsageError
 from automl.events import Configuration, Value
 from automl.folders import check_new_study, home_expanded, space_file, study_folder
 from automl.inputs import KINDS, Inputs
@@ -28,6 +28,8 @@ from automl.store import Store
 from automl.strategies import check_strategy
 from automl.tracking import OFF, redacted, resolve_uri
 
+FEW_SEQUENCES = 200  # beside those for test, below which trials without a space are trained in folds
+_FOLDS = 5
 SMALL_PICTURE = 16  # pixels a side, up to which the space for small pictures fits
 
 
@@ -207,8 +209,11 @@ def specify(options: RunOptions) -> StudySpec:
 def _of_file(options: RunOptions) -> StudySpec:
     if options.direction is not None:
         raise UsageError("--direction: must go with --optuna, but was given without it. A space file says it as objective.")
-    name = _space_named(options.space) if options.space else _space_for(options)
-    return spacefile.load(space_file(name))
+    if options.space:
+        return spacefile.load(space_file(_space_named(options.space)))
+    name, folds = _space_for(options)
+    spec = spacefile.load(space_file(name))
+    return spec if folds is None else replace(spec, data=replace(spec.data, validation=None, folds=folds))
 
 
 def _of_objective(options: RunOptions) -> StudySpec:
@@ -280,18 +285,31 @@ def at_least_one(flag: str, number: int) -> int:
     return number
 
 
-def _space_for(options: RunOptions) -> str:
-    """The shipped space for data without one."""
+def _space_for(options: RunOptions) -> tuple[str, int | None]:
+    """The shipped space for data without one, and folds where the data are so few that a validation split would be left to luck."""
     if options.data is None:
         raise UsageError(
             "run: needs a search space or data, but neither was given. Try `automl run digits_mlp`, or --data FILE --target COLUMN."
         )
-    info = data.inspect(DataSpec(options.data, options.target, options.drop, options.test, **_reading(options)))
+    spec = DataSpec(options.data, options.target, options.drop, options.test, **_reading(options))
+    info = data.inspect(spec)
+    if info.continues:
+        return "forecast_mlp", None
     if info.kind == "sequences":
-        return "forecast_mlp" if info.continues else "sequence_lstm"
+        is_few = info.sizes["train"] + info.sizes["validation"] < FEW_SEQUENCES
+        return "sequence_cnn", _FOLDS if is_few and _can_be_folded(spec) else None
     if info.kind != "pictures":
-        return "tabular_mlp"
-    return "digits_cnn" if max(info.input_shape[1:]) <= SMALL_PICTURE else "image_cnn"
+        return "tabular_mlp", None
+    return ("digits_cnn" if max(info.input_shape[1:]) <= SMALL_PICTURE else "image_cnn"), None
+
+
+def _can_be_folded(spec: DataSpec) -> bool:
+    """Whether each class has enough rows for that."""
+    try:
+        data.inspect(replace(spec, folds=_FOLDS))
+    except DataError:
+        return False
+    return True
 
 
 def _data_spec(spec: StudySpec, options: RunOptions) -> DataSpec:

@@ -265,7 +265,8 @@ def test_sequences_without_a_space_get_a_shipped_one(shell: Shell) -> None:
     (shell.folder / "ramps.ts").write_text(f"@timeStamps false\n@univariate true\n@classLabel true a b\n@data\n{lines}\n")
     shell.run("run", "--data", "ramps.ts", "--trials", "2", "--epochs", "2", "--confirm", "0", "--mlflow", "off")
     record = shell.json("best", "ramps-bayesian")
-    assert {"bidirectional", "pooling"} <= set(record["parameters"])
+    assert {"kernel_size", "pooling"} <= set(record["parameters"])
+    assert record["folds"] is not None
     predicted = load_best(shell.folder / "studies" / "ramps-bayesian").predict([[0, 1, 2], [0, -1, -2, -3]])
     assert set(predicted) <= {"a", "b"}
 

@@ -417,3 +417,19 @@ def test_parameters_of_other_data_may_stay_at_their_defaults(folder: Path) -> No
     (folder / "small.yaml").write_text(SMALLER.replace("  units:", "  flip: false\n  mixup: 0.1\n  units:"))
     spec = specify(RunOptions(space="small.yaml", data="iris"))
     assert settle(spec, inspect(spec.data)).objective is not None
+
+
+def test_few_sequences_without_a_space_are_divided_into_folds(folder: Path) -> None:
+    """Unless there are enough of them, or too few of a class."""
+    head = "@timeStamps false\n@classLabel true a b\n@data\n"
+    for name, count, rare in (("few", 60, 30), ("many", 300, 150), ("rare", 60, 4)):
+        lines = [f"{number % 7},{number % 5},1:{'b' if number < rare else 'a'}" for number in range(count)]
+        (folder / f"{name}.ts").write_text(head + "\n".join(lines))
+    found = {name: specify(RunOptions(data=f"{name}.ts")) for name in ("few", "many", "rare")}
+    assert {name: (spec.name, spec.data.folds) for name, spec in found.items()} == {
+        "few": ("sequence_cnn", 5),
+        "many": ("sequence_cnn", None),
+        "rare": ("sequence_cnn", None),
+    }
+    assert specify(RunOptions(data="few.ts", folds=3)).data.folds == 3
+    assert specify(RunOptions(data="seasons", horizon=3)).name == "forecast_mlp"
