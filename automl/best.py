@@ -142,10 +142,16 @@ def _config(model: str, configuration: Configuration, extra: Mapping[str, Any]) 
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """``config.yaml`` of a ``best`` folder."""
+    """``config.yaml`` of a ``best`` folder. Raises StudyError where it is none that we wrote."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
-    config: dict[str, Any] = YAML(typ="safe").load((folder / CONFIG).read_text(encoding="utf-8"))
+    try:
+        config = YAML(typ="safe", pure=True).load((folder / CONFIG).read_text(encoding="utf-8"))
+    except (YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+        config = None
+    if not isinstance(config, dict) or not isinstance(config.get("model"), str) or not isinstance(config.get("parameters"), dict):
+        raise StudyError(f"{folder / CONFIG}: must say the model and its parameters, but does not. Restore it from a copy.")
     return config
 
 

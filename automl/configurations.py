@@ -13,6 +13,10 @@ from automl.events import Configuration, Value
 from automl.space import Parameter
 from automl.spec import StudySpec
 
+LARGEST_BYTES = 10_000_000
+_DEEPEST = 10
+_LONGEST_SHOWN = 60
+
 
 def configuration_yaml(configuration: Configuration) -> str:
     """A line for each parameter, which ``read_configurations`` reads as the same values."""
@@ -40,13 +44,39 @@ def read_configurations(path: Path, spec: StudySpec, flag: str = "--enqueue") ->
     from ruamel.yaml.error import YAMLError
 
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = _text(path, flag)
+        _refuse_bombs(text, path, flag)
+        content = YAML(typ="safe", pure=True).load(text)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"{flag}: must be a file with configurations, but {path} cannot be read ({reason}). Check the path.") from None
-    except (UnicodeDecodeError, YAMLError) as error:
+    except (UnicodeDecodeError, YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        # ruamel answers some broken input with an error of its own inside instead of a YAML error.
         raise UsageError(f"{flag}: must be YAML or JSON in UTF-8, but {path} is not{_place(error)}. Correct the file.") from None
     return check_configurations(content, spec, flag, str(path))
+
+
+def _text(path: Path, flag: str) -> str:
+    with path.open("rb") as stream:
+        content = stream.read(LARGEST_BYTES + 1)
+    if len(content) > LARGEST_BYTES:
+        raise UsageError(f"{flag}: must be a file of at most 10 MB, but {path} is larger. Is this the right file?")
+    return content.decode("utf-8")
+
+
+def _refuse_bombs(text: str, path: Path, flag: str) -> None:
+    """What grows large in memory from a small file, or is nested deeper than a configuration can be."""
+    from ruamel.yaml import YAML
+
+    depth = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        kind = type(event).__name__
+        depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
+        if kind == "AliasEvent" or depth > _DEEPEST:
+            what = "an alias (*x)" if kind == "AliasEvent" else "too many brackets in each other"
+            raise UsageError(
+                f"{flag}: must hold plain values, but {path} has {what} on line {event.start_mark.line + 1}. Write the values out."
+            )
 
 
 def check_configurations(content: Any, spec: StudySpec, flag: str, where: str) -> tuple[Configuration, ...]:
@@ -76,7 +106,7 @@ def _problems(where: str, configuration: Mapping[str, Value], spec: StudySpec) -
         if not is_known:
             yield f"{where}: {name!r} is not a parameter of {spec.model}.{suggestion(str(name), known)}"
         elif setting is not None and not setting.admits(value):
-            yield f"{where}: {name} must be {setting.domain}, but is {value!r}."
+            yield f"{where}: {name} must be {setting.domain}, but is {_shown(value)}."
     missing = [name for name in _active(spec, configuration) if name not in configuration]
     if missing:
         yield f"{where}: must give every searched parameter, but lacks {', '.join(missing)}."
@@ -90,6 +120,11 @@ def _active(spec: StudySpec, configuration: Mapping[str, Value]) -> list[str]:
         return configuration.get(parameter.name, defaults.get(parameter.name))
 
     return list(spec.space.configure(choose))
+
+
+def _shown(value: object) -> str:
+    words = repr(value) if not isinstance(value, list | dict) else "a list" if isinstance(value, list) else "a mapping"
+    return words if len(words) <= _LONGEST_SHOWN else f"{words[: _LONGEST_SHOWN - 3]}..."
 
 
 def _place(error: Exception) -> str:

@@ -18,7 +18,7 @@ def study_folder(name: str) -> Path:
     """The folder of the study that a person calls ``name``: a path, or a folder under ``studies/``."""
     if not name:
         raise UsageError("--study: must be a name or a folder, but is empty. Give one, such as --study first.")
-    if not name.isprintable():
+    if "\0" in name or not (name.isprintable() or os.sep in name):
         raise UsageError(f"--study: must be a name of printable letters, but is {name!r}. Give one, such as --study first.")
     path = home_expanded(name)
     if path.name in ("", ".."):

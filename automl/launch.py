@@ -342,6 +342,8 @@ def _crown(plan: Plan, workers: Workers, session: Session, why: WhyRested, say: 
 def _write_page(folder: Path, session: Session, why: WhyRested, say: Say) -> tuple[WhyRested, Path | None]:
     """Write the study page; a study is none the worse for lacking it. Says why the run ends: it may be interrupted here as well."""
     try:
+        import pandas  # noqa: F401 -- plotly takes it as it finds it, also half imported by MLflow's thread
+
         from automl.page.studypage import write_page
 
         return why, write_page(folder, is_driven=False)

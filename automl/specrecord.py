@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -117,6 +118,24 @@ def _parameter_record(parameter: Parameter) -> dict[str, Any]:
 
 
 def _parameter(record: Mapping[str, Any]) -> Parameter:
+    """Raises ValueError for what no reader of ours would have let through."""
+    parameter = _unchecked_parameter(record)
+    if not (isinstance(parameter.name, str) and _is_sound(parameter)):
+        raise ValueError(f"no such parameter can be: {record}")
+    return parameter
+
+
+def _is_sound(parameter: Parameter) -> bool:
+    if isinstance(parameter, Categorical):
+        return bool(parameter.choices) and all(isinstance(choice, Value) for choice in parameter.choices)
+    kinds = int if isinstance(parameter, Int) else (int, float)
+    values = (parameter.low, parameter.high, *(parameter.grid or ()), getattr(parameter, "step", 1))
+    if not all(isinstance(value, kinds) and not isinstance(value, bool) and abs(value) < math.inf for value in values):
+        return False
+    return parameter.low <= parameter.high and (not parameter.log or parameter.low > 0) and values[-1] >= 1
+
+
+def _unchecked_parameter(record: Mapping[str, Any]) -> Parameter:
     when = tuple(Condition(parent, operator, tuple(values)) for parent, operator, values in record["when"])
     grid = None if record["grid"] is None else tuple(record["grid"])
     name = record["name"]

@@ -104,7 +104,7 @@ class Store:
             raise StudyError(
                 f"{path}: must be a file that can be read and written, but {_words(error)}. Look for space on the disk and for rights."
             ) from None
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter where SQLite's own complaint quotes what is damaged
             raise StudyError(f"{path}: must be a study's events, but {_words(error)}. Restore it from a copy.") from None
         if not found:
             raise StudyError(f"{path}: must be a study's events, but holds no table of them. Restore it from a copy.")

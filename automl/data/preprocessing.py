@@ -107,11 +107,13 @@ def load(content: bytes, where: str) -> Any:
     try:
         zipfile.ZipFile(io.BytesIO(content)).close()
         strange: Sequence[str] = sorted(set(skops.io.get_untrusted_types(data=content)) - TRUSTED)
-        if not strange:
-            return skops.io.loads(content, trusted=sorted(TRUSTED))
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        transformer = None if strange else skops.io.loads(content, trusted=sorted(TRUSTED))
+    except Exception as error:  # skops raises nearly anything for what it has not written itself
         raise DataError(f"{where}: must be stored preprocessing, but cannot be read ({error}). Prepare the data again.") from error
-    raise DataError(f"{where}: must hold types of scikit-learn only, but holds {', '.join(strange)}. Do not use a file from a stranger.")
+    if strange:
+        types = ", ".join(strange)
+        raise DataError(f"{where}: must hold types of scikit-learn only, but holds {types}. Do not use a file from a stranger.")
+    return transformer
 
 
 def _settled(content: bytes) -> bytes:

@@ -19,7 +19,7 @@ TARGET_MISSING = frozenset({"", "?", "NA", "N/A", "NaN", "nan", "null", "NULL", 
 
 NumberStyle = Literal["plain", "grouped", "comma"]
 NUMBER_STYLES: dict[NumberStyle, re.Pattern[str]] = {
-    "plain": re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(inf|infinity)", re.IGNORECASE | re.ASCII),
+    "plain": re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(inf|infinity)", re.IGNORECASE | re.ASCII),
     "grouped": re.compile(r"[-+]?[$€£]?(\d{1,3}(,\d{3})+|\d+)(\.\d*)?%?", re.ASCII),  # 1,234.5 or $12 or 30%
     "comma": re.compile(r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?%?", re.ASCII),  # 1.234,5
 }
