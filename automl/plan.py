@@ -69,6 +69,7 @@ class RunOptions:
     replicates: int | None = None
     confirm: str | None = None
     seed: int | None = None
+    split_seed: int | None = None
     devices: str = "auto"
     workers: str = "auto"
     lanes: str = "auto"
@@ -326,6 +327,10 @@ def _data_spec(spec: StudySpec, options: RunOptions) -> DataSpec:
     if options.test is not None:
         source = replace(source, test=options.test)
     source = replace(source, **_reading(options))
+    if options.split_seed is not None:
+        if options.split_seed < 0:
+            raise UsageError(f"--split-seed: must be a whole number of at least 0, but is {options.split_seed}.")
+        source = replace(source, split_seed=options.split_seed)
     if options.folds is not None:
         if options.folds < spacefile.FEWEST_FOLDS:
             raise UsageError(

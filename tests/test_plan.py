@@ -433,3 +433,11 @@ def test_few_sequences_without_a_space_are_divided_into_folds(folder: Path) -> N
     }
     assert specify(RunOptions(data="few.ts", folds=3)).data.folds == 3
     assert specify(RunOptions(data="seasons", horizon=3)).name == "forecast_mlp"
+
+
+def test_other_rows_are_for_test_with_another_split_seed(folder: Path) -> None:
+    (folder / "small.yaml").write_text(SMALLER)
+    assert specify(RunOptions(space="small.yaml")).data.split_seed == 0
+    assert specify(RunOptions(space="small.yaml", data="iris", split_seed=3)).data.split_seed == 3
+    with pytest.raises(UsageError, match=r"^--split-seed: must be a whole number of at least 0, but is -1\.$"):
+        specify(RunOptions(space="small.yaml", split_seed=-1))

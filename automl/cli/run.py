@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 @click.option("--replicates", type=int, metavar="N", help="Train each trial N times, with other draws each time.")
 @click.option("--confirm", metavar="K", help="Train the K best again on fresh seeds (0: none).  [default: what 15 % of the budget allows]")
 @click.option("--seed", type=int, help="Seed of the study.  [default: 0]")
+@click.option("--split-seed", type=int, metavar="N", help="Seed of the splits of the data: other rows are for test.  [default: 0]")
 @click.option("--devices", default="auto", show_default=True, metavar="D", help="auto, cpu, or GPUs such as cuda:0,cuda:1.")
 @click.option("--workers", default="auto", show_default=True, metavar="N", help="Worker processes for each GPU, or in all on a CPU.")
 @click.option("--lanes", default="auto", show_default=True, metavar="N", help="Trials side by side in each worker (auto: as it measures).")
