@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ from automl.events import (
     WorkerLost,
 )
 from automl.heartbeat import longest_silence
+from automl.owncode import place_in_dump
 from automl.pruners import Pruner
 from automl.store import Store
 from automl.strategies import Strategy
@@ -59,6 +61,8 @@ _HOW = {
     "timeout": "took too long",
     "diverged": "diverged",
 }
+_SILENT_SECONDS = 60.0  # after which a person is told that their code has said nothing yet
+_TAIL_BYTES, _TAIL_LINES = 2**14, 12
 _FEWER = 8  # a trial that was lost is tried again beside an eighth of the trials, so that in the end the one at fault is alone
 
 
@@ -84,6 +88,7 @@ class Session:
     followers: list[Follower] = field(default_factory=list)
     used_up: bool = False  # the strategy has nothing more to suggest
     trouble: str = ""  # why this study cannot work
+    has_told_of_silence: bool = False
     on_slots: set[TrialKey] = field(default_factory=set)
     _unwritten: list[Event] = field(default_factory=list)
     _ended_before: int = field(init=False)  # of an earlier run: what was wrong then may be right now
@@ -289,9 +294,34 @@ class Session:
         A trial that was alone and kept silent beyond its time is over; of several it is not known which did.
         """
         if answer.reason == "timeout" and not beside and self.seconds_left(key) < answer.silent_seconds:
-            detail = f"a trial may take {self.trial_seconds:g} s, and its worker {answer.why}\n{answer.detail}"
+            detail = f"a trial may take {self.trial_seconds:g} s, and {self._how_silent(key, answer)}"
             return Failed(key, now(), "timeout", detail.strip(), answer.silent_seconds)
         return Lost(key, now(), answer.why, answer.detail, answer.reason, beside)
+
+    def _how_silent(self, key: TrialKey, answer: WorkerLost) -> str:
+        """What is known of a training that its worker was ended with: of a person's own code where it was, or what it has said last."""
+        code, silence = self.job.code, f"reported nothing for {answer.silent_seconds:.0f} s"
+        if code is None:
+            return f"its worker {answer.why}\n{answer.detail}"
+        if code.kind == "command":
+            return f"the command had {silence}. The end of its log:\n{_tail(self._log_of(key))}".strip()
+        place = place_in_dump(answer.detail, code.folders)
+        return f"{self.job.model} had {silence}{f': it was at {place}' if place else ''}\n{answer.detail}"
+
+    def note_silence(self, key: TrialKey) -> None:
+        """A person's own training has kept silent for long, and no trial has reported yet: say once where to look."""
+        is_own = self.job.code is not None and self.job.code.kind != "factory"
+        if is_own and not self.has_told_of_silence and not self.study.epochs_trained and not self.study.training(key).reports:
+            self.has_told_of_silence = True
+            _logger.warning(
+                "Trial %d has reported nothing for %g s. That may be right; what it prints is in %s. --trial-time 10m ends trials that "
+                "never report.",
+                *(key.trial, _SILENT_SECONDS, self._log_of(key)),
+            )
+
+    def _log_of(self, key: TrialKey) -> Path:
+        replicate = f"-{key.replicate}" if key.replicate else ""
+        return Path(self.job.folder, "trials", str(key.trial), f"log{replicate}.txt")
 
     def _note_trouble(self) -> None:
         """Stop a study whose trials all end alike without a result, and say why once."""
@@ -307,8 +337,20 @@ class Session:
             how = "failed"
         else:
             return
-        log = f" Log: {self.job.folder}/trials/{last.number}/log.txt" if last.state == "failed" else ""
+        file = self._log_of(self.study.key(last.number))
+        log = f" Log: {file}" if last.state == "failed" or file.exists() else ""
         self.trouble = f"The first {len(trials)} trials all {how}, so the study stops.{log}\n{last.reason}"
+
+
+def _tail(file: Path) -> str:
+    """The last lines of a trial's log; nothing where there is none."""
+    try:
+        with file.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = log.read().decode("utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join([line for line in lines if line.strip() and not line.startswith("[automl] ")][-_TAIL_LINES:])
 
 
 def _way_of_failing(trial: Trial) -> str:
@@ -381,6 +423,11 @@ class _Lanes:
         else:
             self._are_up.add(slot)
 
+    def silent(self) -> list[tuple[Session, TrialKey]]:
+        """What is being trained by workers that have not answered for long."""
+        late = time.monotonic() - _SILENT_SECONDS
+        return [(self.sessions[key.study], key) for slot, keys in self._keys.items() if self._sent.get(slot, late) < late for key in keys]
+
     def has_work(self, slot: Slot) -> bool:
         """Whether this worker has a trial."""
         return bool(self._keys[slot])
@@ -448,6 +495,8 @@ def drive(
         for slot, answer in engine.wait(_LONGEST_WAIT):
             idle.add(slot)
             _take(lanes, slot, answer)
+        for session, key in lanes.silent():
+            session.note_silence(key)
     busy = _take_last_words(engine, lanes, len(engine.slots) - len(idle))
     if sessions and all(session.trouble for session in sessions):
         raise AutomlError(sessions[0].trouble)

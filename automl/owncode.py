@@ -133,6 +133,24 @@ def place_of(error: BaseException, folders: Sequence[str]) -> str:
     return f"{shortest(own[-1].filename, folders)}:{own[-1].lineno}" if own else ""
 
 
+def defined_at(target: str, folders: Sequence[str]) -> str:
+    """Where ``module:name`` is written: ``net.py:12``; empty where that cannot be told."""
+    try:
+        function = inspect.unwrap(imported(target, folders))
+        return f"{shortest(inspect.getsourcefile(function) or '', folders)}:{inspect.getsourcelines(function)[1]}"
+    except (CodeError, OSError, TypeError):
+        return ""
+
+
+def place_in_dump(dump: str, folders: Sequence[str]) -> str:
+    """The same of a dump of all threads by ``faulthandler``, in which the innermost line comes first."""
+    roots = [os.path.realpath(folder) + os.sep for folder in folders]
+    for file, line in re.findall(r'File "([^"]+)", line (\d+)', dump):
+        if _is_own(os.path.realpath(file), roots):
+            return f"{shortest(file, folders)}:{line}"
+    return ""
+
+
 def _is_own(file: str, roots: Sequence[str]) -> bool:
     package = os.path.realpath(Path(__file__).parent) + os.sep
     return file.startswith(tuple(roots)) and "site-packages" not in file and not file.startswith(package)

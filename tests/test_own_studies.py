@@ -148,6 +148,48 @@ def test_a_study_whose_function_always_fails_stops_early_and_says_where() -> Non
     assert "ZeroDivisionError" in Path("studies/first/trials/0/log.txt").read_text()
 
 
+def test_a_study_whose_factory_makes_no_network_stops_early_and_says_where() -> None:
+    Path("no_network.py").write_text("def build(width):\n    return [width]\n")
+    Path("none.yaml").write_text("data: iris\nmodel: no_network:build\nspace: {width: {type: int, low: 4, high: 99}}\n")
+    message = "no_network.py:1: no_network:build: must return a torch.nn.Module, but returned of type list. Return the network."
+    with pytest.raises(AutomlError, match=f"the study stops\\. Log: .*\n{re.escape(message)}$") as caught:
+        run("none.yaml", trials=20)
+    assert str(caught.value).startswith("The first 3 trials all failed in the same way, so the study stops.")
+
+
+ENDLESS = {
+    "command": (
+        "import time\nprint('loading data', flush=True)\nwhile True:\n    time.sleep(1)\n",
+        r"a trial may take 0\.5 s, and the command had reported nothing for \d+ s\. The end of its log:\nloading data$",
+    ),
+    "train": (
+        "import time\ndef run(trial):\n    while True:\n        time.sleep(1)\n",
+        r"a trial may take 0\.5 s, and endless_train:run had reported nothing for \d+ s: it was at endless_train\.py:4\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_code_that_never_reports_is_ended_and_told_of(kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each trial by --trial-time, the study when all have taken too long; and after a while of silence a person is told where to look."""
+    monkeypatch.setattr("automl.driver._SILENT_SECONDS", 0.2)
+    monkeypatch.setattr("automl.driver._HOPELESS_IN_ANY_WAY", 3)
+    code, said = ENDLESS[kind]
+    Path(f"endless_{kind}.py").write_text(code)
+    what = f"command: {sys.executable} endless_command.py {{width}}" if kind == "command" else "train: endless_train:run"
+    Path("endless.yaml").write_text(SPACE.format(module="x").replace("train: x:run", what))
+    with pytest.raises(AutomlError, match=said) as caught:
+        run("endless.yaml", trials=3, trial_time="0.5s", engine="local", workers="1")
+    log = "studies/first/trials/2/log.txt"
+    assert str(caught.value).startswith("The first 3 trials all took too long, so the study stops.")
+    assert (f"Log: {Path(log).absolute()}" in str(caught.value)) == (kind == "command")
+    sentence = (
+        "Trial 0 has reported nothing for 0.2 s. That may be right; what it prints is in "
+        f"{Path('studies/first/trials/0/log.txt').absolute()}. --trial-time 10m ends trials that never report."
+    )
+    assert [record.getMessage() for record in caplog.records if record.name == "automl.driver"] == [sentence]
+
+
 def test_code_that_was_edited_since_is_told_of() -> None:
     space = own("edited_since")
     run(space, trials=2)

@@ -45,6 +45,12 @@ def failed(trial: TrialSpec, error: Exception, seconds: float) -> Failed:
     Raises DiskError where it is none of the trial's: a worker that cannot write cannot go on, and the trial keeps its checkpoint.
     """
     raise_if_of_the_disk(error)
+    if trial.job.code is not None:
+        from automl.training.own.mistakes import told
+
+        detail, text = told(error, trial.job)
+        files.append_log(trial, text)
+        return Failed(trial.key, now(), reason(error), detail, seconds)
     text = "".join(traceback.format_exception(error))
     files.append_log(trial, text)
     detail = str(error) if isinstance(error, AutomlError) else "\n".join(text.splitlines()[-_DETAIL_LINES:])

@@ -43,7 +43,7 @@ def failure(folder: Path, code: str) -> str:
     trainer.start(spec)
     last = finish(trainer)[-1]
     assert isinstance(last, Failed)
-    return last.detail.removeprefix(spec.job.model)
+    return last.detail.partition(spec.job.model)[2]
 
 
 def test_numbers_do_not_depend_on_neighbours_or_on_what_was_drawn_before(tmp_path: Path) -> None:
@@ -157,6 +157,24 @@ def test_adopted_networks_compute_what_they_did(tmp_path: Path) -> None:
         values.sub_(gradients)
     moved = {name for name, value in net.state_dict().items() if not torch.equal(state[name], value)}
     assert moved == {name for name, value in net.named_parameters(remove_duplicate=False) if value.requires_grad}
+
+
+def test_mistakes_are_placed(tmp_path: Path) -> None:
+    """What it raises where it does, what its network raises as well, and what it returns where it is written."""
+    net = "    return type('Net', (nn.Module,), {'forward': forward})()"
+    places = {
+        "def build():\n    return 1 / 0": "2: ZeroDivisionError: division by zero\nTraceback (most recent call last):\n",
+        "\n\ndef build():\n    return 3": "3: {model}: must return a torch.nn.Module, but returned of type int. Return the network.",
+        f"from torch import nn\ndef forward(self, x):\n    return x.nothing\ndef build():\n{net}": "3: {model}: must take inputs of",
+    }
+    for code, said in places.items():
+        spec = factory_trial(tmp_path, code)
+        trainer = make_trainer("cpu", "worker-0")
+        trainer.start(spec)
+        last = finish(trainer)[-1]
+        assert isinstance(last, Failed)
+        assert last.detail.startswith(f"{spec.job.model.partition(':')[0]}.py:{said.format(model=spec.job.model)}")
+        assert "training/own/factory.py" not in last.detail
 
 
 MISTAKES = [

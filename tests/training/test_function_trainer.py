@@ -219,9 +219,9 @@ def test_mistakes_name_their_line(tmp_path: Path, line: str, said: str) -> None:
 
 def test_a_function_that_reports_nothing_is_told_how(tmp_path: Path) -> None:
     failed = failure(tmp_path, "def run(trial):\n    pass")
-    name = failed.detail.partition(":")[0]
-    text = f"{name}:run: must report accuracy at the end of every epoch, but ended without a report. Call trial.report(accuracy=...)."
-    assert failed.detail == text
+    name = failed.detail.partition(".")[0]
+    text = "must report accuracy at the end of every epoch, but ended without a report. Call trial.report(accuracy=...)."
+    assert failed.detail == f"{name}.py:1: {name}:run: {text}"
     failed = failure(tmp_path, "def run(trial):\n    return 0.5")
     assert failed.detail.endswith(" It returned 0.5: what a function returns counts as its test result.")
 

@@ -101,9 +101,9 @@ def test_a_result_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
 
 
 MISTAKES = [
-    ("return None", "{file}:objective: must return a number, but returned nothing. Return its final value."),
-    ("return 'high'", "{file}:objective: must return a number, but returned something of type str. Return its final value."),
-    ("return 1, 2", "{file}:objective: must return one number, but returned 2. Several objectives are not supported."),
+    ("return None", "{file}.py:1: {file}:objective: must return a number, but returned nothing. Return its final value."),
+    ("return 'high'", "{file}.py:1: {file}:objective: must return a number, but returned something of type str. Return its final value."),
+    ("return 1, 2", "{file}.py:1: {file}:objective: must return one number, but returned 2. Several objectives are not supported."),
     (
         "return trial.suggest_float('unit', 0, 1)",
         "{file}.py:2: trial.suggest: 'unit' must be a parameter of the space, but this trial has none (a number from 0 to 1). Did you mean "

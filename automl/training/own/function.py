@@ -13,7 +13,6 @@ import random
 import sys
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from automl.clock import now
-from automl.errors import AutomlError, UsageError
+from automl.errors import UsageError
 from automl.events import Diverged, Failed, Finished, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
-from automl.owncode import imported, place_of
+from automl.owncode import imported
 from automl.training import files
 from automl.training.outcomes import free_memory, raise_if_of_the_disk, reason
+from automl.training.own.mistakes import placed, told
 from automl.training.own.objective import GaveUpError, as_function
 from automl.training.own.output import TrialLog, printed_to
 from automl.training.own.records import Standing, read_tested, write_tested
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from automl.training.samples import Samples
 
 _GRACE = 30.0  # seconds that a stopped function has for its ``finally`` blocks
-_DETAIL_LINES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,33 +263,16 @@ def _reported_nothing(spec: TrialSpec, value: object) -> str:
     hint = f"Call trial.report({objective}=...)."
     if isinstance(value, int | float):
         hint += f" It returned {value!r}: what a function returns counts as its test result."
-    return f"{code}: must report {objective} at the end of every epoch, but ended without a report. {hint}"
+    return placed(f"{code}: must report {objective} at the end of every epoch, but ended without a report. {hint}", spec.job)
 
 
 def _failed(run: _Run, error: BaseException, seconds: float) -> Failed:
     """The end of a trial by this error, whose traceback goes to the trial's log; the detail begins with the place in the person's code."""
     raise_if_of_the_disk(error)
-    spec, code = run.spec, run.spec.job.code
-    assert code is not None
+    spec = run.spec
     if isinstance(error, GaveUpError):
         run.log.note(str(error))
         return Failed(spec.key, now(), "pruned", str(error), seconds)
-    place = place_of(error, code.folders)
-    said = str(error) if isinstance(error, AutomlError) else f"{type(error).__name__}: {error}".removesuffix(": ")
-    if isinstance(error, SystemExit):
-        said = f"it called sys.exit({error.code!r})"
-    lines = "".join(traceback.format_exception(error.with_traceback(_without_the_house(error)))).splitlines()
-    run.log.write(("\n".join(lines) + "\n").encode())
-    detail = [f"{place}: {said}" if place else said]
-    if not isinstance(error, AutomlError | SystemExit):
-        detail += lines[-_DETAIL_LINES:]
-    return Failed(spec.key, now(), reason(error) if isinstance(error, Exception) else "error", "\n".join(detail), seconds)
-
-
-def _without_the_house(error: BaseException) -> Any:
-    """The traceback from where the person's code begins."""
-    house = str(Path(__file__).parents[2])
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(house) and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace
+    detail, trace = told(error, spec.job)
+    run.log.write(trace.encode())
+    return Failed(spec.key, now(), reason(error) if isinstance(error, Exception) else "error", detail, seconds)
