@@ -234,6 +234,8 @@ def test_it_serves_until_it_is_ended_and_leaves_no_process(
         assert '<div id="root"' in answer.read().decode()
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
+    heard = {each.laddr.ip for child in children for each in child.net_connections("inet") if each.status == psutil.CONN_LISTEN}
+    assert heard == {"127.0.0.1"}
     process.send_signal(number)
     assert process.wait(30) == 0
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
