@@ -299,6 +299,8 @@ def _space_for(options: RunOptions) -> tuple[str, int | None]:
     if info.kind == "sequences":
         is_few = info.sizes["train"] + info.sizes["validation"] < FEW_SEQUENCES
         return "sequence_cnn", _FOLDS if is_few and _can_be_folded(spec) else None
+    if info.kind == "tokens":
+        return "text_bag", None
     if info.kind != "pictures":
         return "tabular_mlp", None
     return ("digits_cnn" if max(info.input_shape[1:]) <= SMALL_PICTURE else "image_cnn"), None
@@ -360,6 +362,13 @@ def _beside(spec: StudySpec, source: str) -> str:
     return str(near) if spec.source and source and near.exists() and not Path(source).is_absolute() else source
 
 
+def _data_name(data: str) -> str:
+    """What a study of these data is called: ``films`` for ``films.csv`` and for ``films.*``, ``films`` as well for ``films/*.txt``."""
+    path = Path(data)
+    plain = path.stem.split("*")[0].split("?")[0].split("[")[0].strip("._- ")
+    return plain or path.parent.name or "data"
+
+
 def default_name(spec: StudySpec, options: RunOptions) -> str:
     """What a study is called that nobody named: its space and its strategy or configuration, and the data where they are not its own."""
     return _study_name(spec.name, spec.settings.strategy, options)
@@ -372,9 +381,9 @@ def _study_name(space: str, strategy: str, options: RunOptions) -> str:
         if (path.name, path.parent.name) == (CONFIG, FOLDER):
             return f"{path.parent.parent.name}-again"
         how = path.stem
-    parts = [space, *([Path(options.data).stem] if options.data and options.space else []), how]
+    parts = [space, *([_data_name(options.data)] if options.data and options.space else []), how]
     if options.data and not options.space:
-        parts[0] = Path(options.data).stem
+        parts[0] = _data_name(options.data)
     return "-".join(parts)
 
 

@@ -24,6 +24,8 @@ def model_for(info: DataInfo) -> str:
     """The family that a starter file names."""
     if info.kind == "sequences":
         return "mlp" if info.continues else "lstm"
+    if info.kind == "tokens":
+        return "cnn1d"
     return "cnn" if info.kind == "pictures" else "mlp"
 
 
@@ -72,6 +74,8 @@ def _what(info: DataInfo) -> str:
         return f"Windows of {info.input_shape[1]} steps, the next {info.outputs} to forecast"
     if info.kind == "sequences":
         return f"Sequences of {info.input_shape[1]} steps, {outputs}"
+    if info.kind == "tokens":
+        return f"Texts of up to {info.input_shape[-1]} words, {outputs}"
     features = info.input_shape[0]
     return f"A table of {features} feature{'s' * (features > 1)} (after preparation), {outputs}"
 
@@ -93,6 +97,13 @@ def _data_lines(data: DataSpec) -> Iterator[str]:
 
 def _architecture(info: DataInfo) -> Iterator[str]:
     yield "  # architecture"
+    if model_for(info) == "cnn1d":
+        yield "  embedding: {type: int, low: 8, high: 128, log: true, grid: [16, 64]}"
+        yield "  word_dropout: {type: float, low: 0.0, high: 0.6, grid: [0.0, 0.3]}"
+        yield "  conv_layers: {type: int, low: 0, high: 1}"
+        yield "  kernels: {type: int, low: 1, high: 3, when: {conv_layers: 1}}"
+        yield "  pooling: {type: categorical, choices: [mean, max]}"
+        return
     if model_for(info) == "lstm":
         yield "  layers: {type: int, low: 1, high: 2}"
         yield "  units: {type: int, low: 16, high: 128, log: true, grid: [32, 128]}"
@@ -118,6 +129,7 @@ def _baseline(info: DataInfo) -> str:
         return "layers: 0, instance_norm: last"
     return {
         "cnn": "conv_layers: 2, channels: 32, dense_units: 128, activation: relu",
+        "cnn1d": "embedding: 64, word_dropout: 0.3, conv_layers: 0, pooling: mean",
         "lstm": "layers: 1, units: 64",
         "mlp": "layers: 1, units: 128, activation: relu",
     }[model_for(info)]

@@ -282,6 +282,22 @@ def test_forecasts_without_a_space_get_a_shipped_one(shell: Shell) -> None:
     assert abs(predicted[1] - 90).max() < 90
 
 
+def test_texts_without_a_space_get_a_shipped_one_and_its_winner_reads_texts(shell: Shell) -> None:
+    rows = "\n".join(
+        f"{x},it was {a} and {b} number {x},{'pos' if a == 'good' else 'neg'}"
+        for x, (a, b) in enumerate([("good", "warm"), ("bad", "cold")] * 60)
+    )
+    (shell.folder / "films.csv").write_text(f"id,review,mood\n{rows}\n")
+    shell.run("run", "--data", "films.csv", "--text", "review", "--target", "mood", "--trials", "1", "--epochs", "20", "--mlflow", "off")
+    record = shell.json("best", "films-bayesian")
+    assert record["test"]["accuracy"] > 0.9
+    model = load_best(shell.folder / "studies" / "films-bayesian")
+    assert model.predict(["It WAS good and warm number 200", "it was bad and cold number 201"]).tolist() == ["pos", "neg"]
+    shell.run("space", "new", "films.csv", "--text", "review", "--target", "mood", "-o", "films.yaml")
+    assert "Texts of up to 7 words, two classes" in (shell.folder / "films.yaml").read_text()
+    shell.run("space", "check", "films.yaml")
+
+
 MISTAKES = [
     (("run",), "run: needs a search space or data, but neither was given. Try `automl run digits_mlp`, or --data FILE --target COLUMN."),
     (("run", "nothing.yaml"), "nothing.yaml: must be a search-space file, but there is no such file."),

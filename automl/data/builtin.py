@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from automl.data.arrays import Arrays
 from automl.data.generated import seasons, waves
 from automl.data.mnist import PUBLISHED, read_published
+from automl.data.sentences import sentences
 from automl.data.sequencedata import Sequences
+from automl.data.textfiles import TextFiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 FRAMES = ("iris", "wine", "breast_cancer", "diabetes")
-GENERATED = ("waves", "seasons")
+GENERATED = ("waves", "seasons", "sentences")
 NAMES = ("digits", *FRAMES, "xor", *GENERATED, *PUBLISHED)
 
 
@@ -50,7 +52,7 @@ def is_built_in(source: str) -> bool:
     return canonical(source) is not None
 
 
-def read_builtin(name: str) -> Arrays | Frame | Sequences:
+def read_builtin(name: str) -> Arrays | Frame | Sequences | TextFiles:
     """The data set of this (canonical) name."""
     if name == "xor":
         x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
@@ -59,6 +61,8 @@ def read_builtin(name: str) -> Arrays | Frame | Sequences:
         return waves()
     if name == "seasons":
         return Frame(name, seasons(), "value")
+    if name == "sentences":
+        return sentences()
     if name == "digits":
         return _digits()
     if name in PUBLISHED:

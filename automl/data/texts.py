@@ -171,6 +171,8 @@ def _from_files(spec: DataSpec, source: TextFiles) -> _Read:
     for option, value in (("target", spec.target), ("drop", ", ".join(spec.drop)), ("text", spec.text)):
         if value:
             raise DataError(f"{source.where}: has folders or files for classes and no columns, but {option} is {value!r}. Leave it out.")
+    if isinstance(spec.test, str) and not source.test_where:
+        raise DataError(f"{source.where}: test must be a share of a built-in data set, but is {spec.test!r}. Give, say, test: 0.2.")
     classes = tuple(sorted(set(source.labels)))
     numbers = {label: number for number, label in enumerate(classes)}
     _refuse_classes(source, classes)

@@ -103,12 +103,12 @@ def test_positive_classes_make_the_task_binary(tmp_path: Path) -> None:
         (
             DataSpec("digit"),
             "digit: must be a built-in data set or a file, but is neither. Built in: digits, iris, wine, breast_cancer, diabetes, xor, "
-            "waves, seasons, mnist, fashion_mnist. Did you mean 'digits'?",
+            "waves, seasons, sentences, mnist, fashion_mnist. Did you mean 'digits'?",
         ),
         (
             DataSpec("zebras"),
             "zebras: must be a built-in data set or a file, but is neither. Built in: digits, iris, wine, breast_cancer, diabetes, xor, "
-            "waves, seasons, mnist, fashion_mnist.",
+            "waves, seasons, sentences, mnist, fashion_mnist.",
         ),
         (DataSpec("digits", target="x"), "digits: has no columns, but target is 'x'. Leave target out."),
         (DataSpec("digits", drop=("x", "y")), "digits: has no columns, but drop is 'x, y'. Leave drop out."),
