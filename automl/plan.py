@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -359,14 +360,15 @@ def _beside(spec: StudySpec, source: str) -> str:
     if own != source:
         return own
     near = Path(spec.source).parent / source
-    return str(near) if spec.source and source and near.exists() and not Path(source).is_absolute() else source
+    is_there = near.exists() or (bool(re.search(r"[*?\[]", source)) and near.parent.is_dir())  # a pattern of files
+    return str(near) if spec.source and source and is_there and not Path(source).is_absolute() else source
 
 
 def _data_name(data: str) -> str:
     """What a study of these data is called: ``films`` for ``films.csv`` and for ``films.*``, ``films`` as well for ``films/*.txt``."""
-    path = Path(data)
-    plain = path.stem.split("*")[0].split("?")[0].split("[")[0].strip("._- ")
-    return plain or path.parent.name or "data"
+    from automl.data.sources import data_name
+
+    return data_name(data)
 
 
 def default_name(spec: StudySpec, options: RunOptions) -> str:

@@ -23,7 +23,7 @@ from automl.data.naive import naive_errors, season_of
 from automl.data.prepared import Prepared, refuse_unused
 from automl.data.sequencedata import Floats
 from automl.data.splits import TEST_SHARE, VALIDATION_SHARE
-from automl.data.tables import Table, find_column, read_table
+from automl.data.tables import Table, find_column, read_files, read_table
 from automl.data.timestamps import instants, is_dates
 from automl.data.values import numbers_of
 from automl.data.windows import Windows
@@ -114,7 +114,7 @@ def _refuse(spec: DataSpec, where: str) -> None:
 def _table(spec: DataSpec, source: TableFile | Frame) -> tuple[Table, int | None]:
     """The table with the rows of its test file behind its own, and how many are its own where there is such a file."""
     names = [name for name in (*_named(spec.target), spec.timestamp, *spec.drop) if name]
-    table = Table(source.name, source.frame) if isinstance(source, Frame) else read_table(source.where, source.content, names)
+    table = Table(source.name, source.frame) if isinstance(source, Frame) else read_files(source.where, source.content, source.more, names)
     if spec.rows is not None:
         if spec.rows > len(table.frame):
             raise DataError(f"{table.where}: rows must be at most its {len(table.frame)} rows, but is {spec.rows}. Give fewer.")

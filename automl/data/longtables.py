@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from automl.data.sequencedata import Floats, Sequences
-from automl.data.tables import Table, find_column, read_table
+from automl.data.tables import Table, find_column, read_files, read_table
 from automl.data.timestamps import instants
 from automl.data.values import NumberStyle, number_style, numbers_of, texts_of
 from automl.errors import DataError, listed
@@ -24,7 +24,7 @@ def read_long(spec: DataSpec, source: TableFile) -> Sequences:
     """The sequences of a table, in the order in which they begin, with those of its test file."""
     assert spec.series is not None
     names = [name for name in (spec.target, spec.series, spec.timestamp, *spec.drop) if name]
-    table = read_table(source.where, source.content, names)
+    table = read_files(source.where, source.content, source.more, names)
     where, frame = table.where, table.frame
     if spec.target is None:
         raise DataError(f"{where}: sequences need a target, the column to be predicted, but none is given. Give --target COLUMN.")

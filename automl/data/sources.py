@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from automl.data.builtin import NAMES, Frame, canonical, read_builtin
 from automl.data.dataset import is_dataset, open_dataset
 from automl.data.picturefiles import PictureFiles
 from automl.data.sequencedata import Sequences
-from automl.data.textfiles import TextFiles, holds_texts, is_pattern, read_text_files
+from automl.data.textfiles import TextFiles, holds_texts, is_pattern, matches, read_text_files
 from automl.data.tsfiles import TS, open_ts
 from automl.errors import DataError, suggestion
 from automl.folders import home_expanded
@@ -19,26 +21,35 @@ from automl.spec import DataSpec
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".parquet")  # of tables
 FILES = (*SUFFIXES, ".npz", TS)
+_TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")  # that are nothing else
 
 
 @dataclass(frozen=True, slots=True)
 class TableFile:
-    """The bytes of a table's file, and of the file with its test rows where there is one."""
+    """The bytes of a table's file, and of the file with its test rows where there is one.
+
+    ``more``: further files with rows of the same table, and their bytes; ``title`` is what all of them together are called.
+    """
 
     where: str
     content: bytes
     test_where: str = ""
     test_content: bytes = b""
+    more: tuple[tuple[str, bytes], ...] = ()
+    title: str = ""
 
     @property
     def name(self) -> str:
         """The file's name without what follows its first full stop (not counting a leading one)."""
+        if self.title:
+            return self.title
         name = Path(self.where).name
         return name[:1] + name[1:].partition(".")[0]
 
     def digest(self) -> str:
-        """sha256 of both files."""
-        parts = (hashlib.sha256(part).hexdigest() for part in (self.content, self.test_content))
+        """sha256 of all files."""
+        contents = (self.content, self.test_content, *(content for _, content in self.more))
+        parts = (hashlib.sha256(content).hexdigest() for content in contents)
         return " ".join(parts)
 
 
@@ -55,7 +66,8 @@ def open_source(spec: DataSpec) -> Source:
         return read_builtin(name)
     path = home_expanded(spec.source)
     if is_pattern(spec.source):
-        return _open_texts(spec)
+        tables = [file for file in matches(spec.source) if file.name.lower().endswith(_TABLES)]
+        return _open_tables(spec, tables) if tables else _open_texts(spec)
     if path.is_dir():
         return _open_folder(spec, path)
     if is_dataset(spec.source) and not path.exists():
@@ -85,12 +97,29 @@ def _open_folder(spec: DataSpec, folder: Path) -> Source:
         return open_idx(spec)
     if has_pictures(folder):
         return open_folder(spec)
+    tables = sorted(file for file in folder.iterdir() if file.name.lower().endswith(_TABLES) and not file.name.startswith("."))
+    if tables and not any(folder.glob("*/*.txt")):
+        return _open_tables(spec, tables)
     if holds_texts(folder):
         return _open_texts(spec)
     raise DataError(
-        f"{spec.source}: must hold folders of pictures or of .txt files, one for each class, or a file of texts for each class, but holds "
-        f"none. Give such a folder, or a file that ends in {', '.join(FILES)}."
+        f"{spec.source}: must hold folders of pictures or of .txt files, one for each class, a file of texts for each class, or the files "
+        f"of a table, but holds none. Give such a folder, or a file that ends in {', '.join(FILES)}."
     )
+
+
+def _open_tables(spec: DataSpec, files: Sequence[Path]) -> TableFile:
+    """One table in several files, in the order of their names."""
+    (where, content), *more = [(str(file), _read(str(file))) for file in files]
+    test = (spec.test, _read(spec.test)) if isinstance(spec.test, str) else ("", b"")
+    return TableFile(where, content, *test, tuple(more), data_name(spec.source))
+
+
+def data_name(source: str) -> str:
+    """What data are called after their path: a file or folder by its name, a pattern by what is plain in it, else by its folder."""
+    path = Path(source)
+    stem = re.sub(r"[*?\[\]]+", "", path.stem).strip("._- ")
+    return stem or path.parent.resolve().name
 
 
 def _open_texts(spec: DataSpec) -> Source:

@@ -10,7 +10,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pandas as pd
@@ -58,6 +58,23 @@ def read_table(where: str, content: bytes, names: Iterable[str] = (), like: Tabl
         header = like is not None or any(name in sample[0] for name in names) or _has_header(sample)
     frame = _parse(where, text, delimiter, [name or f"unnamed_{number}" for number, name in enumerate(sample[0], 1)] if header else None)
     return Table(where, frame, header)
+
+
+def read_files(where: str, content: bytes, more: Sequence[tuple[str, bytes]], names: Iterable[str] = ()) -> Table:
+    """The table in these files, one below the other. Raises ``DataError`` where a file has other columns than the first one."""
+    first = read_table(where, content, names)
+    tables = [first, *(read_table(other, its_content, like=first) for other, its_content in more)]
+    columns = [str(name) for name in first.frame.columns]
+    for table in tables[1:]:
+        own = [str(name) for name in table.frame.columns]
+        if sorted(own) != sorted(columns):
+            raise DataError(
+                f"{table.where}: must have the columns of {where} ({listed(columns, 10)}), but has {listed(own, 10)}. "
+                "Leave the file out, or name its columns alike."
+            )
+    if len(tables) == 1:
+        return first
+    return replace(first, frame=pd.concat([table.frame[list(first.frame.columns)] for table in tables], ignore_index=True))
 
 
 def find_column(where: str, frame: pd.DataFrame, name: str) -> str:

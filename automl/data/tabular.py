@@ -23,7 +23,7 @@ from automl.data.prepared import Prepared, SplitArrays, refuse_unused
 from automl.data.preprocessing import dump, fit, rare_categories, transform
 from automl.data.sources import TableFile
 from automl.data.splits import Rows, Splits
-from automl.data.tables import Table, find_column, read_table
+from automl.data.tables import Table, find_column, read_files, read_table
 from automl.data.targets import Target, read_target, read_test_target
 from automl.errors import DataError, listed, suggestion
 from automl.spec import DataSpec
@@ -137,7 +137,7 @@ def tables_of(spec: DataSpec, source: Frame | TableFile) -> tuple[Table, Table |
             raise DataError(f"{source.name}: test must be a share of a built-in data set, but is {spec.test!r}. Give, say, test: 0.2.")
         return Table(source.name, source.frame), None
     names = [name for name in (spec.target, spec.text, *spec.drop) if name]
-    table = read_table(source.where, source.content, names)
+    table = read_files(source.where, source.content, source.more, names)
     test = read_table(source.test_where, source.test_content, like=table) if source.test_where else None
     return table, test
 

@@ -52,6 +52,13 @@ def is_pattern(source: str) -> bool:
     return bool(_WILD.search(source)) and not home_expanded(source).exists()
 
 
+def matches(source: str) -> list[Path]:
+    """The files that match a pattern, by their names."""
+    pattern = home_expanded(source)
+    wild = next(number for number, part in enumerate(pattern.parts) if _WILD.search(part))
+    return [file for file in sorted(Path(*pattern.parts[:wild]).glob("/".join(pattern.parts[wild:]))) if file.is_file()]
+
+
 def holds_texts(folder: Path) -> bool:
     """Whether a folder has texts by their class in it, in folders or in files."""
     return bool(_class_folders(_with_train(folder))) or len(_class_files(folder)) >= _FEWEST_CLASSES
@@ -145,9 +152,7 @@ def _class_files(folder: Path) -> dict[str, Path]:
 
 def _matching(pattern: Path) -> dict[str, Path]:
     """Classes and their files: those that match, each called after what its name has that is not the same in all names."""
-    wild = next(number for number, part in enumerate(pattern.parts) if _WILD.search(part))
-    found = sorted(Path(*pattern.parts[:wild]).glob("/".join(pattern.parts[wild:])))
-    files = [file for file in found if file.is_file() and not _ABOUT.fullmatch(file.name)]
+    files = [file for file in matches(str(pattern)) if not _ABOUT.fullmatch(file.name)]
     parts = [_parts(file.name) for file in files]
     before = _common(parts)
     after = _common([list(reversed(part[before:])) for part in parts])

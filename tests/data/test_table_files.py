@@ -139,7 +139,7 @@ def test_a_column_called_by_a_number_comes_first() -> None:
             "data.csv: must be text with a table in it, but holds binary data. Save it as CSV in UTF-8, or as Parquet.",
         ),
         (
-            gzip.compress(b"a,b\n1,2\n")[:-4],
+            gzip.compress(b"a,b\n1,2\n", mtime=0)[:-4],
             "data.csv: must be a whole gzip file, but is damaged (Compressed file ended before the end-of-stream marker was reached). "
             "Get or make the file again.",
         ),
@@ -207,14 +207,16 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "prices.csv").write_text("a,b\n1,2\n")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "book.xlsx").write_text("x")
+    (tmp_path / "nothing").mkdir()
     expected = {
         "price.csv": "must be a file, but is not there. Did you mean 'prices.csv'?",
         "other/x.csv": "must be a file, but is not there. Check the path.",
         "empty.csv": "must have a header and rows, but is empty. Give a file with data.",
-        "book.xlsx": "the file's name must end in .csv, .tsv, .txt, .data, .csv.gz, .tsv.gz, .parquet, .npz, but ends in '.xlsx'. "
+        "book.xlsx": "the file's name must end in .csv, .tsv, .txt, .data, .csv.gz, .tsv.gz, .parquet, .npz, .ts, but ends in '.xlsx'. "
         "Rename or convert it.",
-        ".": "must hold folders of pictures or of .txt files, one for each class, or a file of texts for each class, but holds none. "
-        "Give such a folder, or a file that ends in .csv, .tsv, .txt, .data, .csv.gz, .tsv.gz, .parquet, .npz.",
+        "nothing": "must hold folders of pictures or of .txt files, one for each class, a file of texts for each class, or the files of a table, "
+        "but holds none. "
+        "Give such a folder, or a file that ends in .csv, .tsv, .txt, .data, .csv.gz, .tsv.gz, .parquet, .npz, .ts.",
     }
     for name, message in expected.items():
         source = str(tmp_path / name)
