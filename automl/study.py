@@ -26,6 +26,7 @@ from automl.events import (
     TrialKey,
     WorkerEvent,
 )
+from automl.metrics import improves
 from automl.pareto import Losses, crowding, with_one_more
 from automl.space import ConfigurationKey, SearchSpace
 from automl.spec import Objective, StudySpec
@@ -286,11 +287,13 @@ def _after_alone(trial: Trial, event: TrialEvent, objective: Objective) -> Trial
 def _after_reports(trial: Trial, events: Sequence[Reported], objective: Objective) -> Trial:
     """The trial of one training after these reports, which follow one another."""
     reports, best, best_event = list(trial.reports), trial.objective, None
+    best_loss = trial.metrics.get("loss")
     for event in events:
         value = float(event.metrics.get(objective.metric, math.nan))
         reports.append(Report(event.epoch, value, event.seconds))
-        if math.isfinite(value) and (best is None or objective.better(value, best)):
-            best, best_event = value, event
+        loss = event.metrics.get("loss")
+        if math.isfinite(value) and improves(value, best, loss, best_loss, maximize=objective.maximize):
+            best, best_loss, best_event = value, loss, event
     if best_event is None:
         return replace(trial, reports=tuple(reports))
     metrics = {intern(name): value for name, value in (*trial.measures.items(), *best_event.metrics.items())}  # a million times the same

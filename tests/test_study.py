@@ -121,6 +121,22 @@ def test_the_objective_is_the_best_epoch_and_not_the_last() -> None:
     assert (trial.objective, trial.epoch, trial.metrics["accuracy"], trial.epochs, trial.seconds) == (0.9, 2, 0.9, 3, 0.75)
 
 
+def test_of_equal_epochs_the_best_has_the_smallest_loss() -> None:
+    """Told one by one or together; where no loss is reported it is the first of them."""
+    reports = [(0.5, 0.9), (0.9, 0.6), (0.9, 0.2), (0.9, 0.4), (0.8, 0.1)]
+    told = [{"accuracy": value, "loss": loss} for value, loss in reports]
+    for metrics, epoch in ((told, 3), ([{"accuracy": each["accuracy"]} for each in told], 2)):
+        one_by_one, together = fresh(), fresh()
+        events = [Reported(one_by_one.key(0), 2.0, number, each, 0.25) for number, each in enumerate(metrics, 1)]
+        for study in (one_by_one, together):
+            study.apply(Suggested(study.key(0), 1.0, {"layers": 1}, "strategy"))
+        for event in events:
+            one_by_one.apply(event)
+        together.apply_all(events)
+        for study in (one_by_one, together):
+            assert (study.trials[0].objective, study.trials[0].epoch) == (0.9, epoch)
+
+
 def test_less_is_better_where_the_objective_is_minimised() -> None:
     study = fresh(maximize=False)
     for number, value in enumerate([0.5, 0.2, 0.8]):

@@ -11,9 +11,10 @@ from typing import Any, Self
 from automl.data import DataInfo
 from automl.events import TrialSpec, Value
 from automl.families import complete
+from automl.metrics import improves
 from automl.training.schedules import factor
 
-_CHECKPOINT_FORMAT = 1
+_CHECKPOINT_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class Recipe:
 class Course:
     """A trial on its way.
 
-    ``epoch`` is the last one that is trained, ``best`` the objective's best value and ``best_epoch`` where it was.
+    ``epoch`` is the last one that is trained, ``best`` the objective's best value, ``best_epoch`` where it was (of epochs with the same
+    value that of the smallest validation loss, ``best_loss``).
     """
 
     def __init__(self, trial: TrialSpec, info: DataInfo) -> None:
@@ -72,6 +74,8 @@ class Course:
         self.epoch = 0
         self.best: float | None = None
         self.best_epoch = 0
+        self.best_loss: float | None = None
+        self.improved_epoch = 0  # the first one with that value: early stopping counts from there
         self._fingerprint = info.fingerprint
 
     def learning_rate(self, step: int) -> float:
@@ -79,11 +83,12 @@ class Course:
         recipe = self.recipe
         return recipe.learning_rate * factor(recipe.schedule, step, self.steps_per_epoch, self.trial.epochs, recipe.warmup_epochs)
 
-    def note(self, objective: float) -> bool:
+    def note(self, objective: float, loss: float | None = None) -> bool:
         """Remember the value of the epoch just trained; whether it is the best so far."""
-        is_best = self.best is None or self._is_better(objective, self.best)
+        is_best = improves(objective, self.best, loss, self.best_loss, maximize=self.trial.job.maximize)
         if is_best:
-            self.best, self.best_epoch = objective, self.epoch
+            self.improved_epoch = self.improved_epoch if objective == self.best else self.epoch
+            self.best, self.best_loss, self.best_epoch = objective, loss, self.epoch
         return is_best
 
     @property
@@ -104,12 +109,13 @@ class Course:
     def stops_early(self) -> bool:
         """Whether the objective has not improved for as many epochs as ``early_stopping`` allows."""
         patience = self.recipe.early_stopping
-        return patience > 0 and self.epoch < self.trial.epochs and self.epoch - self.best_epoch >= patience
+        return patience > 0 and self.epoch < self.trial.epochs and self.epoch - self.improved_epoch >= patience
 
     def record(self, dtype: object) -> dict[str, Any]:
         """What a checkpoint says beside the tensors; ``dtype`` is that of the arithmetic."""
         meaning = self._meaning(dtype)
-        return {"format": _CHECKPOINT_FORMAT, "meaning": meaning, "epoch": self.epoch, "best": self.best, "best_epoch": self.best_epoch}
+        best = {"best": self.best, "best_loss": self.best_loss, "best_epoch": self.best_epoch, "improved": self.improved_epoch}
+        return {"format": _CHECKPOINT_FORMAT, "meaning": meaning, "epoch": self.epoch, **best}
 
     def resume(self, checkpoint: Mapping[str, Any], dtype: object) -> bool:
         """Stand where a checkpoint of the same trial was written.
@@ -125,6 +131,7 @@ class Course:
         if checkpoint["best_state"] is None and (self.trial.tested or bar is None or self._is_better(checkpoint["best"], bar)):
             return False
         self.epoch, self.best, self.best_epoch = checkpoint["epoch"], checkpoint["best"], checkpoint["best_epoch"]
+        self.best_loss, self.improved_epoch = checkpoint["best_loss"], checkpoint["improved"]
         return True
 
     def _is_better(self, a: float, b: float) -> bool:

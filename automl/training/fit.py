@@ -164,9 +164,9 @@ class Fit:
         info = self.samples.info
         return measure(info.task, names, outputs, split.targets, info.target_scale)
 
-    def note_objective(self, value: float) -> None:
+    def note_objective(self, value: float, loss: float | None = None) -> None:
         """Remember the value of the epoch just trained and, where it is the best so far and can be wanted, its weights."""
-        if self.course.note(value):
+        if self.course.note(value, loss):
             self._best_state = [tensor.clone() for tensor in self._state] if self.course.needs_best else None
 
     @property

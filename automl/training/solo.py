@@ -162,7 +162,7 @@ class SoloTrainer:
     def _train_epoch(self, fit: Fit, began: float) -> list[WorkerEvent]:
         trial = fit.trial
         metrics, objective = report(trial.job, fit.train_epoch(), partial(fit.measure, fit.samples.validation))
-        fit.note_objective(objective)
+        fit.note_objective(objective, metrics.get("loss"))
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         seconds = time.perf_counter() - began + self._uncharged_seconds

@@ -645,7 +645,7 @@ class TrainerContract:
         trainer = self.make()
         trainer.start(spec)
         events = finish(trainer)
-        best = max(curve(events, spec).values(), key=lambda values: values["accuracy"])
+        best = max(curve(events, spec).values(), key=lambda values: (values["accuracy"], -values["loss"]))
         tested = trainer.test(spec)
         assert isinstance(events[-1], Finished)
         assert events[-1].saved

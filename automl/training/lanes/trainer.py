@@ -326,7 +326,7 @@ class LaneTrainer:
         try:
             of_split = partial(measure, info.task, outputs=outputs, targets=samples.validation.targets, target_scale=info.target_scale)
             metrics, objective = report(trial.job, loss, lambda names: of_split(names=names))
-            if course.note(objective):
+            if course.note(objective, metrics.get("loss")):
                 ride.group.keep_best(lane)
             tested = self._keep_or_test(ride) if course.is_at_its_end else []
         except NotFiniteError:

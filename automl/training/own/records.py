@@ -12,28 +12,31 @@ from torch import Tensor
 
 from automl.errors import UsageError
 from automl.events import TrialSpec
+from automl.metrics import improves
 from automl.training import files
 
-_FORMAT = 1
+_FORMAT = 2
 _PLAIN = (str, bytes, bool, int, float, type(None), torch.dtype, torch.device, torch.Size)
 
 
 class Standing:
-    """``epoch`` counts the reports, ``best_epoch`` is where the objective was best, ``best_tests`` are the test metrics of that epoch."""
+    """``epoch`` counts the reports, ``best_epoch`` is where the objective was best (of equal ones, where the ``loss`` was smallest),
+    ``best_tests`` are the test metrics of that epoch."""
 
     def __init__(self, spec: TrialSpec) -> None:
         self.spec = spec
         self.epoch = 0
         self.best: float | None = None
         self.best_epoch = 0
+        self.best_loss: float | None = None
         self.best_tests: dict[str, float] = {}
         self._kept = 0  # the epoch whose state lies in the file of the best one
 
-    def note(self, objective: float, tests: Mapping[str, float]) -> None:
+    def note(self, objective: float, tests: Mapping[str, float], loss: float | None = None) -> None:
         """An epoch was reported."""
         self.epoch += 1
-        if self.best is None or self._is_better(objective, self.best):
-            self.best, self.best_epoch, self.best_tests = objective, self.epoch, dict(tests)
+        if improves(objective, self.best, loss, self.best_loss, maximize=self.spec.job.maximize):
+            self.best, self.best_loss, self.best_epoch, self.best_tests = objective, loss, self.epoch, dict(tests)
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write the state, and once more where it is that of the best epoch and may be wanted. Raises UsageError for what cannot be
@@ -45,7 +48,8 @@ class Standing:
         if self.epoch and self.epoch == self.best_epoch and self._may_be_saved:
             files.save(state, files.best_checkpoint_file(self.spec))
             self._kept = self.epoch
-        known = {"epoch": self.epoch, "best": self.best, "best_epoch": self.best_epoch, "best_tests": self.best_tests, "kept": self._kept}
+        best = {"best": self.best, "best_loss": self.best_loss, "best_epoch": self.best_epoch, "best_tests": self.best_tests}
+        known = {"epoch": self.epoch, **best, "kept": self._kept}
         files.save({"format": _FORMAT, "meaning": self._meaning(), **known, "state": state}, files.checkpoint_file(self.spec))
 
     def restore(self, device: torch.device) -> dict[str, Any] | None:
@@ -58,7 +62,7 @@ class Standing:
             return None
         if self.spec.reported is not None and found["epoch"] > self.spec.reported:
             return None
-        self.epoch, self.best, self.best_epoch = found["epoch"], found["best"], found["best_epoch"]
+        self.epoch, self.best, self.best_epoch, self.best_loss = found["epoch"], found["best"], found["best_epoch"], found["best_loss"]
         self.best_tests, self._kept = found["best_tests"], found["kept"]
         state: dict[str, Any] = found["state"]
         return state
