@@ -148,7 +148,8 @@ def test_a_study_that_fails_ends_its_mlflow_run(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(launch, "drive", drive)
     with pytest.raises(AutomlError, match="The first 3 trials all failed"):
         launch.run(plan(RunOptions(space="small.yaml", study="first", engine="inline", mlflow="sqlite:///mlflow.db")))
-    client = MlflowClient("sqlite:///mlflow.db", "sqlite:///mlflow.db")
+    address = f"sqlite:///{Path.cwd()}/mlflow.db"  # absolute: MLflow keeps stores by their address
+    client = MlflowClient(address, address)
     (study,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
     assert (study.info.status, study.data.tags["automl.state"]) == ("FAILED", "failed")
 

@@ -37,7 +37,7 @@ def test_a_comparison_is_one_run_beside_the_runs_of_its_studies(tmp_path: Path, 
     assert outcome.tracking is not None
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient("sqlite:///mlflow.db")
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")  # MLflow keeps stores by their address, those of other folders as well
     experiment = client.get_experiment_by_name("small")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
