@@ -12,6 +12,7 @@ STUDIES = Path("studies")
 RUN_LOG = "run.log"  # what a run in the background says
 COMPARISON = "comparison.json"
 _LONGEST_NAME = 255  # of a file system
+_LONGEST_PATH = 4000
 
 
 def study_folder(name: str) -> Path:
@@ -102,9 +103,16 @@ def shipped_spaces() -> list[str]:
     return sorted(path.stem for path in shipped_folder().glob("*.yaml"))
 
 
+def is_too_long(path: Path) -> bool:
+    """Whether no file can be called so: the system does not even answer whether there is one."""
+    return len(os.fsencode(path)) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts)
+
+
 def space_file(name: str) -> Path:
     """The search-space file that a person calls ``name``: a path, or the name of a shipped one."""
     path = home_expanded(name)
+    if is_too_long(path):
+        raise UsageError(f"{name[:60]}...: must be a path that a file can have, but is longer than any. Check it.")
     if path.is_file() or (path.suffix in (".yaml", ".yml") and path.parent != Path()):
         return path
     shipped = shipped_folder() / f"{path.stem}.yaml"

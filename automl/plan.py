@@ -28,6 +28,7 @@ from automl.specrecord import from_dict
 from automl.store import Store
 from automl.strategies import check_strategy
 from automl.tracking import OFF, redacted, resolve_uri
+from automl.yamlfile import relative_to
 
 FEW_SEQUENCES = 200  # beside those for test, below which trials without a space are trained in folds
 _FOLDS = 5
@@ -360,7 +361,9 @@ def _beside(spec: StudySpec, source: str) -> str:
     if own != source:
         return own
     near = Path(spec.source).parent / source
-    is_there = near.exists() or (bool(re.search(r"[*?\[]", source)) and near.parent.is_dir())  # a pattern of files
+    is_there = relative_to(spec.source, source).exists() or (
+        bool(re.search(r"[*?\[]", source)) and near.parent.is_dir()
+    )  # a pattern of files
     return str(near) if spec.source and source and is_there and not Path(source).is_absolute() else source
 
 

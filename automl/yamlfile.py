@@ -15,7 +15,7 @@ from typing import Any
 
 from automl.errors import SpaceError, nearest
 from automl.events import Value
-from automl.folders import home_expanded
+from automl.folders import home_expanded, is_too_long
 
 LARGEST_BYTES = 1_000_000
 MOST_NODES = 20_000
@@ -328,5 +328,7 @@ def _escaped(character: str) -> str:
 
 
 def relative_to(file: str, other: str) -> Path:
-    """The path that ``other`` names when it is written in ``file``."""
-    return Path(os.path.normpath(Path(file).parent / home_expanded(other)))
+    """The path that ``other`` names when it is written in ``file``. One that is too long for any file is cut: there is none of that name,
+    and the system would not even answer."""
+    path = Path(os.path.normpath(Path(file).parent / home_expanded(other)))
+    return Path(f"{str(path)[:60]}...") if is_too_long(path) else path

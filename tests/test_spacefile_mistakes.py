@@ -530,3 +530,12 @@ def test_a_damaged_file_is_read_or_answered(tmp_path: Path, data: st.DataObject)
     except SpaceError as error:
         problems = error.problems
     assert all(problem.startswith(f"{file}:") for problem in problems)
+
+
+@pytest.mark.parametrize("name", ["9" * 300 + ".yaml", "a/" * 3000 + "b.yaml"])
+def test_a_path_that_is_too_long_for_any_file_is_one_that_is_not_there(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(f"extends: {name}\n")
+    sentence = r"space\.yaml:1: extends must name a file \(relative to this one\), but there is no '\S+\.\.\.'\.$"
+    with pytest.raises(SpaceError, match=sentence):
+        load(file)

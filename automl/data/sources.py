@@ -16,7 +16,7 @@ from automl.data.sequencedata import Sequences
 from automl.data.textfiles import TextFiles, holds_texts, is_pattern, matches, read_text_files
 from automl.data.tsfiles import TS, open_ts
 from automl.errors import DataError, suggestion
-from automl.folders import home_expanded
+from automl.folders import home_expanded, is_too_long
 from automl.spec import DataSpec
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".parquet")  # of tables
@@ -65,6 +65,8 @@ def open_source(spec: DataSpec) -> Source:
     if name is not None:
         return read_builtin(name)
     path = home_expanded(spec.source)
+    if is_too_long(path):
+        raise DataError(f"{spec.source[:60]}...: must be a path that a file can have, but is longer than any. Check it.")
     if is_pattern(spec.source):
         tables = [file for file in matches(spec.source) if file.name.lower().endswith(_TABLES)]
         return _open_tables(spec, tables) if tables else _open_texts(spec)

@@ -169,6 +169,9 @@ def _parse(where: str, text: str, delimiter: str, names: list[str] | None) -> pd
         frame = frame.iloc[1:]
     elif len(frame.columns) == 1:
         raise DataError(f"{where}: must have several columns, but has one. Separate the values with commas, semicolons or tabs.")
+    if names is not None and len(names) != len(frame.columns):
+        counts = f"{len(names)} of them are above rows of {len(frame.columns)}"
+        raise DataError(f"{where}: there must be a name for each column, but {counts}. Put values with separators into double quotes.")
     frame.columns = pd.Index(names or [f"column_{number}" for number in range(1, len(frame.columns) + 1)])
     if not len(frame):
         raise DataError(f"{where}: must have rows below its header, but has none. Give a file with data.")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automl.data import inspect
+from automl.data import inspect, tables
 from automl.data.tables import find_column, read_table
 from automl.errors import DataError, MissingExtraError
 from automl.spec import DataSpec
@@ -253,3 +253,13 @@ def test_a_line_above_the_header_is_named() -> None:
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         read_table("rows.csv", b"# my data\na,b,y\n1,2,3\n4,5,6\n")
+
+
+def test_a_path_longer_than_any_is_refused() -> None:
+    with pytest.raises(DataError, match=r"^9{60}\.\.\.: must be a path that a file can have, but is longer than any\. Check it\.$"):
+        inspect(DataSpec("9" * 300, target="a"))
+
+
+def test_a_header_of_fewer_names_than_columns_is_refused() -> None:
+    with pytest.raises(DataError, match=r"^x\.csv: there must be a name for each column, but 1 of them are above rows of 2\. "):
+        tables._parse("x.csv", "a,b\n1,2\n", ",", ["a"])

@@ -64,7 +64,7 @@ def test_every_kind_of_failure_is_recognised_told_and_shown(tmp_path: Path) -> N
     assert {way: trial["state"] for way, trial in trials.items()} == STATES
     for way, words in LAST_WORDS.items():
         assert words in trials[way]["reason"]
-    assert trials[4]["reason"].startswith("a trial may take 2 s, and its worker did not answer for ")
+    assert trials[4]["reason"].startswith("a trial may take 2 s, and ways:run had reported nothing for ")
     assert 2.0 <= trials[4]["seconds"] < 7.0  # five seconds from its time to the end of all that it had started
     assert not [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "9876"]]
     shown = automl(tmp_path, "trials", "s", "--failed").stdout
