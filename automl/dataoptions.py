@@ -29,7 +29,12 @@ DATA_OPTIONS: Mapping[str, DataOption] = {
         DataOption("timestamp", "the column that orders the rows of a sequence or a forecast", flag="COLUMN"),
         DataOption("horizon", "how many steps of the target are to be forecast", low=1, flag="STEPS"),
         DataOption("window", "how many steps before them a forecast sees", low=1, flag="STEPS"),
-        DataOption("rows", "how many rows of a forecast's file are read, from its beginning", low=1, flag="ROWS"),
+        DataOption(
+            "rows",
+            "how many rows are used beside those for test, drawn at random; of a forecast's file how many are read, from its beginning",
+            low=1,
+            flag="ROWS",
+        ),
         DataOption("vocabulary", "the most words that texts are read with; rarer ones count as unknown", low=1),
         DataOption("length", "the most words of a text, or steps of a sequence, that are read", low=1),
         DataOption("bins", "into how many bins the numbers of a table are spread (0: none)", low=0),

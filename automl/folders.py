@@ -103,6 +103,12 @@ def shipped_spaces() -> list[str]:
     return sorted(path.stem for path in shipped_folder().glob("*.yaml"))
 
 
+def shipped_file(name: str) -> Path | None:
+    """The shipped search space of this name, with or without ``.yaml``; None where none is called so."""
+    stem = name.removesuffix(".yaml").removesuffix(".yml")
+    return shipped_folder() / f"{stem}.yaml" if stem in shipped_spaces() else None
+
+
 def is_too_long(path: Path) -> bool:
     """Whether no file can be called so: the system does not even answer whether there is one."""
     return len(os.fsencode(path)) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts)
@@ -115,8 +121,8 @@ def space_file(name: str) -> Path:
         raise UsageError(f"{name[:60]}...: must be a path that a file can have, but is longer than any. Check it.")
     if path.is_file() or (path.suffix in (".yaml", ".yml") and path.parent != Path()):
         return path
-    shipped = shipped_folder() / f"{path.stem}.yaml"
-    if shipped.is_file():
+    shipped = shipped_file(name)
+    if shipped is not None:
         return shipped
     if path.suffix in (".yaml", ".yml"):
         return path

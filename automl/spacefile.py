@@ -22,7 +22,7 @@ from automl.errors import SpaceError, UsageError, nearest, suggestion
 from automl.events import Value
 from automl.expressions import Expression, ExpressionError
 from automl.families import Family
-from automl.folders import home_expanded
+from automl.folders import home_expanded, shipped_file, shipped_spaces
 from automl.metrics import MEASURES, METRICS, OBJECTIVES, Metric
 from automl.shorthand import parse_choice, parse_duration
 from automl.space import SearchSpace
@@ -124,9 +124,11 @@ def _extended(path: Path, text: str, chain: tuple[Path, ...], problems: Problems
 def _base(path: Path, extends: Node | None, chain: tuple[Path, ...], problems: Problems) -> MappingNode | None:
     assert extends is not None
     if not isinstance(extends, Scalar) or not isinstance(extends.value, str):
-        problems.add(extends.place, f"extends must be the path of a search-space file, but is {shown(extends)}.")
+        problems.add(extends.place, f"extends must be the path or the name of a search-space file, but is {shown(extends)}.")
         return None
     base = relative_to(str(path), extends.value)
+    if not base.is_file():
+        base = shipped_file(extends.value) or base
     if os.path.realpath(base) in [os.path.realpath(link) for link in chain]:
         circle = " extends ".join(str(link) for link in (*chain, base))
         problems.add(extends.place, f"extends must not go in a circle, but {circle}.")
@@ -135,7 +137,10 @@ def _base(path: Path, extends: Node | None, chain: tuple[Path, ...], problems: P
         problems.add(extends.place, f"extends may lead over at most {_LONGEST_CHAIN} files, but this is one more.")
         return None
     if not base.is_file():
-        problems.add(extends.place, f"extends must name a file (relative to this one), but there is no {str(base)!r}.")
+        near = suggestion(extends.value, shipped_spaces())
+        problems.add(
+            extends.place, f"extends must name a file (relative to this one) or a shipped space, but there is no {str(base)!r}.{near}"
+        )
         return None
     text = read_text(base, problems)
     return _extended(base, text, chain, problems) if text is not None else None

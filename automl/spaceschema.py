@@ -58,7 +58,9 @@ def schema() -> dict[str, Any]:
             "require": {"$ref": "#/$defs/rules", "description": "expressions, of which each must hold"},
             "baseline": {"type": ["object", "null"], "description": "the configuration of trial 0, which need not lie in the space"},
             "study": {"$ref": "#/$defs/study"},
-            "extends": _described(_TEXT, "a search-space file, relative to this one, whose sections this file takes over"),
+            "extends": _described(
+                _TEXT, "a search-space file, relative to this one, or the name of a shipped one, whose sections this file takes over"
+            ),
         },
         "additionalProperties": False,
         "anyOf": [

@@ -243,6 +243,18 @@ def test_extends_takes_over_parameter_by_parameter() -> None:
     assert spec.data == DataSpec("mnist", validation=0.1)
 
 
+@pytest.mark.parametrize("name", ["digits_mlp", "digits_mlp.yaml"])
+def test_extends_takes_over_a_shipped_space_by_its_name(name: str) -> None:
+    spec = spec_of(f"extends: {name}\nepochs: 3\ndata: {{source: wine}}")
+    shipped = load(str(shipped_folder() / "digits_mlp.yaml"))
+    assert (spec.epochs, spec.data.source, spec.space.by_name.keys()) == (3, "wine", shipped.space.by_name.keys())
+
+
+def test_a_file_of_the_name_of_a_shipped_space_goes_before_it() -> None:
+    Path("digits_mlp.yaml").write_text(EXAMPLE)
+    assert spec_of("extends: digits_mlp.yaml").model == "cnn"
+
+
 def test_paths_of_an_extended_file_are_relative_to_it() -> None:
     Path("sub").mkdir()
     Path("sub/a.csv").write_text("a,b\n")

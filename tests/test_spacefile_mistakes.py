@@ -52,8 +52,11 @@ def test_a_mistake_of_an_extended_file_names_that_file() -> None:
             {"x.yaml": "\nextends: y.yaml", "y.yaml": "extends: sub/../x.yaml"},
             "y.yaml:1: extends must not go in a circle, but x.yaml extends y.yaml extends x.yaml.",
         ),
-        ({"x.yaml": "extends: z.yaml"}, "x.yaml:1: extends must name a file (relative to this one), but there is no 'z.yaml'."),
-        ({"x.yaml": "extends: [a]"}, "x.yaml:1: extends must be the path of a search-space file, but is a list."),
+        (
+            {"x.yaml": "extends: z.yaml"},
+            "x.yaml:1: extends must name a file (relative to this one) or a shipped space, but there is no 'z.yaml'.",
+        ),
+        ({"x.yaml": "extends: [a]"}, "x.yaml:1: extends must be the path or the name of a search-space file, but is a list."),
         (
             {"x.yaml": "extends: y.yaml\nspace: {dropot: null}", "y.yaml": f"{SPACE}  dropout: {{type: float, low: 0, high: 0.5}}"},
             "x.yaml:2: space: null removes what the extended file says, but it says nothing of 'dropot'. Did you mean 'dropout'?",
@@ -536,6 +539,6 @@ def test_a_damaged_file_is_read_or_answered(tmp_path: Path, data: st.DataObject)
 def test_a_path_that_is_too_long_for_any_file_is_one_that_is_not_there(tmp_path: Path, name: str) -> None:
     file = tmp_path / "space.yaml"
     file.write_text(f"extends: {name}\n")
-    sentence = r"space\.yaml:1: extends must name a file \(relative to this one\), but there is no '\S+\.\.\.'\.$"
+    sentence = r"space\.yaml:1: extends must name a file \(relative to this one\) or a shipped space, but there is no '\S+\.\.\.'\.$"
     with pytest.raises(SpaceError, match=sentence):
         load(file)

@@ -14,7 +14,7 @@ from automl.data import DataInfo
 from automl.data.classes import group_classes
 from automl.data.folding import POOL, check_folds, folds_note
 from automl.data.prepared import Array, Chosen, Prepared, refuse_unused
-from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, fold_rows, split_rows
+from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, check_most, fold_rows, most_note, some_rows, split_rows
 from automl.errors import DataError
 from automl.inputs import SampleKind
 from automl.spec import DataSpec
@@ -109,27 +109,33 @@ def _rows(spec: DataSpec, source: Arrays) -> tuple[dict[str, Rows], Rows | None,
     least = 2 if source.test else 3
     if count < least:
         raise DataError(f"{source.name}: must have at least {least} samples to be split, but has {count}. Add samples.")
+    check_most(source.name, spec.rows, count)
     if spec.folds is not None:
-        folds = fold_rows(count, groups, share, spec.folds, spec.split_seed)
+        folds = fold_rows(count, groups, share, spec.folds, spec.split_seed, spec.rows)
         check_folds(source.name, spec.folds, len(folds.rows), None if groups is None else groups[folds.rows], source.classes)
-        note = folds_note([int(size) for size in np.bincount(folds.fold)])
-        return {POOL: folds.rows, **({} if source.test else {"test": folds.test})}, folds.fold, [note]
+        notes = [folds_note([int(size) for size in np.bincount(folds.fold)]), *most_note(len(folds.rows) + len(folds.test), count)]
+        return {POOL: folds.rows, **({} if source.test else {"test": folds.test})}, folds.fold, notes
     if source.validation is not None and spec.validation is None:
-        return _official(source, share, groups, spec.split_seed)
-    splits = split_rows(count, groups, share, spec.validation or VALIDATION_SHARE, spec.split_seed)
+        return _official(spec, source, share, groups)
+    splits = split_rows(count, groups, share, spec.validation or VALIDATION_SHARE, spec.split_seed, spec.rows)
     held = {} if source.test else {"test": splits.test}
-    return {"train": splits.train, "validation": splits.validation, **held}, None, []
+    rows = {"train": splits.train, "validation": splits.validation, **held}
+    return rows, None, most_note(sum(map(len, rows.values())), count)
 
 
-def _official(source: Arrays, share: float | None, groups: Rows | None, seed: int) -> tuple[dict[str, Rows], Rows | None, list[str]]:
+def _official(spec: DataSpec, source: Arrays, share: float | None, groups: Rows | None) -> tuple[dict[str, Rows], Rows | None, list[str]]:
     """The official validation samples validate; where there are no official test samples, some of the others are for test."""
     assert source.validation is not None
     others = np.setdiff1d(np.arange(len(source.y), dtype=np.int64), source.validation)
-    note = f"Validation: the official {len(source.validation)} samples."
-    if share is None:
-        return {"train": others, "validation": source.validation}, None, [note]
-    splits = split_rows(len(others), None if groups is None else groups[others], None, share, seed)
-    return {"train": others[splits.train], "validation": source.validation, "test": others[splits.validation]}, None, [note]
+    rows = {"train": others, "validation": source.validation}
+    if share is not None:
+        splits = split_rows(len(others), None if groups is None else groups[others], None, share, spec.split_seed)
+        rows |= {"train": others[splits.train], "test": others[splits.validation]}
+    train = rows["train"]
+    chosen = some_rows(np.arange(len(train), dtype=np.int64), None if groups is None else groups[train], spec.rows, spec.split_seed)
+    rows["train"] = train[chosen]
+    notes = [f"Validation: the official {len(source.validation)} samples.", *most_note(len(chosen), len(train))]
+    return rows, None, notes
 
 
 def _target_scale(values: NDArray[Any]) -> tuple[float, float]:
@@ -141,7 +147,7 @@ def _refuse_table_options(spec: DataSpec, source: Arrays) -> None:
     for option, value in (("target", spec.target), ("drop", ", ".join(spec.drop))):
         if value and option not in source.used:
             raise DataError(f"{source.name}: has no columns, but {option} is {value!r}. Leave {option} out.")
-    refuse_unused(spec, source.name, source.used)
+    refuse_unused(spec, source.name, source.used if source.shared else ("rows", *source.used))
     if spec.test is not None and (source.test or source.shared) and "test" not in source.used:
         held = "has an official test split" if source.test else "uses the same rows in every split"
         raise DataError(f"{source.name}: {held}, but test is {spec.test!r}. Leave test out.")

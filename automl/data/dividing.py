@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from automl.data.folding import check_folds
-from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, Splits, fold_rows, split_rows
+from automl.data.splits import TEST_SHARE, VALIDATION_SHARE, Rows, Splits, check_most, fold_rows, most_note, split_rows
 from automl.data.targets import Target
 from automl.errors import DataError, listed
 from automl.spec import DataSpec
@@ -18,9 +18,10 @@ def divided(spec: DataSpec, where: str, target: Target, official: bool) -> list[
         raise DataError(f"{where}: must have at least {least} rows with a target to be split, but has {count}. Add rows.")
     groups = None if target.is_regression else target.values.astype(np.int64)
     test = None if official else float(spec.test or TEST_SHARE)
+    check_most(where, spec.rows, count)
     if spec.folds is None:
-        return [split_rows(count, groups, test, spec.validation or VALIDATION_SHARE, spec.split_seed)]
-    folds = fold_rows(count, groups, test, spec.folds, spec.split_seed)
+        return [split_rows(count, groups, test, spec.validation or VALIDATION_SHARE, spec.split_seed, spec.rows)]
+    folds = fold_rows(count, groups, test, spec.folds, spec.split_seed, spec.rows)
     check_folds(where, spec.folds, len(folds.rows), None if groups is None else groups[folds.rows], target.classes)
     return [folds.splits(fold) for fold in range(spec.folds)]
 
@@ -41,6 +42,7 @@ def divided_notes(target: Target, splits: Splits, rows: int) -> list[str]:
     notes = []
     if len(target.kept) < rows:
         notes.append(f"Left out: {rows - len(target.kept)} of {rows} rows, because their target {target.name!r} is missing.")
+    notes += most_note(len(splits.train) + len(splits.validation) + len(splits.test), len(target.kept))
     if not target.is_regression:
         parts = {"validation": splits.validation, "test": splits.test}
         for part, taken in parts.items():

@@ -47,7 +47,7 @@ def prepare_sequences(spec: DataSpec, source: Sequences) -> list[Prepared]:
 
 
 def _refuse(spec: DataSpec, source: Sequences) -> None:
-    refuse_unused(spec, source.where, ("length", *source.used))
+    refuse_unused(spec, source.where, ("length", "rows", *source.used))
     for option, value in (("target", spec.target), ("drop", ", ".join(spec.drop))):
         if value and option not in source.used:
             raise DataError(f"{source.where}: has no columns, but {option} is {value!r}. Leave {option} out.")

@@ -55,7 +55,7 @@ def prepare_table(spec: DataSpec, source: Frame | TableFile) -> list[Prepared]:
 
     Raises ``OnlyTextsError`` where it is rather for ``automl.data.texts``.
     """
-    refuse_unused(spec, source.name if isinstance(source, Frame) else source.where, ("bins",))
+    refuse_unused(spec, source.name if isinstance(source, Frame) else source.where, ("bins", "rows"))
     table, test = tables_of(spec, source)
     label = target_name(spec, source, table)
     target = read_target(table.where, label, table.frame[label], spec.positive)

@@ -28,7 +28,7 @@ from automl.data.words import PARTS, Words, fit_words, unknown_share, words_of
 from automl.errors import DataError, listed, suggestion
 from automl.spec import DataSpec
 
-_USED = ("text", "vocabulary", "length")
+_USED = ("text", "vocabulary", "length", "rows")
 _LABEL = "class"  # what the target is called where folders or files are the classes
 
 

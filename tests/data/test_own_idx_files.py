@@ -38,6 +38,18 @@ def test_pictures_labels_and_an_official_test_split(tmp_path: Path) -> None:
     assert all(np.array_equal(x[:, 0, 0, 0] % 3, y) for x, y in arrays.values())
 
 
+def test_a_part_of_the_pictures_beside_the_official_test_split(tmp_path: Path) -> None:
+    for name, count in (("train", 60), ("t10k", 6)):
+        written(tmp_path / f"{name}-images-idx3-ubyte", pictures(count))
+        written(tmp_path / f"{name}-labels-idx1-ubyte", np.arange(count) % 3)
+    info = inspect(DataSpec(str(tmp_path), rows=30))
+    assert info.sizes == {"train": 24, "validation": 6, "test": 6}
+    assert "Used: 30 of 60 rows, drawn at random." in info.notes
+    sentence = f"{tmp_path.name}: rows must be at most its 60 rows, but is 61. Give fewer."
+    with pytest.raises(DataError, match=f"^{re.escape(sentence)}$"):
+        inspect(DataSpec(str(tmp_path), rows=61))
+
+
 def test_what_does_not_fit_together_is_refused(tmp_path: Path) -> None:
     images = tmp_path / "train-images-idx3-ubyte"
     written(images, pictures(30))

@@ -61,6 +61,27 @@ def test_large_classes_are_shared_out_exactly() -> None:
     assert np.bincount(groups[splits.validation]).tolist() == [150, 50]
 
 
+@settings(deadline=None)
+@given(counts=st.lists(st.integers(3, 40), min_size=1, max_size=6), share=st.floats(0.3, 0.95), test=st.none() | shares, seed=seeds)
+def test_of_a_part_of_the_rows_the_test_rows_stay_and_each_class_keeps_its_share(
+    counts: list[int], share: float, test: float | None, seed: int
+) -> None:
+    groups = np.repeat(np.arange(len(counts)), counts) if len(counts) > 1 else None
+    whole = split_rows(sum(counts), groups, test, 0.2, seed)
+    others = np.sort(np.concatenate([whole.train, whole.validation]))
+    most = max(round(len(others) * share), len(counts) + 2)
+    part = split_rows(sum(counts), groups, test, 0.2, seed, most)
+    used = np.sort(np.concatenate([part.train, part.validation]))
+    assert np.array_equal(part.test, whole.test)
+    assert len(used) == min(most, len(others))
+    assert np.isin(used, others).all()
+    assert np.array_equal(fold_rows(sum(counts), groups, test, 3, seed, most).rows, used)
+    if groups is not None:
+        wanted = np.bincount(groups[others]) * len(used) / len(others)
+        assert (np.abs(np.bincount(groups[used], minlength=len(counts)) - wanted) < 1 + len(counts) * (wanted < 2).any()).all()
+        assert set(groups[part.train]) == set(range(len(counts)))
+
+
 def test_without_a_test_share_no_row_is_for_test() -> None:
     splits = split_rows(10, None, None, 0.2, 0)
     assert len(splits.test) == 0
