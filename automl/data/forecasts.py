@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from automl.data.sources import TableFile
 
 ALL = "all"
-_SHORTEST = 36  # steps of a window that nobody gave
+_SHORTEST = 36  # steps of a window that nobody gave, where rows suffice
+_LONG = 96  # of one where there are many rows,
+_ROWS_A_STEP = 16  # so many for training for each of its steps
 _MOST_TARGETS = 2**25  # values to be forecast in a split: beyond this, not every window is taken
 _USED = ("horizon", "window", "timestamp", "rows")
 _PARTS = ("train", "validation", "test")
@@ -213,8 +215,8 @@ def _cuts(spec: DataSpec, rows: int, own: int | None) -> _Cuts:
 
 
 def _window_for(horizon: int, season: int | None, cuts: _Cuts) -> int:
-    """Some times the horizon and two seasons, but no more than leaves most of the training part for windows."""
-    wanted = max(_SHORTEST, round(3.5 * horizon), 2 * (season or 0))
+    """Some times the horizon and two seasons, longer where many rows tell what is far back, but no more than leaves most for windows."""
+    wanted = max(_SHORTEST, min(cuts.validation // _ROWS_A_STEP, _LONG), round(3.5 * horizon), 2 * (season or 0))
     return max(1, min(wanted, (cuts.validation - horizon) // 3))
 
 

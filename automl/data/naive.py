@@ -16,16 +16,16 @@ def season_of(train: Floats) -> int | None:
     """After how many steps the changes of the series ``[series, steps]`` repeat themselves; None where they do not."""
     changes = np.diff(train, axis=1)
     longest = min(_MOST, changes.shape[1] // 3)
-    if longest < 2:
+    if longest < 3:
         return None
     changes = changes - changes.mean(axis=1, keepdims=True)
     spectrum = np.fft.rfft(changes, 2 * changes.shape[1], axis=1)
     correlation = np.fft.irfft(np.abs(spectrum) ** 2, axis=1)[:, : longest + 1]
     correlation = (correlation / np.maximum(correlation[:, :1], 1e-12)).mean(axis=0)
-    candidates = correlation[2:]
-    if not len(candidates) or candidates.max() < _LEAST_CORRELATION:
-        return None
-    return 2 + int(np.flatnonzero(candidates >= 0.8 * candidates.max())[0])
+    inner = correlation[2:-1]  # a season is a peak: next to a smooth series' own steps all are alike
+    peaks = 2 + np.flatnonzero((inner > correlation[1:-2]) & (inner >= correlation[3:]))
+    highest = correlation[peaks].max(initial=0)
+    return None if highest < _LEAST_CORRELATION else int(peaks[correlation[peaks] >= 0.8 * highest][0])
 
 
 def naive_errors(series: Floats, span: tuple[int, int], part: str, horizon: int, season: int | None, scale: float) -> str:

@@ -158,13 +158,23 @@ def test_notes_say_what_the_naive_forecasts_reach(file: Path) -> None:
 def test_a_season_is_found_where_there_is_one() -> None:
     steps, noise = np.arange(300), np.random.default_rng(0).normal(size=300)
     assert season_of((np.sin(2 * np.pi * steps / 12) + 0.2 * noise + 0.01 * steps)[None]) == 12
+    assert season_of(np.sin(2 * np.pi * steps / 30)[None]) == 30  # a smooth one is no season of two steps
+    assert season_of((steps % 2)[None] + 0.1 * noise[None]) == 2
     assert season_of(noise.cumsum()[None]) is None
     assert season_of(np.zeros((1, 5))) is None
 
 
-def test_a_window_that_nobody_gave_follows_horizon_and_season(file: Path) -> None:
-    assert inspect(spec(file, window=None)).input_shape == (1, 36)
-    assert inspect(spec(file, window=None, horizon=12)).input_shape == (1, 38)
+@pytest.mark.parametrize(
+    ("rows", "horizon", "window"), [(40, 1, 8), (200, 3, 36), (200, 12, 38), (1500, 1, 60), (3000, 1, 96), (9000, 1, 96), (3000, 40, 140)]
+)
+def test_a_window_that_nobody_gave_follows_rows_and_horizon(tmp_path: Path, rows: int, horizon: int, window: int) -> None:
+    pd.DataFrame({"n": np.random.default_rng(0).normal(size=rows).cumsum()}).to_csv(tmp_path / "n.csv", index=False)
+    assert inspect(DataSpec(str(tmp_path / "n.csv"), horizon=horizon)).input_shape == (1, window)
+
+
+def test_a_window_that_nobody_gave_holds_two_seasons(tmp_path: Path) -> None:
+    pd.DataFrame({"n": np.sin(2 * np.pi * np.arange(600) / 30)}).to_csv(tmp_path / "n.csv", index=False)
+    assert inspect(DataSpec(str(tmp_path / "n.csv"), horizon=1)).input_shape == (1, 60)
 
 
 @real
