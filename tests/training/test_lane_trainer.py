@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from automl.spec import DataSpec
 from automl.training import Trainer
 from automl.training.lanes.group import Group
 from automl.training.lanes.placement import Pace
+from automl.training.lanes.replay import Capture, Recorder
 from automl.training.lanes.trainer import LaneTrainer
 from automl.training.solo import SoloTrainer
 from contracts.trainer import FOLDS, PICTURES, VARIETY, TrainerContract, curve, finish, folded_job, job, kinds, of, trial
@@ -58,6 +60,46 @@ class TestLaneTrainerThatStepsTogether(TrainerContract):
 
     def make(self, lanes: int = 1, checkpoint_seconds: float = math.inf) -> Trainer:
         return LaneTrainer("cpu", "worker", lanes, dtype=torch.float64, checkpoint_seconds=checkpoint_seconds, pace=SHARING, together=True)
+
+
+class TestLaneTrainerThatRecords(TrainerContract):
+    """As on a GPU, with steps that are recorded and launched; here what was recorded is called."""
+
+    def make(self, lanes: int = 1, checkpoint_seconds: float = math.inf) -> Trainer:
+        return recording(lanes, checkpoint_seconds=checkpoint_seconds)
+
+
+class Always(Recorder):
+    """Records whatever may be recorded, and counts what is launched."""
+
+    def __init__(self) -> None:
+        super().__init__(self._counted, time.perf_counter)
+        self.launches = 0
+
+    def _counted(self, calls: Callable[[], object]) -> Callable[[], object]:
+        def launch() -> None:
+            self.launches += 1
+            calls()
+
+        return launch
+
+    def pays(self, repetitions: int) -> bool:
+        return True
+
+
+def refused(calls: Callable[[], object]) -> Callable[[], object]:
+    raise RuntimeError("operation not permitted when stream is capturing")
+
+
+def recording(lanes: int, recorder: Recorder | None = None, checkpoint_seconds: float = math.inf) -> LaneTrainer:
+    return LaneTrainer(
+        *("cpu", "worker", lanes),
+        dtype=torch.float64,
+        checkpoint_seconds=checkpoint_seconds,
+        pace=SHARING,
+        together=True,
+        recorder=recorder or Always(),
+    )
 
 
 def lanes_of(count: int, dtype: torch.dtype = torch.float64) -> LaneTrainer:
@@ -153,6 +195,55 @@ def test_one_update_moves_all_lanes_as_calls_of_their_own_do(tmp_path: Path, opt
     events = trainer.advance()
     assert group_sizes(trainer) == [4]
     events += finish(trainer)
+    for spec in specs:
+        same(curve(events, spec), alone(spec))
+
+
+@pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_recorded_steps_give_the_numbers_of_called_ones(tmp_path: Path, model: str, normalization: str) -> None:
+    """Also where batches end at different times, where an epoch ends with less than a batch, and after lanes have come and gone."""
+    study = job(tmp_path, model=model)
+    shape = hidden(normalization) if model == "mlp" else {**PICTURES["cnn"], "normalization": normalization}
+    common = {**shape, "optimizer": "adam", "learning_rate": 0.01}
+    variety: Sequence[Configuration] = ({"l2": 0.1, "dropout": 0.4}, {"clip_norm": 0.1}, {"l1": 0.01, "dropout": 0.2}, {"beta1": 0.8})
+    sizes = (16, 32, 64, 16) if normalization != "batch" else (16,) * 4
+    specs = [trial(study, {**common, **other, "batch_size": size}, n) for n, (other, size) in enumerate(zip(variety, sizes, strict=True))]
+    recorder = Always()
+    events = train_all(recording(3, recorder), specs)
+    assert recorder.launches > 0
+    for spec in specs:
+        same(curve(events, spec), alone(spec))
+
+
+@pytest.mark.parametrize(("called", "recorded", "launched", "least"), [(1.0, 9.0, 0.5, 21), (1.0, 9.0, 1.0, None), (1.0, 0.0, 2.0, None)])
+def test_steps_are_recorded_where_that_saves_more_than_it_costs(called: float, recorded: float, launched: float, least: int | None) -> None:
+    times = iter([0.0, called, 10.0, 10.0 + recorded, 10.0 + recorded + launched])
+    recorder = Recorder(lambda calls: calls, lambda: next(times))
+    weights = torch.zeros(3)
+    assert [recorder.pays(repetitions) for repetitions in (15, 16)] == [False, True]
+    _, replay = recorder.record(lambda x: weights.add_(x).sum(), [torch.ones(3)], [weights])
+    assert replay is not None
+    assert weights.tolist() == [1.0] * 3
+    assert next((repetitions for repetitions in range(100) if recorder.pays(repetitions)), None) == least
+    assert replay(torch.full((3,), 2.0)).tolist() == 9.0
+    assert weights.tolist() == [3.0] * 3
+
+
+@pytest.mark.parametrize(
+    ("capture", "why"),
+    [
+        (lambda calls: lambda: None, "they gave other numbers"),
+        (refused, "they cannot be recorded here (RuntimeError('operation not permitted when stream is capturing'))"),
+    ],
+)
+def test_steps_that_cannot_be_recorded_are_called(tmp_path: Path, caplog: pytest.LogCaptureFixture, capture: Capture, why: str) -> None:
+    study = job(tmp_path)
+    specs = [trial(study, {**hidden("batch"), **WIDTHS[n]}, n) for n in range(3)]
+    recorder = Recorder(capture, time.perf_counter)
+    recorder.pays = lambda repetitions: not recorder.is_off  # type: ignore[method-assign]
+    events = train_all(recording(3, recorder), specs)
+    assert [record.getMessage() for record in caplog.records] == [f"Steps are launched call by call, not as CUDA graphs: {why}."]
     for spec in specs:
         same(curve(events, spec), alone(spec))
 

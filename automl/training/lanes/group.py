@@ -20,6 +20,7 @@ from automl.training.fit import rows_at_once
 from automl.training.lanes.feed import Feed
 from automl.training.lanes.layout import Rows, Shapes, weights_of
 from automl.training.lanes.making import Networks
+from automl.training.lanes.replay import Recorder, Replay
 from automl.training.lanes.stages import Dropout
 from automl.training.lanes.timetable import timetable
 from automl.training.lanes.together import Together
@@ -66,6 +67,7 @@ class Group:
         rows: samples of each lane that go through the network at once; larger batches take several turns.
         info: of the data of all lanes; what folds have apart (sizes, the scale of targets) is asked of theirs.
         together: whether one update moves all lanes, which then have one optimiser rule; else each has a call of its own.
+        recorder: records the steps of lanes that are moved together, where that pays; None: every step is called.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Group:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         together: bool = False,
+        recorder: Recorder | None = None,
     ) -> None:
         self.rows, self.info = rows, info
         self.lanes: list[Lane] = []
@@ -87,6 +90,9 @@ class Group:
         self._statistics = torch.zeros(0, self._statistics_layout.width, device=device, dtype=dtype)
         self._steps_together = together
         self._together: Together | None = None
+        self._recorder = recorder
+        self._replays: dict[bool, Replay] = {}  # by whether all lanes move
+        self._is_warm = False  # whether libraries have been called for every kind of stage
         self._is_bound = False
 
     # lanes come and go
@@ -137,6 +143,7 @@ class Group:
         """Let the stages have the rows of the lanes that are there, if any came or went since."""
         if self._is_bound:
             return
+        self._replays.clear()  # which have the tensors of the lanes that were there
         count, shapes = len(self.lanes), tuple(lane.shapes for lane in self.lanes)
         rows = Rows(self._weights[:count], self._gradients[:count], self._statistics[:count], shapes, self._layout, self._statistics_layout)
         for stage in self._network.stages:
@@ -195,10 +202,14 @@ class Group:
             last = min(first + at_once, count)
             inputs, targets, *masks = (tensor.unbind() for tensor in self._gather(epoch, first, last))
             for piece, x, target, *mask in zip(range(first, last), inputs, targets, *masks, strict=True):
-                self._piece(x, target, mask, epoch.weight[piece], epoch.rows[piece], losses[piece], adds)
+                rows, weight = epoch.rows[piece], epoch.weight[piece]
+                if rows < self.rows:
+                    x, target, weight = x[:rows] if self._network.takes_pictures else x[:, :rows], target[:, :rows], weight[:, :rows]
+                    mask = [whole[:, :rows] for whole in mask]
                 if self._together is not None:
-                    self._step_together(self._together, epoch, piece, adds)
+                    losses[piece, :, :rows] = self._piece_together(epoch, piece, count - piece, (x, target, weight, *mask), adds)
                     continue
+                losses[piece, :, :rows] = self._piece(adds, x, target, weight, *mask)
                 for row in epoch.steps[piece]:
                     self._step(row, epoch.step_number(row, piece), adds)
         return losses
@@ -216,21 +227,18 @@ class Group:
         targets = smoothed(self.info.task, self._train.targets(chosen), self._smoothing, self.info.outputs)
         return [inputs, targets, *self._draws.masks(epoch.dropout_rows, first, last)]
 
-    def _piece(self, x: Tensor, targets: Tensor, masks: Sequence[Tensor], weight: Tensor, rows: int, losses: Tensor, adds: bool) -> None:
-        """Forward and backward for one piece of a batch of every lane, of which the first ``rows`` may count; writes ``losses``."""
-        if rows < self.rows:
-            x = x[:rows] if self._network.takes_pictures else x[:, :rows]
-            targets, masks, weight, losses = targets[:, :rows], [mask[:, :rows] for mask in masks], weight[:, :rows], losses[:, :rows]
+    def _piece(self, adds: bool, x: Tensor, targets: Tensor, weight: Tensor, *masks: Tensor) -> Tensor:
+        """Forward and backward for one piece of a batch of every lane; returns the losses ``[lanes, rows]``."""
         stages = self._network.stages
         for dropout, mask in zip(self._network.dropouts, masks or repeat(None), strict=False):
             dropout.masks = mask
         for stage in stages:
             x = stage.forward(x, training=True)
-        loss, d = rows_loss(self.info.task, x, targets)
-        losses.copy_(loss)
+        losses, d = rows_loss(self.info.task, x, targets)
         d.mul_(weight)
         for stage in reversed(stages):
             d = stage.backward(d, adds)
+        return losses
 
     def _step(self, row: int, number: int, adds: bool) -> None:
         """One step of a lane's optimiser, by its own gradient alone."""
@@ -244,12 +252,33 @@ class Group:
         if adds:
             gradient.zero_()
 
-    def _step_together(self, together: Together, epoch: _Epoch, piece: int, adds: bool) -> None:
-        """One step of every lane whose batch ends here."""
-        gradients, moves = self._gradients[: len(self.lanes)], epoch.moves[piece]
-        together.step(gradients, epoch.learning_rates[piece], None if len(epoch.steps[piece]) == len(self.lanes) else moves)
-        if adds:
-            gradients.masked_fill_(moves, 0.0)
+    def _piece_together(self, epoch: _Epoch, piece: int, ahead: int, tensors: tuple[Tensor, ...], adds: bool) -> Tensor:
+        """One piece, and a step of every lane whose batch ends here; as one launch where so many pieces ``ahead`` make that pay."""
+        together, moves = self._together, len(epoch.steps[piece]) < len(self.lanes)
+        assert together is not None
+
+        def work(learning_rates: Tensor, moving: Tensor, *tensors: Tensor) -> Tensor:
+            losses = self._piece(adds, *tensors)
+            gradients = self._gradients[: len(self.lanes)]
+            together.step(gradients, learning_rates, moving if moves else None)
+            if adds:
+                gradients.masked_fill_(moving, 0.0)
+            return losses
+
+        tensors = (epoch.learning_rates[piece], epoch.moves[piece], *tensors)
+        if self._recorder is None or not self._is_warm or epoch.rows[piece] < self.rows:
+            self._is_warm = True
+            return work(*tensors)
+        if moves in self._replays:
+            return self._replays[moves](*tensors)
+        if not self._recorder.pays(ahead):
+            return work(*tensors)
+        count = len(self.lanes)
+        changed = [self._weights[:count], self._gradients[:count], self._statistics[:count], *together.state.values()]
+        losses, replay = self._recorder.record(work, tensors, changed)
+        if replay is not None:
+            self._replays[moves] = replay
+        return losses
 
     # measuring
 

@@ -33,6 +33,7 @@ from automl.training.lanes.placement import (
     place_of_own,
     room_for,
 )
+from automl.training.lanes.replay import Recorder, cuda_recorder
 from automl.training.metrics import measure
 from automl.training.outcomes import NotFiniteError, failed, free_memory, reason, report
 from automl.training.solo import SoloTrainer
@@ -45,6 +46,7 @@ _MEASURED_SECONDS = 0.6  # after which no larger number of lanes is tried on a C
 _MEASURED_SECONDS_CUDA = 5.0
 _LOOKED_SECONDS = 2.0  # for finding out which examples can ride
 _MEASURED_PIECES = 6
+_MEASURED_PIECES_CUDA = 32  # enough for steps to be recorded
 _MEASURED_TRIALS = 8  # at least so many of the examples are trained at each number of lanes
 _SHARE_OF_MEMORY = 0.8  # of a GPU's that lanes may take
 _MUCH_LONGER = 50  # times the calls of a step: arithmetic beside which they are nothing
@@ -82,6 +84,7 @@ class LaneTrainer:
         checkpoint_seconds: seconds of training after which a trial's state is written to disk.
         pace: how fast the device is; measured where it is not given.
         together: whether one update moves all lanes of a group, as pays on a GPU; else each lane has a call of its own.
+        recorder: records the steps of lanes that are moved together; on a GPU that of CUDA graphs where none is given.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class LaneTrainer:
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
         pace: Pace | None = None,
         together: bool | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.lanes = lanes
         self._device, self._worker, self._dtype = torch.device(device), worker, dtype
@@ -107,6 +111,9 @@ class LaneTrainer:
         self._most_in_group = lanes
         self._pace = pace
         self._together = self._device.type == "cuda" if together is None else together
+        self._recorder = recorder
+        if recorder is None and self._device.type == "cuda":
+            self._recorder = cuda_recorder(self._device)
 
     def start(self, trial: TrialSpec) -> None:
         """Take this trial; it waits while all lanes are taken."""
@@ -164,7 +171,8 @@ class LaneTrainer:
                 trial = examples[number % len(examples)]
                 group = self._group_for(_Waiting(trial), groups, lanes)
                 group.admit(replace(trial, key=replace(trial.key, replicate=number)), self._solo.samples_of(trial))
-            seconds += _ANSWER_SECONDS + sum(group.seconds_of_an_epoch(_MEASURED_PIECES, until) for _, group in groups)
+            pieces = _MEASURED_PIECES if self._recorder is None else _MEASURED_PIECES_CUDA
+            seconds += _ANSWER_SECONDS + sum(group.seconds_of_an_epoch(pieces, until) for _, group in groups)
             trained += lanes
         return trained / seconds
 
@@ -291,7 +299,8 @@ class LaneTrainer:
         else:
             place = place_for(need, trial, info, pace, most, self._device)
             networks = FamilyNetworks(trial.job.model, place.widest, info, self._device, self._dtype)
-        group = Group(networks, place.rows, info, self._device, self._dtype, self._together)
+        recorder = self._recorder if trial.job.code is None else None  # what a person's own network does is not known
+        group = Group(networks, place.rows, info, self._device, self._dtype, self._together, recorder)
         groups.append((place, group))
         return group
 
