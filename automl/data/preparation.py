@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -98,6 +99,9 @@ def prepare_apart(spec: DataSpec, folder: Path) -> DataInfo:
     answer = subprocess.run([sys.executable, "-m", "automl.data"], input=request, capture_output=True, text=True, check=False)
     if answer.returncode == 2 and answer.stdout:
         raise DataError(answer.stdout.rstrip("\n"))
+    if answer.returncode == -signal.SIGKILL:
+        hint = "as systems do where memory runs out. Free some, or use fewer rows (--rows N)"
+        raise DataError(f"{spec.source}: must be data that fit in memory, but the process that read them was killed, {hint}.")
     if answer.returncode != 0:
         words = answer.stderr.strip().splitlines()[-1:] or [f"exit code {answer.returncode}"]
         raise DataError(f"{spec.source}: must be data that can be prepared, but the process that read them ended ({words[0]}).")

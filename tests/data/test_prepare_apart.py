@@ -49,3 +49,14 @@ print(sorted(set(sys.modules) & {{"pandas", "sklearn", "scipy", "torch", "skops"
 """
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_a_reader_that_the_system_kills_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "greedy.py").write_text("import os, signal\ndef make():\n    os.kill(os.getpid(), signal.SIGKILL)\n")
+    monkeypatch.chdir(tmp_path)
+    sentence = (
+        "greedy:make: must be data that fit in memory, but the process that read them was killed, as systems do where memory runs out. "
+        "Free some, or use fewer rows (--rows N)."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(sentence)}$"):
+        prepare_apart(DataSpec("greedy:make"), tmp_path / "data")
