@@ -71,7 +71,7 @@ class DiskError(AutomlError):
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant; None when none is near."""
     names = [str(name) for name in known]
-    swapped = [name for name in names if sorted(name) == sorted(str(word))]  # 'lgo' is nearer to 'log' than to 'low'
+    swapped = [name for name in names if sorted(name.lower()) == sorted(str(word).lower())]  # 'lgo' is nearer to 'log' than to 'low'
     return next(iter(swapped or difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)), None)
 
 

@@ -84,10 +84,11 @@ def _sampled(known: Known) -> Known:
 
 def _telling_columns(known: Known, known_already: set[str]) -> Iterator[str]:
     """Columns that tell the target alone, in rows that were not looked at to find out how."""
+    made = _made(known)
     telling = [
         column.name
         for number, column in enumerate(known.plan)
-        if column.name not in known_already and any(_tells(known, values) for values in _made(known, number))
+        if column.name not in known_already and any(_tells(known, known.made[name]) for name in made[number])
     ]
     if telling:
         many = len(telling) > 1
@@ -98,12 +99,12 @@ def _telling_columns(known: Known, known_already: set[str]) -> Iterator[str]:
         )
 
 
-def _made(known: Known, number: int) -> Iterator[pd.Series]:
-    """The typed features of a column of the plan."""
-    name = known.plan[number].name
-    for feature in known.made:
-        if feature == f"{number}:{name}" or str(feature).startswith(f"{number}:{name}."):
-            yield known.made[feature]
+def _made(known: Known) -> dict[int, list[str]]:
+    """The names of the typed features of each column of the plan, by its number."""
+    made: dict[int, list[str]] = {number: [] for number in range(len(known.plan))}
+    for name in known.made:
+        made[int(str(name).partition(":")[0])].append(str(name))
+    return made
 
 
 def _tells(known: Known, values: pd.Series) -> bool:
@@ -228,8 +229,12 @@ def _is_key_of_each(why: str) -> bool:
 
 def _is_detailed(rows: pd.DataFrame, count: int) -> bool:
     """Whether two rows are not alike by chance: of ``count`` others less than ``COINCIDENCE`` are expected to be, were columns apart."""
-    alike = [float((rows[name].value_counts(normalize=True, dropna=False) ** 2).sum()) for name in rows]
-    return count * float(np.prod(alike)) < COINCIDENCE
+    expected = float(count)
+    for name in rows:
+        expected *= float((rows[name].value_counts(normalize=True, dropna=False) ** 2).sum())
+        if expected < COINCIDENCE:
+            return True
+    return False
 
 
 def _keys(rows: pd.DataFrame) -> NDArray[Any]:

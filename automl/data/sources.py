@@ -21,6 +21,12 @@ from automl.spec import DataSpec
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".parquet")  # of tables
 FILES = (*SUFFIXES, ".npz", TS)
+_OF_SUFFIX = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), "Save the sheet as CSV in the program that made it."),
+    **dict.fromkeys((".zip", ".7z", ".tar", ".tgz", ".bz2", ".xz"), "Unpack it, and give the file that was in it."),
+    **dict.fromkeys((".feather", ".arrow", ".pkl", ".pickle", ".h5", ".hdf5", ".dta", ".sav", ".sas7bdat", ".rds"), "Save it as Parquet."),
+    **dict.fromkeys((".json", ".jsonl", ".xml", ".html", ".db", ".sqlite"), "Save it as CSV or Parquet."),
+}
 _TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")  # that are nothing else
 
 
@@ -133,7 +139,8 @@ def _check_file(source: str, path: Path) -> None:
         raise DataError(_absent(source))
     if not path.name.lower().endswith(FILES):
         raise DataError(
-            f"{source}: the file's name must end in {', '.join(FILES)}, but ends in {path.suffix or path.name!r}. Rename or convert it."
+            f"{source}: the file's name must end in {', '.join(FILES)}, but ends in {path.suffix or path.name!r}. "
+            f"{_OF_SUFFIX.get(path.suffix.lower(), 'Rename or convert it.')}"
         )
 
 

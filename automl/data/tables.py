@@ -24,6 +24,14 @@ _DOCUMENTS = {
     ("{", "[{", "[["): "JSON",
     ("version https://git-lfs",): "a pointer of Git LFS",
 }
+_OTHER_FORMATS = {
+    b"PK\x03\x04": ("an Excel workbook or another zip file", "Save the sheet as CSV in the program that made it, or unpack the file."),
+    b"\xd0\xcf\x11\xe0": ("an Excel workbook", "Save the sheet as CSV in the program that made it."),
+    b"SQLite format 3\0": ("a SQLite database", "Export the table as CSV."),
+    b"%PDF-": ("a PDF document", "Get the table as CSV."),
+    b"BZh": ("compressed with bzip2", "Unpack it, or compress it with gzip."),
+    b"\xfd7zXZ\0": ("compressed with xz", "Unpack it, or compress it with gzip."),
+}
 _TABLE = "text with a table in it", "Save it as CSV in UTF-8, or as Parquet."
 WHITESPACE = r"\s+"
 SAMPLE_ROWS = 200
@@ -84,7 +92,17 @@ def find_column(where: str, frame: pd.DataFrame, name: str) -> str:
         return name
     if re.fullmatch(r"-?\d+", name) and (1 <= int(name) <= len(columns) or -len(columns) <= int(name) <= -1):
         return columns[int(name) - 1 if int(name) > 0 else int(name)]
+    if columns == _numbered(len(columns)):
+        raise DataError(
+            f"{where}: column {name!r} is not there, since the file has no header: its columns are column_1 to column_{len(columns)}. "
+            "Give the name or number of one (-1: the last), or write a first line with names."
+        )
     raise DataError(f"{where}: column {name!r} is not there. Columns: {listed(columns)}.{suggestion(name, columns)}")
+
+
+def _numbered(count: int) -> list[str]:
+    """The names of columns in a file without a header."""
+    return [f"column_{number}" for number in range(1, count + 1)]
 
 
 # -- bytes to text -----------------------------------------------------------------------------------------------------
@@ -100,11 +118,14 @@ def _unzip(where: str, content: bytes) -> bytes:
 
 
 def decoded(where: str, content: bytes, wanted: str, advice: str) -> str:
-    """UTF-8 (with or without a mark), UTF-16 with its mark, else Latin-1 unless that gives control characters.
+    """UTF-8 (with or without a mark), UTF-16 with its mark, else Windows-1252 or Latin-1 unless that gives control characters.
 
     ``wanted`` says what the file should be, ``advice`` what to do where it is not.
     """
-    encodings = ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "latin-1")
+    for beginning, (kind, way) in _OTHER_FORMATS.items():
+        if content.startswith(beginning):
+            raise DataError(f"{where}: must be {wanted}, but is {kind}. {way}")
+    encodings = ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252", "latin-1")
     for encoding in encodings:
         try:
             text = content.decode(encoding)
@@ -172,7 +193,7 @@ def _parse(where: str, text: str, delimiter: str, names: list[str] | None) -> pd
     if names is not None and len(names) != len(frame.columns):
         counts = f"{len(names)} of them are above rows of {len(frame.columns)}"
         raise DataError(f"{where}: there must be a name for each column, but {counts}. Put values with separators into double quotes.")
-    frame.columns = pd.Index(names or [f"column_{number}" for number in range(1, len(frame.columns) + 1)])
+    frame.columns = pd.Index(names or _numbered(len(frame.columns)))
     if not len(frame):
         raise DataError(f"{where}: must have rows below its header, but has none. Give a file with data.")
     stripped = {name: frame[name].fillna("").str.strip() for name in frame}

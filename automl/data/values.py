@@ -73,10 +73,8 @@ def texts_of(column: pd.Series[Any], missing: frozenset[str] = MISSING) -> Texts
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
         return np.array([number_text(value) for value in _floats(column)], object)
     if pd.api.types.infer_dtype(column, skipna=True) == "string":
-        stripped = column.str.strip()
-        texts = stripped.to_numpy(object, copy=True)
-        texts[(stripped.isna() | stripped.isin(missing)).to_numpy()] = None
-        return texts
+        stripped = (cell.strip() if isinstance(cell, str) else None for cell in column.to_numpy(object))  # .str is slow for short columns
+        return np.array([None if text in missing else text for text in stripped], object)
     cells = column.to_numpy(object)
     texts = np.array([None if _absent(cell) else str(cell).strip() for cell in cells], object)
     texts[[text is not None and text in missing for text in texts]] = None
@@ -96,9 +94,9 @@ def numbers_of(column: pd.Series[Any], style: NumberStyle) -> Floats:
         column = column.dt.total_seconds()
     if pd.api.types.is_numeric_dtype(column.dtype):
         return _floats(column)
-    texts = pd.Series(texts_of(column), dtype=object)
     if style == "plain":
-        return pd.to_numeric(texts, errors="coerce").to_numpy(np.float64)
+        return np.asarray(pd.to_numeric(texts_of(column), errors="coerce"), np.float64)
+    texts = pd.Series(texts_of(column), dtype=object)
     return texts.map({text: parse_number(text, style) for text in texts.dropna().unique()}).to_numpy(np.float64)
 
 

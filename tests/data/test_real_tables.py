@@ -87,6 +87,7 @@ HOUSES = "area,rooms,price\n" + "".join(f"{40 + 7 * number % 83}.5,{number % 4},
     ("options", "message"),
     [
         ({"target": "prise"}, "column 'prise' is not there. Columns: area, rooms, price. Did you mean 'price'?"),
+        ({"target": "Price"}, "column 'Price' is not there. Columns: area, rooms, price. Did you mean 'price'?"),
         ({"target": "4"}, "column '4' is not there. Columns: area, rooms, price."),
         ({"target": "price", "drop": ("romms",)}, "column 'romms' is not there. Columns: area, rooms, price. Did you mean 'rooms'?"),
         ({"target": "price", "drop": ("price",)}, "drop must leave the target 'price', but lists it. Take it from drop."),

@@ -37,6 +37,10 @@ def test_separators_encodings_and_line_ends_make_no_difference(separator: str, e
     assert cells(written(separator, encoding, end)) == CELLS
 
 
+def test_the_quotation_marks_and_dashes_of_windows() -> None:
+    assert cells("a,b\n“x”,1 €\ny – z,2\n".encode("cp1252")) == {"a": ["“x”", "y – z"], "b": ["1 €", "2"]}
+
+
 def test_a_gzipped_table_is_the_same_table() -> None:
     assert cells(gzip.compress(written(",")), "data.csv.gz") == CELLS
 
@@ -139,6 +143,25 @@ def test_a_column_called_by_a_number_comes_first() -> None:
             "data.csv: must be text with a table in it, but holds binary data. Save it as CSV in UTF-8, or as Parquet.",
         ),
         (
+            b"PK\x03\x04" + bytes(100),
+            "data.csv: must be text with a table in it, but is an Excel workbook or another zip file. Save the sheet as CSV in the program "
+            "that made it, or unpack the file.",
+        ),
+        (
+            b"\xd0\xcf\x11\xe0" + bytes(100),
+            "data.csv: must be text with a table in it, but is an Excel workbook. Save the sheet as CSV in the program that made it.",
+        ),
+        (b"SQLite format 3\0", "data.csv: must be text with a table in it, but is a SQLite database. Export the table as CSV."),
+        (b"%PDF-1.7\n", "data.csv: must be text with a table in it, but is a PDF document. Get the table as CSV."),
+        (
+            b"BZh91AY",
+            "data.csv: must be text with a table in it, but is compressed with bzip2. Unpack it, or compress it with gzip.",
+        ),
+        (
+            b"\xfd7zXZ\0\0",
+            "data.csv: must be text with a table in it, but is compressed with xz. Unpack it, or compress it with gzip.",
+        ),
+        (
             gzip.compress(b"a,b\n1,2\n", mtime=0)[:-4],
             "data.csv: must be a whole gzip file, but is damaged (Compressed file ended before the end-of-stream marker was reached). "
             "Get or make the file again.",
@@ -203,16 +226,32 @@ def test_files_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         inspect(DataSpec(str(path), target="b"))
 
 
+def test_a_column_of_a_file_without_a_header() -> None:
+    table = read_table("data.csv", b"1,2,a\n3,4,b\n5,6,a\n", ["y"])
+    assert [find_column("data.csv", table.frame, name) for name in ("-1", "column_1")] == ["column_3", "column_1"]
+    message = (
+        "data.csv: column 'y' is not there, since the file has no header: its columns are column_1 to column_3. "
+        "Give the name or number of one (-1: the last), or write a first line with names."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        find_column("data.csv", table.frame, "y")
+
+
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "prices.csv").write_text("a,b\n1,2\n")
     (tmp_path / "empty.csv").write_text("")
-    (tmp_path / "book.xlsx").write_text("x")
+    for suffix in ("xlsx", "zip", "doc"):
+        (tmp_path / f"book.{suffix}").write_text("x")
     (tmp_path / "nothing").mkdir()
     expected = {
         "price.csv": "must be a file, but is not there. Did you mean 'prices.csv'?",
         "other/x.csv": "must be a file, but is not there. Check the path.",
         "empty.csv": "must have a header and rows, but is empty. Give a file with data.",
         "book.xlsx": "the file's name must end in .csv, .tsv, .txt, .data, .csv.gz, .tsv.gz, .parquet, .npz, .ts, but ends in '.xlsx'. "
+        "Save the sheet as CSV in the program that made it.",
+        "book.zip": "the file's name must end in .csv, .tsv, .txt, .data, .csv.gz, .tsv.gz, .parquet, .npz, .ts, but ends in '.zip'. "
+        "Unpack it, and give the file that was in it.",
+        "book.doc": "the file's name must end in .csv, .tsv, .txt, .data, .csv.gz, .tsv.gz, .parquet, .npz, .ts, but ends in '.doc'. "
         "Rename or convert it.",
         "nothing": "must hold folders of pictures or of .txt files, one for each class, a file of texts for each class, or the files of a "
         "table, but holds none. "
