@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
@@ -32,6 +33,7 @@ from automl.yamlfile import relative_to
 
 FEW_SEQUENCES = 200  # beside those for test, below which trials without a space are trained in folds
 _FOLDS = 5
+_SEEN_SEQUENCES, _MOST_EPOCHS = 16_000, 300  # that a trial of few sequences sees, over its epochs; and how many epochs it takes at most
 SMALL_PICTURE = 16  # pixels a side, up to which the space for small pictures fits
 
 
@@ -214,9 +216,14 @@ def _of_file(options: RunOptions) -> StudySpec:
         raise UsageError("--direction: must go with --optuna, but was given without it. A space file says it as objective.")
     if options.space:
         return spacefile.load(space_file(_space_named(options.space)))
-    name, folds = _space_for(options)
-    spec = spacefile.load(space_file(name))
-    return spec if folds is None else replace(spec, data=replace(spec.data, validation=None, folds=folds))
+    given, info = _data_alone(options)
+    spec = spacefile.load(space_file(_space_for(info)))
+    if info.kind != "sequences" or info.continues:
+        return spec
+    seen = math.ceil(_SEEN_SEQUENCES / info.sizes["train"])
+    spec = replace(spec, epochs=max(spec.epochs, min(seen, _MOST_EPOCHS)))
+    is_few = info.sizes["train"] + info.sizes["validation"] < FEW_SEQUENCES
+    return replace(spec, data=replace(spec.data, validation=None, folds=_FOLDS)) if is_few and _can_be_folded(given) else spec
 
 
 def _of_objective(options: RunOptions) -> StudySpec:
@@ -288,24 +295,27 @@ def at_least_one(flag: str, number: int) -> int:
     return number
 
 
-def _space_for(options: RunOptions) -> tuple[str, int | None]:
-    """The shipped space for data without one, and folds where the data are so few that a validation split would be left to luck."""
+def _data_alone(options: RunOptions) -> tuple[DataSpec, DataInfo]:
+    """Data without a space, looked at."""
     if options.data is None:
         raise UsageError(
             "run: needs a search space or data, but neither was given. Try `automl run digits_mlp`, or --data FILE --target COLUMN."
         )
     spec = DataSpec(options.data, options.target, options.drop, options.test, **_reading(options))
-    info = data.inspect(spec)
+    return spec, data.inspect(spec)
+
+
+def _space_for(info: DataInfo) -> str:
+    """The shipped space for such data."""
     if info.continues:
-        return "forecast_mlp", None
+        return "forecast_mlp"
     if info.kind == "sequences":
-        is_few = info.sizes["train"] + info.sizes["validation"] < FEW_SEQUENCES
-        return "sequence_cnn", _FOLDS if is_few and _can_be_folded(spec) else None
+        return "sequence_cnn"
     if info.kind == "tokens":
-        return "text_bag", None
+        return "text_bag"
     if info.kind != "pictures":
-        return "tabular_mlp", None
-    return ("digits_cnn" if max(info.input_shape[1:]) <= SMALL_PICTURE else "image_cnn"), None
+        return "tabular_mlp"
+    return "digits_cnn" if max(info.input_shape[1:]) <= SMALL_PICTURE else "image_cnn"
 
 
 def _can_be_folded(spec: DataSpec) -> bool:

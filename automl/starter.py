@@ -12,6 +12,7 @@ from automl.metrics import METRICS, default_objective
 from automl.spec import DataSpec
 from automl.yamlfile import written
 
+_MOST_STEPS = 256
 _SMALL_PICTURE = 16  # pixels a side, up to which two convolutions are enough
 
 
@@ -23,7 +24,7 @@ def starter(data: DataSpec, info: DataInfo, name: str) -> str:
 def model_for(info: DataInfo) -> str:
     """The family that a starter file names."""
     if info.kind == "sequences":
-        return "mlp" if info.continues else "lstm"
+        return "mlp" if info.continues else "cnn1d"
     if info.kind == "tokens":
         return "cnn1d"
     return "cnn" if info.kind == "pictures" else "mlp"
@@ -97,18 +98,21 @@ def _data_lines(data: DataSpec) -> Iterator[str]:
 
 def _architecture(info: DataInfo) -> Iterator[str]:
     yield "  # architecture"
-    if model_for(info) == "cnn1d":
+    if info.kind == "tokens":
         yield "  embedding: {type: int, low: 8, high: 128, log: true, grid: [16, 64]}"
         yield "  word_dropout: {type: float, low: 0.0, high: 0.6, grid: [0.0, 0.3]}"
         yield "  conv_layers: {type: int, low: 0, high: 1}"
         yield "  kernels: {type: int, low: 1, high: 3, when: {conv_layers: 1}}"
         yield "  pooling: {type: categorical, choices: [mean, max]}"
         return
-    if model_for(info) == "lstm":
-        yield "  layers: {type: int, low: 1, high: 2}"
-        yield "  units: {type: int, low: 16, high: 128, log: true, grid: [32, 128]}"
-        yield "  bidirectional: {type: categorical, choices: [false, true]}"
-        yield "  pooling: {type: categorical, choices: [last, mean, max]}"
+    if model_for(info) == "cnn1d":
+        yield "  conv_layers: {type: int, low: 2, high: 5}"
+        yield "  channels: {type: int, low: 16, high: 64, log: true, grid: [32, 64]}"
+        yield "  kernel_size: {type: categorical, choices: [5, 9, 15]}"
+        yield "  residual: true"
+        yield f"  most_steps: {_MOST_STEPS}    # longer sequences are read in strides"
+        yield "  pooling: {type: categorical, choices: [mean, max]}"
+        yield "  normalization: {type: categorical, choices: [none, batch]}"
         return
     if model_for(info) == "cnn":
         deepest = 2 if max(info.input_shape[1:]) <= _SMALL_PICTURE else 3
@@ -127,10 +131,12 @@ def _architecture(info: DataInfo) -> Iterator[str]:
 def _baseline(info: DataInfo) -> str:
     if info.continues:
         return "layers: 0, instance_norm: last"
+    if info.kind == "tokens":
+        return "embedding: 64, word_dropout: 0.3, conv_layers: 0, pooling: mean"
     return {
         "cnn": "conv_layers: 2, channels: 32, dense_units: 128, activation: relu",
-        "cnn1d": "embedding: 64, word_dropout: 0.3, conv_layers: 0, pooling: mean",
-        "lstm": "layers: 1, units: 64",
+        "cnn1d": f"conv_layers: 4, channels: 32, kernel_size: 9, residual: true, most_steps: {_MOST_STEPS}, pooling: mean, "
+        "normalization: batch",
         "mlp": "layers: 1, units: 128, activation: relu",
     }[model_for(info)]
 

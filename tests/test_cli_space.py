@@ -249,7 +249,7 @@ def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("data", "model", "objective"),
-    [("digits", "cnn", "accuracy"), ("diabetes", "mlp", "rmse"), ("xor", "mlp", "accuracy"), ("waves", "lstm", "accuracy")],
+    [("digits", "cnn", "accuracy"), ("diabetes", "mlp", "rmse"), ("xor", "mlp", "accuracy"), ("waves", "cnn1d", "accuracy")],
 )
 def test_new_writes_a_file_that_passes_check(capsys: pytest.CaptureFixture[str], data: str, model: str, objective: str) -> None:
     code, out, err = automl(capsys, "new", data)

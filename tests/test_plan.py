@@ -420,7 +420,7 @@ def test_parameters_of_other_data_may_stay_at_their_defaults(folder: Path) -> No
 
 
 def test_few_sequences_without_a_space_are_divided_into_folds(folder: Path) -> None:
-    """Unless there are enough of them, or too few of a class."""
+    """Unless there are enough of them, or too few of a class. The fewer they are the more epochs they take."""
     head = "@timeStamps false\n@classLabel true a b\n@data\n"
     for name, count, rare in (("few", 60, 30), ("many", 300, 150), ("rare", 60, 4)):
         lines = [f"{number % 7},{number % 5},1:{'b' if number < rare else 'a'}" for number in range(count)]
@@ -431,7 +431,9 @@ def test_few_sequences_without_a_space_are_divided_into_folds(folder: Path) -> N
         "many": ("sequence_cnn", None),
         "rare": ("sequence_cnn", None),
     }
+    assert {name: spec.epochs for name, spec in found.items()} == {"few": 300, "many": 84, "rare": 300}
     assert specify(RunOptions(data="few.ts", folds=3)).data.folds == 3
+    assert specify(RunOptions(data="few.ts", epochs=3)).epochs == 3
     assert specify(RunOptions(data="seasons", horizon=3)).name == "forecast_mlp"
 
 

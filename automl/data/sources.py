@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from automl.data.arrays import Arrays
@@ -14,7 +14,7 @@ from automl.data.dataset import is_dataset, open_dataset
 from automl.data.picturefiles import PictureFiles
 from automl.data.sequencedata import Sequences
 from automl.data.textfiles import TextFiles, holds_texts, is_pattern, matches, read_text_files
-from automl.data.tsfiles import TS, open_ts
+from automl.data.tsfiles import TS, open_ts, ts_file_in
 from automl.errors import DataError, suggestion
 from automl.folders import home_expanded, is_too_long
 from automl.spec import DataSpec
@@ -108,11 +108,13 @@ def _open_folder(spec: DataSpec, folder: Path) -> Source:
     tables = sorted(file for file in folder.iterdir() if file.name.lower().endswith(_TABLES) and not file.name.startswith("."))
     if tables and not any(folder.glob("*/*.txt")):
         return _open_tables(spec, tables)
+    if (cases := ts_file_in(spec.source, folder)) is not None:
+        return open_ts(replace(spec, source=cases), _read)
     if holds_texts(folder):
         return _open_texts(spec)
     raise DataError(
-        f"{spec.source}: must hold folders of pictures or of .txt files, one for each class, a file of texts for each class, or the files "
-        f"of a table, but holds none. Give such a folder, or a file that ends in {', '.join(FILES)}."
+        f"{spec.source}: must hold folders of pictures or of .txt files, one for each class, a file of texts for each class, the files of "
+        f"a table, or .ts files, but holds none. Give such a folder, or a file that ends in {', '.join(FILES)}."
     )
 
 

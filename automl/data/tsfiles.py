@@ -46,6 +46,22 @@ def open_ts(spec: DataSpec, read: Callable[[str], bytes]) -> Sequences:
     return replace(training, test=read_ts(test, read(test), like=training), notes=notes)
 
 
+def ts_file_in(source: str, folder: Path) -> str | None:
+    """The file with the training cases of a folder of ``.ts`` files: the only one, or that named ``..._TRAIN.ts``; None without any.
+
+    Raises ``DataError`` where it cannot be told.
+    """
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() == TS and not file.name.startswith("."))
+    found = [file for file in files if _TRAIN.search(file.name)] if len(files) > 1 else files
+    if files and len(found) != 1:
+        names = ", ".join(file.name for file in files[:4])
+        raise DataError(
+            f"{source}: must hold one .ts file, or one that ends in _TRAIN.ts and one in _TEST.ts, but holds {names}"
+            f"{' and others' * (len(files) > 4)}. Give the file that is meant."
+        )
+    return str(Path(source) / found[0].name) if files else None
+
+
 def test_file_beside(path: Path) -> Path | None:
     """``X_TEST.ts`` where this is ``X_TRAIN.ts`` and both are there."""
     beside = path.with_name(_TRAIN.sub(lambda found: "TEST" if found[0].isupper() else "test", path.name))

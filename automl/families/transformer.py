@@ -17,7 +17,15 @@ _SETTINGS = named(
     Setting("units", "int", 64, "width of the network", low=1, high=4096),
     Setting("heads", "int", 4, "attentions side by side in every layer, which share the units (rounded up)", low=1, high=64),
     Setting("feed_forward", "int", 2, "width of the hidden layer in every encoder layer, in multiples of the units", low=1, high=16),
-    Setting("patch", "int", 1, "steps or words that are read together as one: a long sequence costs less", low=1, high=1024),
+    Setting("patch", "int", 1, "steps or words that are read together as one", low=1, high=1024),
+    Setting(
+        "stride",
+        "int",
+        0,
+        "steps from one patch to the next: small ones overlap, large ones make long sequences affordable (0: as many as a patch has)",
+        low=0,
+        high=1024,
+    ),
     Setting(
         "positional",
         "categorical",
@@ -46,10 +54,15 @@ _SETTINGS = named(
 )
 
 
+def stride_of(settings: Mapping[str, Value]) -> int:
+    """From one patch to the next."""
+    return whole(settings["stride"]) or whole(settings["patch"])
+
+
 def _cost(settings: Mapping[str, Value], inputs: Inputs, outputs: int) -> Cost:
     steps, features, cost = steps_read(settings, inputs)
     layers, units, heads, factor, patch = (whole(settings[name]) for name in ("layers", "units", "heads", "feed_forward", "patch"))
-    places, inner = math.ceil(steps / patch), math.ceil(units / heads) * heads
+    places, inner = math.ceil(steps / stride_of(settings)), math.ceil(units / heads) * heads
     norm = Cost(2 * units)
     cost += dense(features * patch, units, places=places) + norm
     if settings["positional"] == "learned":

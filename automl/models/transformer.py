@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from automl.events import Value
+from automl.families.transformer import stride_of
 from automl.inputs import Inputs
 from automl.models.embedding import Positions, Steps, largest_of, mean_over
 from automl.models.instancenorm import InstanceNorm
@@ -50,19 +51,20 @@ class _Encoder(nn.Module):
 class Transformer(nn.Module):
     """Patches of steps become ``units`` numbers each, know their position, and go through ``layers`` encoders; then they are pooled.
 
-    What is behind the end of a sample changes nothing. A patch that reaches beyond it is filled up with zeros.
+    A patch begins every ``stride`` steps. What is behind the end of a sample changes nothing: no patch begins there, and one that reaches
+    beyond it is filled up with zeros.
 
-    Source for patches: Nie, Nguyen, Sinthong and Kalagnanam, A time series is worth 64 words (arXiv 2211.14730), section 3.1; here they do
-    not overlap, and hold all channels.
+    Source for patches: Nie, Nguyen, Sinthong and Kalagnanam, A time series is worth 64 words (arXiv 2211.14730), section 3.1; here they
+    hold all channels.
     """
 
     def __init__(self, settings: Mapping[str, Value], inputs: Inputs, outputs: int) -> None:
         super().__init__()
-        units, self.patch = int(settings["units"] or 0), int(settings["patch"] or 1)
+        units, self.patch, self.stride = int(settings["units"] or 0), int(settings["patch"] or 1), stride_of(settings)
         self.instance_norm = InstanceNorm(str(settings["instance_norm"]) if inputs.kind == "sequences" else "none", inputs)
         self.read = Steps(settings, inputs)
-        places = math.ceil(self.read.steps / self.patch)
-        self.beyond = places * self.patch - self.read.steps
+        places = math.ceil(self.read.steps / self.stride)
+        self.beyond = max(0, (places - 1) * self.stride + self.patch - self.read.steps)
         self.input = nn.Linear(self.read.features * self.patch, units)
         self.positional = str(settings["positional"])
         self.positions = Positions(places, units) if self.positional == "learned" else None
@@ -87,13 +89,11 @@ class Transformer(nn.Module):
         return restored
 
     def _patches(self, steps: Tensor, is_there: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """So many steps side by side as one; one of which there is any step is there."""
-        if self.patch == 1:
+        """So many steps side by side as one; one of which there is any step is there, and of these there is the first."""
+        if self.patch == self.stride == 1:
             return steps, is_there
-        whole = F.pad(steps, (0, 0, 0, self.beyond)).reshape(len(steps), -1, self.patch * steps.shape[2])
-        if is_there is None:
-            return whole, None
-        return whole, F.pad(is_there, (0, self.beyond)).view(len(steps), -1, self.patch).any(2)
+        windows = F.pad(steps, (0, 0, 0, self.beyond)).unfold(1, self.patch, self.stride)  # [samples, patches, features, steps of a patch]
+        return windows.transpose(2, 3).flatten(2), None if is_there is None else is_there[:, :: self.stride]
 
     def _pooled(self, steps: Tensor, is_there: Tensor | None) -> Tensor:
         match self.pooling:

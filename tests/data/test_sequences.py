@@ -98,6 +98,29 @@ def test_a_test_file_beside_the_training_file_is_found(tmp_path: Path) -> None:
     assert (given.sizes, given.notes[0]) == (found.sizes, "Test: 9 sequences of D_TEST.ts.")
 
 
+def test_a_folder_of_a_training_and_a_test_file_is_enough(tmp_path: Path) -> None:
+    samples, labels = cases()
+    (tmp_path / "D_TEST.ts").write_text(ts(samples[:9], labels[:9]))
+    (tmp_path / "D_TRAIN.ts").write_text(ts(samples, labels))
+    (tmp_path / "Drawn.txt").write_text("What the archive says of them.")
+    assert inspect(DataSpec(str(tmp_path))) == inspect(DataSpec(str(tmp_path / "D_TRAIN.ts")))
+
+
+def test_a_folder_of_one_ts_file_is_that_file(drawn: Path) -> None:
+    assert inspect(DataSpec(str(drawn.parent))) == inspect(DataSpec(str(drawn)))
+
+
+@pytest.mark.parametrize("names", [("A_TRAIN.ts", "B_TRAIN.ts"), ("a.ts", "b.ts"), ("a.ts", "b.ts", "c.ts", "d.ts", "e.ts")])
+def test_a_folder_whose_training_file_is_not_clear(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).write_text(ts(*cases()))
+    held = "a.ts, b.ts, c.ts, d.ts and others" if len(names) > 4 else ", ".join(names)
+    rule = "must hold one .ts file, or one that ends in _TRAIN.ts and one in _TEST.ts"
+    message = f"{tmp_path}: {rule}, but holds {held}. Give the file that is meant."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        inspect(DataSpec(str(tmp_path)))
+
+
 def test_folds_are_prepared_by_their_own_training_sequences(drawn: Path, tmp_path: Path) -> None:
     info = prepare(DataSpec(str(drawn), folds=4), tmp_path / "out")
     assert (info.folds, info.sizes) == (4, {"train": 24, "validation": 8, "test": 8})

@@ -26,6 +26,8 @@ CNNS = st.fixed_dictionaries(
         "channels": st.integers(1, 6),
         "kernel_size": st.integers(1, 5),
         "kernels": st.integers(1, 3),
+        "residual": st.booleans(),
+        "most_steps": st.integers(0, 4),
         "pooling": st.sampled_from(["max", "mean"]),
         "dense_units": st.integers(0, 5),
         "activation": st.sampled_from(families.ACTIVATIONS),
@@ -40,6 +42,7 @@ TRANSFORMERS = st.fixed_dictionaries(
         "heads": st.integers(1, 4),
         "feed_forward": st.integers(1, 3),
         "patch": st.integers(1, 4),
+        "stride": st.integers(0, 5),
         "positional": st.sampled_from(["learned", "sinusoidal", "none"]),
         "pooling": st.sampled_from(["mean", "max", "first", "all"]),
         "activation": st.sampled_from(families.ACTIVATIONS),
@@ -102,10 +105,18 @@ def test_every_network_takes_samples_of_any_length_and_has_gradients(case: Case,
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in module.parameters())
 
 
-@pytest.mark.parametrize("model", ["cnn1d", "transformer"])
+@pytest.mark.parametrize(
+    ("model", "configuration"),
+    [
+        ("cnn1d", {"conv_layers": 2, "normalization": "layer"}),
+        ("cnn1d", {"conv_layers": 2, "normalization": "batch", "residual": True}),
+        ("transformer", {"positional": "sinusoidal"}),
+        ("transformer", {"positional": "sinusoidal", "patch": 3, "stride": 2}),
+    ],
+)
 @pytest.mark.parametrize("inputs", [Inputs("tokens", (2, 6), vocabulary=9), Inputs("sequences", (3, 6), has_mask=True)])
-def test_what_is_behind_the_end_changes_nothing(model: str, inputs: Inputs) -> None:
-    configuration: Configuration = {"conv_layers": 2, "normalization": "layer"} if model == "cnn1d" else {"positional": "sinusoidal"}
+def test_what_is_behind_the_end_changes_nothing(model: str, configuration: Configuration, inputs: Inputs) -> None:
+    """Not even in training, where batch normalisation looks at other samples."""
     longer = replace(inputs, shape=(inputs.shape[0], 11))
     module = network((model, configuration, inputs), 2)
     wider = build(model, configuration, longer, 2)
@@ -121,6 +132,28 @@ def test_a_convolution_of_several_kernels_is_that_of_each() -> None:
     found = [F.conv1d(F.pad(x, pad), w[f"conv.0.{n}.weight"], w[f"conv.0.{n}.bias"]) for n, pad in enumerate([(0, 1), (1, 1)])]
     pooled = torch.tanh(torch.cat(found, 1)).amax(2)
     assert torch.allclose(module(x), F.linear(pooled, w["output.weight"], w["output.bias"]), rtol=1e-12)
+
+
+def test_a_residual_layer_adds_to_what_it_is_given() -> None:
+    inputs = Inputs("sequences", (2, 5))
+    module = network(("cnn1d", {"conv_layers": 2, "channels_1": 3, "channels_2": 3, "residual": True, "pooling": "mean"}, inputs), 1)
+    w, x = module.state_dict(), some(inputs, 6)
+    first = F.relu(F.conv1d(x, w["conv.0.0.weight"], w["conv.0.0.bias"], padding=1))
+    second = F.relu(first + F.conv1d(first, w["conv.1.0.weight"], w["conv.1.0.bias"], padding=1))
+    assert torch.allclose(module(x), F.linear(second.mean(2), w["output.weight"], w["output.bias"]), rtol=1e-12)
+
+
+def test_the_first_convolution_strides_over_long_sequences_and_skips_no_step() -> None:
+    module = network(("cnn1d", {"kernel_size": 3, "most_steps": 4}, Inputs("sequences", (1, 18))), 1)
+    assert module.get_parameter("conv.0.0.weight").shape[2] == 5
+    x = some(Inputs("sequences", (1, 18)), 1).requires_grad_()
+    pooled: list[Tensor] = []
+    module.get_submodule("conv.0").register_forward_hook(lambda *parts: pooled.append(parts[2]))
+    module(x)
+    assert pooled[0].shape[2] == 4
+    pooled[0].square().sum().backward()
+    assert x.grad is not None
+    assert (x.grad != 0).all()
 
 
 def test_without_convolutions_a_text_is_the_mean_of_its_words() -> None:
@@ -167,3 +200,12 @@ def test_patches_hold_several_steps() -> None:
     module = network(("transformer", {"patch": 4, "units": 8}, Inputs("sequences", (2, 10))), 1)
     assert module.get_parameter("input.weight").shape == (8, 8)
     assert module.get_parameter("positions.weight").shape == (3, 8)
+
+
+def test_patches_that_overlap_begin_every_stride_steps() -> None:
+    inputs = Inputs("sequences", (1, 5))
+    module = network(("transformer", {"patch": 3, "stride": 2, "units": 4, "layers": 0, "positional": "none"}, inputs), 1)
+    w, x = module.state_dict(), some(inputs, 2)
+    windows = torch.stack([F.pad(x[:, 0], (0, 2))[:, begin : begin + 3] for begin in (0, 2, 4)], 1)
+    read = F.layer_norm(F.linear(windows, w["input.weight"], w["input.bias"]), (4,), w["norm.weight"], w["norm.bias"])
+    assert torch.allclose(module(x), F.linear(read.mean(1), w["output.weight"], w["output.bias"]), rtol=1e-12)
