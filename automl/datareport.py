@@ -53,6 +53,14 @@ def read_report(folder: Path) -> DataReport | None:
         return None
 
 
+def read_season(folder: Path) -> int:
+    """Of a study's forecasts: after how many steps the naive one repeats the past; 0: it is the last value again, or nothing is known."""
+    try:
+        return int(json.loads((folder / "data" / "info.json").read_text(encoding="utf-8"))["season"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
 def _facts(info: Mapping[str, Any]) -> Iterator[str]:
     sizes = info["sizes"]
     if sizes and not info.get("shared_splits"):

@@ -11,12 +11,13 @@ TASKS = (*CLASSIFICATION, "regression")
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number that says how good a model is on a split. ``tasks`` are those that it is defined for."""
+    """A number that says how good a model is on a split. ``tasks`` are those that it is defined for; ``forecasts``: of these, forecasts."""
 
     name: str
     maximize: bool
     tasks: tuple[str, ...]
     about: str
+    forecasts: bool = False
 
 
 METRICS: Mapping[str, Metric] = {
@@ -33,6 +34,9 @@ METRICS: Mapping[str, Metric] = {
         Metric("rmse", False, ("regression",), "root of the mean squared error, in the target's units"),
         Metric("mae", False, ("regression",), "mean absolute error, in the target's units"),
         Metric("r2", True, ("regression",), "share of the target's variance that is explained"),
+        Metric(
+            "skill", True, ("regression",), "of forecasts: the share by which rmse is less than that of a naive forecast", forecasts=True
+        ),
     )
 }
 
@@ -49,9 +53,9 @@ MEASURES: Mapping[str, Metric] = {
 OBJECTIVES: Mapping[str, Metric] = {**METRICS, **MEASURES}
 
 
-def metrics_of(task: str) -> tuple[str, ...]:
+def metrics_of(task: str, *, forecasts: bool = False) -> tuple[str, ...]:
     """The names of all metrics that the task has, in the order in which they are shown."""
-    return tuple(name for name, metric in METRICS.items() if task in metric.tasks)
+    return tuple(name for name, metric in METRICS.items() if task in metric.tasks and (forecasts or not metric.forecasts))
 
 
 def default_objective(task: str) -> str:

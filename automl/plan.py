@@ -413,12 +413,11 @@ def settle(spec: StudySpec, info: DataInfo) -> StudySpec:
     _check_training(spec, info)
     default = metrics.default_objective(info.task)
     objective = spec.objective or Objective(default, metrics.METRICS[default].maximize)
+    known = metrics.metrics_of(info.task, forecasts=info.continues)
     for each in (objective, *spec.further):
-        if info.task not in metrics.OBJECTIVES[each.metric].tasks:
-            raise UsageError(
-                f"{_where(spec)}: objective must be a metric of {info.task} tasks, but is {each.metric!r}. "
-                f"Metrics: {', '.join(metrics.metrics_of(info.task))}."
-            )
+        if each.metric not in (*known, *metrics.MEASURES):
+            what = "forecasts" if info.continues else f"{info.task} tasks"
+            raise UsageError(f"{_where(spec)}: objective must be a metric of {what}, but is {each.metric!r}. Metrics: {', '.join(known)}.")
     measures = None if spec.code else partial(_measures, spec.model, info.inputs, info.outputs)
     if spec.checkpoint is not None:
         measures = partial(looked_at(spec.checkpoint, info.inputs).measures, info.outputs)

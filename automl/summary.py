@@ -196,6 +196,21 @@ def weights_text(study: Study) -> str:
     return f"Kept and tested are the weights of its first training, of {' and '.join(others)}."
 
 
+def skill_text(study: Study, season: int) -> str:
+    """Whether the winner of a forecast is worth anything, in a sentence; empty where nothing was tested, or no forecast was.
+
+    ``season``: after how many steps the naive forecast, to which it is compared, repeats the past; 0: it is the last value again.
+    """
+    tested = study.test if study.winner is not None and study.test is not None and study.test.trial == study.winner.number else None
+    skill = tested.metrics.get("skill") if tested and not study.spec.trains_itself else None
+    if skill is None:
+        return ""
+    naive = f"the value of {season} steps before again" if season else "the last value again"
+    if skill > 0:
+        return f"Its rmse there is {100 * skill:.1f} % less than that of a naive forecast, {naive}."
+    return f"Its rmse there is not less than that of a naive forecast, {naive}, but {-100 * skill:.1f} % more: that one is the better."
+
+
 def gain_text(study: Study) -> str:
     """By how much the winner beats the baseline on the validation split, in a sentence."""
     best, baseline, metric = study.winner, study.baseline, study.objective.metric

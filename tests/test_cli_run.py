@@ -276,7 +276,7 @@ def test_forecasts_without_a_space_get_a_shipped_one(shell: Shell) -> None:
     (shell.folder / "days.csv").write_text(f"day,a,b\n{rows}\n")
     command = ("run", "--data", "days.csv", "--target", "a,b", "--drop", "day", "--horizon", "3", "--window", "14")
     shell.run(*command, "--trials", "2", "--epochs", "2", "--confirm", "0", "--mlflow", "off")
-    assert set(shell.json("best", "days-bayesian")["test"]) >= {"rmse", "mae"}
+    assert set(shell.json("best", "days-bayesian")["test"]) >= {"rmse", "mae", "skill"}
     predicted = load_best(shell.folder / "studies" / "days-bayesian").predict(pd.DataFrame({"a": range(14), "b": 90.0}))
     assert predicted.shape == (2, 3)
     assert abs(predicted[1] - 90).max() < 90

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from automl.errors import AutomlError, UsageError
 from automl.folders import study_folder
 from automl.plan import RunOptions, lanes_asked, plan, settle, specify
 from automl.space import SearchSpace
-from automl.spec import DataSpec, StudySpec
+from automl.spec import DataSpec, Objective, StudySpec
 
 SPACE = """\
 name: small
@@ -254,6 +255,15 @@ def test_an_objective_of_another_task_is_refused(folder: Path) -> None:
     assert str(error.value) == (
         "small.yaml: objective must be a metric of regression tasks, but is 'accuracy'. Metrics: loss, mse, rmse, mae, r2."
     )
+
+
+def test_skill_is_an_objective_of_forecasts_alone(folder: Path) -> None:
+    (folder / "small.yaml").write_text(SPACE + "objective: {maximize: skill}\n")
+    spec = specify(RunOptions(space="small.yaml"))
+    assert settle(spec, replace(TABLE, kind="sequences", input_shape=(1, 9), continues=True)).objective == Objective("skill", True)
+    message = "small.yaml: objective must be a metric of regression tasks, but is 'skill'. Metrics: loss, mse, rmse, mae, r2."
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        settle(spec, TABLE)
 
 
 def test_requirements_on_the_number_of_weights_are_held_against_the_data(folder: Path) -> None:

@@ -77,7 +77,7 @@ def test_mistakes_of_extends(files: dict[str, str], expected: str) -> None:
 
 BUILT_IN = f"Built in: {', '.join(FAMILIES)}."
 MISSING = f"{BUILT_IN} For code of your own: model: MODULE:NAME, train, command or optuna."
-METRICS = "loss, accuracy, balanced_accuracy, precision, recall, f1, roc_auc, mse, rmse, mae, r2"
+METRICS = "loss, accuracy, balanced_accuracy, precision, recall, f1, roc_auc, mse, rmse, mae, r2, skill"
 CHOICES = "one of relu, gelu, tanh, sigmoid, silu, leaky_relu, elu"
 TWO = "  optimizer: {type: categorical, choices: [adam, sgd]}\n  dropout: {type: float, low: 0, high: 0.5}\n"  # lines 4 and 5
 

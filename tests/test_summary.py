@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from automl import events
 from automl.space import Int, SearchSpace
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.study import Rested, Resumed, State, Study
-from automl.summary import best_record, epochs_saved, gain_text, grid_text, state_of, trial_record, weights_text
+from automl.summary import best_record, epochs_saved, gain_text, grid_text, skill_text, state_of, trial_record, weights_text
 from contracts.studies import Play, make_study
 
 SPACE = SearchSpace((Int("units", 8, 64),))
@@ -45,6 +46,26 @@ def test_a_grid_with_more_points_than_sense_says_how_many_and_how_long_they_woul
     assert grid_text(gridded("grid", 3), 50, seconds=4.5) == f"{said}: all of them would take about 1h15m at this pace."
     assert grid_text(gridded("grid", 2), 100) == "", "it is visited whole"
     assert grid_text(gridded("random", 3), 50) == ""
+
+
+@pytest.mark.parametrize(
+    ("skill", "season", "said"),
+    [
+        (0.0864, 0, "Its rmse there is 8.6 % less than that of a naive forecast, the last value again."),
+        (0.5, 12, "Its rmse there is 50.0 % less than that of a naive forecast, the value of 12 steps before again."),
+        (
+            -0.031,
+            0,
+            "Its rmse there is not less than that of a naive forecast, the last value again, but 3.1 % more: that one is the better.",
+        ),
+        (None, 0, ""),
+    ],
+)
+def test_a_forecast_is_told_by_how_much_it_beats_a_naive_one(skill: float | None, season: int, said: str) -> None:
+    study = played(("complete", 10))
+    study.apply(events.Tested(study.key(0), 1.0, {"rmse": 1.0} | ({} if skill is None else {"skill": skill}), "test"))
+    assert skill_text(study, season) == said
+    assert skill_text(played(("complete", 10)), season) == "", "nothing was tested"
 
 
 def test_the_epochs_that_pruning_saved_are_those_of_pruned_trials_alone() -> None:

@@ -13,8 +13,9 @@ from automl.cli.completion import studies
 from automl.cli.front import print_front
 from automl.cli.wrapping import print_sentence
 from automl.configurations import configuration_yaml, stated
+from automl.datareport import read_season
 from automl.reading import read_study
-from automl.summary import best_record, confirmation_text, gain_text, number_text, value_text, weights_text
+from automl.summary import best_record, confirmation_text, gain_text, number_text, skill_text, value_text, weights_text
 
 if TYPE_CHECKING:
     from automl.study import Study, Trial
@@ -58,7 +59,7 @@ def print_best(study: Study, folder: Path, err: bool = False) -> None:
         values = ", ".join(f"{name} {number_text(value)}" for name, value in tested.metrics.items())
         split = _split_text(tested.split)
         how = f"Your code measured on {split}" if study.spec.trains_itself else f"Its own weights on {split}, measured once"
-        print_sentence(f"{how}: {values}. {weights_text(study)}".rstrip(), err)
+        print_sentence(" ".join(filter(None, (f"{how}: {values}.", skill_text(study, read_season(folder)), weights_text(study)))), err)
     if not err:
         _print_parameters(winner)
     if (folder / "best").is_dir():

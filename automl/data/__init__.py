@@ -74,6 +74,8 @@ class DataInfo:
     vocabulary: int = 0  # of tokens
     has_mask: bool = False  # of sequences: the last channel says where they end
     continues: bool = False  # of forecasts: the targets are the next steps of the first channel
+    naive: dict[str, float] = field(default_factory=dict)  # of forecasts: by split the standardised rmse of the naive one to be beaten
+    season: int = 0  # steps after which that one repeats the past; 0: it is the last value again
 
     @property
     def inputs(self) -> Inputs:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from automl.data import DataInfo
 from automl.data.builtin import Frame
 from automl.data.longtables import is_numeric, style_of
-from automl.data.naive import naive_errors, season_of
+from automl.data.naive import naive_of, season_of
 from automl.data.prepared import Prepared, refuse_unused
 from automl.data.sequencedata import Floats
 from automl.data.splits import TEST_SHARE, VALIDATION_SHARE
@@ -78,7 +78,8 @@ def prepare_forecast(spec: DataSpec, source: TableFile | Frame) -> Prepared:
     one = len(names) == 1
     mean, scale = (float(means[0]), float(scales[0])) if one else (0.0, 1.0)
     notes += _notes(frame, spec, cuts, window, names, thinned)
-    notes += [naive_errors(standardised, cuts.of(part), part, spec.horizon, season, scale) for part in ("validation", "test")]
+    naive = naive_of(standardised, {part: cuts.of(part) for part in _PARTS[1:]}, spec.horizon, season)
+    notes += naive.notes(scale)
     info = DataInfo(
         name=source.name,
         task="regression",
@@ -91,6 +92,8 @@ def prepare_forecast(spec: DataSpec, source: TableFile | Frame) -> Prepared:
         notes=tuple(notes),
         kind="sequences",
         continues=True,
+        naive=dict(naive.seasonal if naive.is_seasonal else naive.last),
+        season=(season or 0) if naive.is_seasonal else 0,
     )
     plan = {"reader": "forecast", "targets": names, "means": means.tolist(), "scales": scales.tolist()}
     if (timestamp := _timestamp(spec, table)) is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 
 from automl.data.sequencedata import Floats
@@ -28,12 +31,33 @@ def season_of(train: Floats) -> int | None:
     return None if highest < _LEAST_CORRELATION else int(peaks[correlation[peaks] >= 0.8 * highest][0])
 
 
-def naive_errors(series: Floats, span: tuple[int, int], part: str, horizon: int, season: int | None, scale: float) -> str:
-    """What a person should know of these, for a part of the series ``[series, steps]``."""
-    last = f"the last value again has an rmse of {_error(series, span, horizon, None) * scale:.4g}"
-    if season is None:
-        return f"To be beaten on the {part} part: {last}."
-    return f"To be beaten on the {part} part: {last}, that of {season} steps before {_error(series, span, horizon, season) * scale:.4g}."
+@dataclass(frozen=True, slots=True)
+class Naive:
+    """Root mean squared errors, by part of the series: of the last value again and, where there is a ``season``, of the last one again."""
+
+    season: int | None
+    last: Mapping[str, float]
+    seasonal: Mapping[str, float]
+
+    @property
+    def is_seasonal(self) -> bool:
+        """Whether the season is the better one to repeat, by the validation part: that one is to be beaten."""
+        return bool(self.seasonal) and self.seasonal["validation"] < self.last["validation"]
+
+    def notes(self, scale: float) -> list[str]:
+        """What a person should know of it, in units of ``scale``."""
+        seasonal = {part: f", that of {self.season} steps before {error * scale:.4g}" for part, error in self.seasonal.items()}
+        return [
+            f"To be beaten on the {part} part: the last value again has an rmse of {error * scale:.4g}{seasonal.get(part, '')}."
+            for part, error in self.last.items()
+        ]
+
+
+def naive_of(series: Floats, spans: Mapping[str, tuple[int, int]], horizon: int, season: int | None) -> Naive:
+    """The errors of naive forecasts of the series ``[series, steps]`` in these parts, ``validation`` among them."""
+    last = {part: _error(series, span, horizon, None) for part, span in spans.items()}
+    seasonal = {} if season is None else {part: _error(series, span, horizon, season) for part, span in spans.items()}
+    return Naive(season, last, seasonal)
 
 
 def _error(series: Floats, span: tuple[int, int], horizon: int, season: int | None) -> float:

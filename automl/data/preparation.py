@@ -37,7 +37,7 @@ from automl.dataoptions import DATA_OPTIONS
 from automl.errors import DataError
 from automl.spec import DataSpec
 
-FORMAT = 2  # raise it when the same source and specification come to mean other files
+FORMAT = 3  # raise it when the same source and specification come to mean other files
 SPLITS = ("train", "validation", "test")
 INFO = "info.json"
 FEATURES = "features"  # of frozen networks (automl.training.features)

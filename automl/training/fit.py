@@ -162,7 +162,7 @@ class Fit:
         """These metrics of a split, with the weights as they are now; NaN where one is not defined."""
         outputs = predict(self.module, split, self._outputs, self.rows)
         info = self.samples.info
-        return measure(info.task, names, outputs, split.targets, info.target_scale)
+        return measure(info.task, names, outputs, split.targets, info.target_scale, split.naive)
 
     def note_objective(self, value: float, loss: float | None = None) -> None:
         """Remember the value of the epoch just trained and, where it is the best so far and can be wanted, its weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -10,26 +11,29 @@ from torch import Tensor
 from automl.training.losses import loss_of
 
 
-def measure(task: str, names: Sequence[str], outputs: Tensor, targets: Tensor, target_scale: float = 1.0) -> dict[str, float]:
+def measure(
+    task: str, names: Sequence[str], outputs: Tensor, targets: Tensor, target_scale: float = 1.0, naive: float = math.nan
+) -> dict[str, float]:
     """These metrics of a split. NaN where one is not defined (the area under the curve where only one class is there).
 
     Args:
         outputs: ``[samples, outputs]``, logits or standardised predictions.
         targets: ``[samples]``, class numbers or standardised targets; of a forecast ``[samples, outputs]``.
         target_scale: what a standardised target is multiplied with to be in its own units.
+        naive: the root mean squared error of a naive forecast of these targets, standardised like them.
     """
     outputs = outputs.double()
     targets = targets.double() if task == "regression" else targets.long()
     values = {"loss": loss_of(task, outputs, targets.double() if task == "binary" else targets)} if "loss" in names else {}
     wanted = [name for name in names if name != "loss"]
     if task == "regression":
-        values |= _regression(wanted, outputs.view(targets.shape), targets, target_scale)
+        values |= _regression(wanted, outputs.view(targets.shape), targets, target_scale, naive)
     elif wanted:
         values |= _classification(task, wanted, outputs, targets)
     return dict(zip(values, torch.stack([value.double() for value in values.values()]).tolist(), strict=True))
 
 
-def _regression(names: Sequence[str], predicted: Tensor, targets: Tensor, scale: float) -> dict[str, Tensor]:
+def _regression(names: Sequence[str], predicted: Tensor, targets: Tensor, scale: float, naive: float) -> dict[str, Tensor]:
     error = predicted - targets
     mse = error.square().mean()
     values: dict[str, Tensor] = {}
@@ -43,6 +47,8 @@ def _regression(names: Sequence[str], predicted: Tensor, targets: Tensor, scale:
                 values[name] = error.abs().mean() * scale
             case "r2":
                 values[name] = 1 - mse / (targets - targets.mean()).square().mean()
+            case "skill":
+                values[name] = 1 - mse.sqrt() / (naive or math.nan)
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ class Split:
     are_tokens: bool = False
     stream: Stream | None = None
     file: Path | None = None  # that the inputs lie in
+    naive: float = math.nan  # of a forecast: the error of a naive one, as automl.training.metrics takes it
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -123,19 +125,18 @@ class StudySamples:
             self._stream = Stream(self._device, f"{info.name}, {sum(bytes_of.values()) / 2**30:.2f} GiB, do not fit in memory")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # and nobody writes
-            train, validation, test = (self._split(info, parts[split]) for split in ("train", "validation", "test"))
+            train, validation, test = (self._split(info, parts[split], split) for split in ("train", "validation", "test"))
         return Samples(info, train, validation, test)
 
-    def _split(self, info: DataInfo, part: Part) -> Split:
+    def _split(self, info: DataInfo, part: Part, name: str) -> Split:
         if part.file not in self._inputs:
             self._inputs[part.file] = _inputs(part, torch.device("cpu") if self._stream else self._device)
         targets = torch.from_numpy(part.y)
         targets = targets.long() if info.task == "multiclass" else targets.to(self._dtype)
         rows = None if part.rows is None else torch.from_numpy(part.rows).to("cpu" if self._stream else self._device)
         is_text = info.kind == "tokens"
-        return Split(
-            self._inputs[part.file], targets.to(self._device), info.input_scale, self._dtype, rows, is_text, self._stream, part.file
-        )
+        inputs, naive = self._inputs[part.file], info.naive.get(name, math.nan)
+        return Split(inputs, targets.to(self._device), info.input_scale, self._dtype, rows, is_text, self._stream, part.file, naive)
 
 
 def _inputs(part: Part, device: torch.device) -> Tensor:

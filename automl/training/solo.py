@@ -198,7 +198,8 @@ class SoloTrainer:
     def _tested(self, trial: TrialSpec, module: nn.Module) -> Tested:
         samples = self.samples_of(trial)
         info, outputs = samples.info, predict(module, samples.test)
-        measured = measure(info.task, metrics_of(info.task), outputs, samples.test.targets, info.target_scale)
+        names = metrics_of(info.task, forecasts=info.continues)
+        measured = measure(info.task, names, outputs, samples.test.targets, info.target_scale, samples.test.naive)
         metrics = {name: value for name, value in measured.items() if math.isfinite(value)}
         return Tested(trial.key, now(), metrics, _SHARED_SPLIT if info.shared_splits else "test")
 

@@ -155,6 +155,21 @@ def test_notes_say_what_the_naive_forecasts_reach(file: Path) -> None:
     )
 
 
+def test_what_a_forecast_has_to_beat_is_the_naive_one_that_is_better_on_the_validation_part(file: Path, tmp_path: Path) -> None:
+    steps = inspect(spec(file, horizon=1))
+    assert (steps.season, steps.naive) == (0, pytest.approx(dict.fromkeys(("validation", "test"), 2 / steps.target_scale)))
+    table().assign(b=lambda rows: rows["b"] + 0.01 * rows["a"]).to_csv(tmp_path / "t.csv", index=False)
+    season = inspect(spec(tmp_path / "t.csv", target="b", horizon=7))
+    notes = "\n".join(season.notes)
+    assert season.season == 7
+    for part, error in season.naive.items():
+        assert f"To be beaten on the {part} part: the last value again" in notes
+        assert f"that of 7 steps before {error * season.target_scale:.4g}." in notes
+    samples = prepare(spec(file), tmp_path / "out") and read_samples(tmp_path / "out", torch.device("cpu"))
+    naive = (samples.test.inputs[samples.test.rows][:, 0, -1:] - samples.test.targets).square().mean().sqrt()
+    assert samples.test.naive == pytest.approx(float(naive), rel=1e-5)
+
+
 def test_a_season_is_found_where_there_is_one() -> None:
     steps, noise = np.arange(300), np.random.default_rng(0).normal(size=300)
     assert season_of((np.sin(2 * np.pi * steps / 12) + 0.2 * noise + 0.01 * steps)[None]) == 12

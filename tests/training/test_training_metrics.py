@@ -79,6 +79,12 @@ def test_regression_metrics_are_in_the_units_of_the_target(samples: int, seed: i
     assert ours["r2"] == pytest.approx(reference.r2_score(raw, raw_predicted), rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.parametrize(("naive", "skill"), [(4.0, 0.5), (2.0, 0.0), (1.0, -1.0), (0.0, math.nan), (math.nan, math.nan)])
+def test_the_skill_of_a_forecast_is_what_it_saves_of_the_naive_error_whatever_the_units(naive: float, skill: float) -> None:
+    outputs, y = torch.tensor([[2.0, 3.0], [0.0, -1.0]]), torch.tensor([[0.0, 1.0], [2.0, 1.0]])
+    assert measure("regression", ("skill",), outputs, y, 7.0, naive)["skill"] == pytest.approx(skill, nan_ok=True)
+
+
 def test_only_what_is_asked_for_is_measured() -> None:
     outputs, y = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0])
     assert measure("multiclass", ("accuracy",), outputs, y) == {"accuracy": 0.5}
@@ -106,7 +112,8 @@ def test_two_classes_have_the_same_loss_with_one_logit_and_with_two(smoothing: f
 def test_every_metric_has_a_direction_and_the_usual_ones_are_objectives() -> None:
     for task in ("binary", "multiclass", "regression"):
         assert default_objective(task) in metrics_of(task)
-        assert set(metrics_of(task)) == {name for name, metric in METRICS.items() if task in metric.tasks}
+        assert {*metrics_of(task), "skill"} == {"skill"} | {name for name, metric in METRICS.items() if task in metric.tasks}
+    assert metrics_of("regression", forecasts=True) == (*metrics_of("regression"), "skill")
     assert [name for name, metric in METRICS.items() if not metric.maximize] == ["loss", "mse", "rmse", "mae"]
 
 

@@ -333,8 +333,8 @@ class LaneTrainer:
         ride.uncharged_seconds = 0.0
         self._keeper.note(trial.key, seconds)
         try:
-            of_split = partial(measure, info.task, outputs=outputs, targets=samples.validation.targets, target_scale=info.target_scale)
-            metrics, objective = report(trial.job, loss, lambda names: of_split(names=names))
+            of_split, split = partial(measure, info.task, outputs=outputs, target_scale=info.target_scale), samples.validation
+            metrics, objective = report(trial.job, loss, lambda names: of_split(names=names, targets=split.targets, naive=split.naive))
             if course.note(objective, metrics.get("loss")):
                 ride.group.keep_best(lane)
             tested = self._keep_or_test(ride) if course.is_at_its_end else []
