@@ -36,7 +36,7 @@ DATA_OPTIONS: Mapping[str, DataOption] = {
             flag="ROWS",
         ),
         DataOption("vocabulary", "the most words that texts are read with; rarer ones count as unknown", low=1),
-        DataOption("length", "the most words of a text, or steps of a sequence, that are read", low=1),
+        DataOption("length", "the most words of a text, or steps of a sequence, that are read", low=1, flag="LENGTH"),
         DataOption("bins", "into how many bins the numbers of a table are spread (0: none)", low=0),
     )
 }

@@ -62,6 +62,7 @@ class RunOptions:
     horizon: int | None = None
     window: int | None = None
     rows: int | None = None
+    length: int | None = None
     study: str | None = None
     strategy: str | None = None
     pruner: str | None = None

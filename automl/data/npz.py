@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from automl.data.arrays import Arrays
 from automl.data.builtin import Frame
 from automl.data.labels import channels_first, labelled
+from automl.data.npzarchive import described, read_arrays
 from automl.data.sequencearrays import sequences_in
 from automl.data.sequencedata import Sequences
 from automl.errors import DataError
@@ -28,6 +28,7 @@ _X, _Y = ("x", "data", "images", "features", "samples", "arr_0"), ("y", "labels"
 _LENGTHS = ("lengths", "length")
 _PAIRS = ("{}", "{}_train", "train_{}")
 _TESTS = ("{}_test", "test_{}")
+_KNOWN = frozenset(form.format(word) for form in (*_PAIRS, *_TESTS) for word in (*_X, *_Y, *_LENGTHS))
 
 
 def open_npz(spec: DataSpec) -> Arrays | Frame | Sequences:
@@ -83,31 +84,21 @@ def _check_channels(where: str, training: Sequences, test: Sequences) -> None:
 
 
 def _read(where: str) -> dict[str, Array]:
-    path = home_expanded(where)
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError, TypeError) as error:
-        why = "it holds Python objects" if "allow_pickle" in str(error) else str(error) or type(error).__name__
-        raise DataError(
-            f"{where}: must be an npz file of arrays, but cannot be read ({why}). Save plain arrays with numpy.savez."
-        ) from error
+    return read_arrays(where, _KNOWN)
 
 
 def _pair(where: str, content: dict[str, Array]) -> tuple[Array, Array]:
     x, y = _named(content, _PAIRS, _X), _named(content, _PAIRS, _Y)
     if x is None or y is None or x.ndim < 2:
-        there = ", ".join(f"{name} {array.shape}" for name, array in content.items()) or "nothing"
         raise DataError(
-            f"{where}: must have samples called x and targets called y (or x_train, y_train, x_test, y_test), but has {there}. "
+            f"{where}: must have samples called x and targets called y (or x_train, y_train, x_test, y_test), but has {described(where)}. "
             "Save them with numpy.savez(file, x=..., y=...)."
         )
     return x, y
 
 
 def _named(content: dict[str, Array], forms: Sequence[str], words: Sequence[str]) -> Array | None:
-    lower = {name.lower(): array for name, array in content.items()}
-    return next((lower[form.format(word)] for form in forms for word in words if form.format(word) in lower), None)
+    return next((content[form.format(word)] for form in forms for word in words if form.format(word) in content), None)
 
 
 def _plain(where: str, x: Array) -> Array:

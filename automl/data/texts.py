@@ -99,7 +99,8 @@ def _word_notes(parts: Mapping[str, Sequence[Sequence[str]]], words: Words) -> l
     notes = [f"Words: {known}, and {len(words.vocabulary) - known} parts and pairs of words, from the training texts."]
     longer = sum(len(text) > words.length for text in train)
     if longer:
-        notes.append(f"Cut: {longer} of {len(train)} training texts have more than {words.length} words, of which the first are read.")
+        have = f"{longer} of {len(train)} training texts have more than {words.length} words"
+        notes.append(f"Cut: {have}, of which the first are read. More: --length.")
     for split, texts in parts.items():
         empty = sum(not text for text in texts)
         if empty:

@@ -28,7 +28,8 @@ FIRST = 2  # the number of the most frequent word
 
 MOST_WORDS = 20_000
 FEWEST_WORDS, FEWEST_PARTS = 2, 3  # a word, or a part, must be so often in the training texts
-LONGEST = 256  # words of a text that are read at most, where nobody says otherwise
+LONGEST, LONGEST_OF_MANY = 1024, 256  # words of a text that are read at most, where nobody says otherwise: of few texts, and of many
+MOST_READ = 2**21  # words of all training texts together, from which on fewer than LONGEST of each are read: it bounds what an epoch costs
 LENGTH_SHARE = 0.95  # of the training texts are read to their end, where that is not too long
 _LETTERS = 50  # of a word: what is longer is no word
 _BEGINNINGS, _ENDING = (4, 6), 3
@@ -111,7 +112,8 @@ def fit_words(texts: Sequence[Sequence[str]], most: int | None = None, length: i
     del parts[""]
     if length is None:
         lengths = np.array([len(words) for words in texts])
-        length = int(min(max(np.quantile(lengths, LENGTH_SHARE, method="higher"), 1), LONGEST))
+        longest = min(max(MOST_READ // len(texts), LONGEST_OF_MANY), LONGEST)
+        length = int(min(max(np.quantile(lengths, LENGTH_SHARE, method="higher"), 1), longest))
     return Words((*_most_frequent(counts, most, fewest), *_most_frequent(parts, most, FEWEST_PARTS)), length)
 
 

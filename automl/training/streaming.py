@@ -8,10 +8,11 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from automl.memory import available_bytes
 
 _SHARE_OF_MEMORY = 0.5  # of what is free, that samples may take for good
 _AHEAD = 2  # pieces that each thread has in work or ready
@@ -26,15 +27,7 @@ def room_of(device: torch.device) -> int:
     """How many bytes of samples this device may hold for good: a share of its free memory. Of a CPU, what the system calls available."""
     if device.type == "cuda":
         return int(_SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0])
-    return int(_SHARE_OF_MEMORY * _available())
-
-
-def _available() -> float:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(1024 * float(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return int(_SHARE_OF_MEMORY * available_bytes())
 
 
 class Stream:

@@ -151,7 +151,7 @@ def test_vocabulary_and_length_are_taken_and_other_options_refused(folder: Path)
     assert info.input_shape[-1] == 3
     assert info.vocabulary <= 2 + 2 * 2
     assert any(
-        note.startswith("Cut: ") and note.endswith(" training texts have more than 3 words, of which the first are read.")
+        note.startswith("Cut: ") and note.endswith(" training texts have more than 3 words, of which the first are read. More: --length.")
         for note in info.notes
     )
     with pytest.raises(DataError, match="size must be left out"):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automl.data.words import LONGEST, PARTS, Words, fit_words, pairs_of, parts_of, unknown_share, words_of
+from automl.data.words import LONGEST, LONGEST_OF_MANY, MOST_READ, PARTS, Words, fit_words, pairs_of, parts_of, unknown_share, words_of
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,8 @@ def test_texts_become_numbers_of_words_and_their_parts() -> None:
 def test_the_length_is_that_of_most_training_texts_within_bounds() -> None:
     assert fit_words([["a"] * length for length in range(1, 101)]).length == 96
     assert fit_words([["a"] * 10_000]).length == LONGEST
+    assert fit_words([["a"] * 600] * 4096).length == MOST_READ // 4096
+    assert fit_words([["a"] * 257] * 10_000).length == LONGEST_OF_MANY
     assert fit_words([[], []]).length == 1
     assert fit_words([["a"] * 9], length=4).length == 4
 
