@@ -34,6 +34,8 @@ def prepare_sequences(spec: DataSpec, source: Sequences) -> list[Prepared]:
     target = read_target(source.where, source.target, pd.Series(list(source.targets)), spec.positive, source.kind)
     every = divided(spec, source.where, target, official=source.test is not None)
     samples = [_filled(source.samples[row]) for row in target.kept]
+    if not any(np.isfinite(sample).any() for sample in samples):
+        raise DataError(f"{source.where}: sequences must have values, but all of them are missing. Give others.")
     test = None
     notes = [*source.notes, *divided_notes(target, every[0], len(source.samples))]
     if source.test is not None:

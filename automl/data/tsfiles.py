@@ -7,19 +7,20 @@ them, values with commas between them, and the class or target as the last field
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from automl.data.sequencedata import Floats, Sequences, TargetKind
-from automl.errors import DataError
+from automl.errors import DataError, listed
 from automl.folders import home_expanded
 from automl.spec import DataSpec
 
 TS = ".ts"
 MISSING = frozenset({"?", "nan", "na", ""})
+_QUOTED = 40  # characters of what is wrong, at most
 _TRAIN = re.compile(r"(?i)train(?=(\.ts)$)")
 
 
@@ -31,6 +32,7 @@ class _Header:
     timestamps: bool = False
     dimensions: int | None = None
     kind: TargetKind | None = None
+    classes: tuple[str, ...] = ()  # where it names them
 
 
 def open_ts(spec: DataSpec, read: Callable[[str], bytes]) -> Sequences:
@@ -78,14 +80,16 @@ def read_ts(where: str, content: bytes, like: Sequences | None = None) -> Sequen
     if header.timestamps:
         raise DataError(f"{where}: its values have time stamps (@timeStamps true), which cannot be read. Write evenly spaced values alone.")
     if header.kind is None:
-        raise DataError(f"{where}: each case must have a class or a target (@classLabel true or @targetLabel true), but has none.")
+        raise DataError(
+            f"{where}: each case must have a class or a target (@classLabel true or @targetLabel true), but has none. Get a labelled file."
+        )
     samples: list[Floats] = []
     targets: list[str] = []
     for number, line in enumerate(lines[first:], first + 1):
         if line.strip() and not line.lstrip().startswith("#"):
             *dimensions, target = line.strip().split(":")
             samples.append(_sample(f"{where}:{number}", dimensions, len(samples[0]) if samples else header.dimensions))
-            targets.append(target.strip())
+            targets.append(_target(f"{where}:{number}", header, target.strip()))
     if not samples:
         raise DataError(f"{where}: must have cases after @data, but has none. Give a file with data.")
     if like is not None and len(samples[0]) != len(like.channels):
@@ -114,7 +118,8 @@ def _header(where: str, lines: list[str]) -> tuple[_Header, int]:
             case "@dimension" | "@dimensions":
                 header = replace(header, dimensions=_whole(where, number, word, values))
             case "@classlabel":
-                header = replace(header, kind="classes" if _truth(where, number, word, values) else header.kind)
+                if _truth(where, number, word, values):
+                    header = replace(header, kind="classes", classes=tuple(values[1:]))
             case "@targetlabel":
                 header = replace(header, kind="numbers" if _truth(where, number, word, values) else header.kind)
             case "@data":
@@ -132,6 +137,29 @@ def _whole(where: str, number: int, word: str, values: list[str]) -> int:
     if not values or not values[0].isdecimal() or not int(values[0]):
         raise DataError(f"{where}:{number + 1}: {word} must be a whole number of at least 1, but is {' '.join(values) or 'nothing'}.")
     return int(values[0])
+
+
+def _target(where: str, header: _Header, text: str) -> str:
+    """What a case ends with: a number, or one of the classes of the file; or that it is missing."""
+    if text.lower() in MISSING:
+        return text
+    if header.kind == "numbers" and not _is_number(text):
+        raise DataError(f"{where}: a case must end with a number, its target, but ends with {_shortened(text)}. Correct it, or write ?.")
+    if header.classes and text not in header.classes and not (_is_number(text) and _numbers(header.classes) >= {float(text)}):
+        raise DataError(
+            f"{where}: a case must end with its class, one of {listed(header.classes, 5)} as @classLabel says, but ends with "
+            f"{_shortened(text)}. Correct it, or name the class there."
+        )
+    return text
+
+
+def _numbers(texts: Iterable[str]) -> set[float]:
+    return {float(text) for text in texts if _is_number(text)}
+
+
+def _shortened(text: str) -> str:
+    """As it is quoted in a sentence."""
+    return repr(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}...")
 
 
 def _sample(where: str, dimensions: list[str], expected: int | None) -> Floats:

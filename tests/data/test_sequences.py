@@ -156,7 +156,7 @@ def test_a_ts_file_may_ask_for_numbers_or_for_many_classes(tmp_path: Path) -> No
     info = inspect(DataSpec(str(tmp_path / "numbers.ts")))
     assert (info.task, info.outputs) == ("regression", 1)
     assert info.target_scale > 2
-    (tmp_path / "classes.ts").write_text(ts(samples, [str(n % 30) for n in range(60)], HEADER.replace("up down", "many")))
+    (tmp_path / "classes.ts").write_text(ts(samples, [str(n % 30) for n in range(60)], HEADER.replace(" up down", "")))
     assert inspect(DataSpec(str(tmp_path / "classes.ts"))).task == "multiclass"
 
 
@@ -253,6 +253,10 @@ def bad(old: str, new: str) -> str:
         (HEADER + "1,2,3:4,5:up\n", "lengths"),
         (HEADER + "1,2,3::up\n", "empty"),
         (HEADER + "1,2,3:4,five,6:up\n", "word"),
+        (HEADER + "1,2,3:4,5,6:sideways\n", "class"),
+        (HEADER.replace("@dimensions 2\n", "") + "1,2,3:" + "4.125," * 9 + "5\n", "no class"),
+        (HEADER.replace("@classLabel true up down", "@targetLabel true") + "1,2,3:4,5,6:up\n", "no number"),
+        (HEADER + "?,?,?:?,nan,?:up\n" * 9 + "?:?:down\n" * 9, "all missing"),
     ],
 )
 def test_what_is_wrong_with_a_ts_file(tmp_path: Path, content: str, message: str) -> None:
@@ -260,7 +264,7 @@ def test_what_is_wrong_with_a_ts_file(tmp_path: Path, content: str, message: str
     path.write_text(content)
     sentences = {
         "has time stamps": ": its values have time stamps (@timeStamps true), which cannot be read. Write evenly spaced values alone.",
-        "no label": ": each case must have a class or a target (@classLabel true or @targetLabel true), but has none.",
+        "no label": ": each case must have a class or a target (@classLabel true or @targetLabel true), but has none. Get a labelled file.",
         "label": ":7: @classLabel must be true or false, but is perhaps up down.",
         "dimensions": ":6: @dimensions must be a whole number of at least 1, but is two.",
         "no cases": ": must have cases after @data, but has none. Give a file with data.",
@@ -268,6 +272,12 @@ def test_what_is_wrong_with_a_ts_file(tmp_path: Path, content: str, message: str
         "fewer dimensions": ":9: a case must have 2 dimension(s) and then its class or target, but has 1.",
         "lengths": ":9: the dimensions of a case must be of one length, but theirs are 3, 2. Write ? for missing values.",
         "empty": ":9: dimension 2 must have values, but is empty. Leave the case out, or write ? for missing values.",
+        "class": ":9: a case must end with its class, one of up, down as @classLabel says, but ends with 'sideways'. "
+        "Correct it, or name the class there.",
+        "no class": ":8: a case must end with its class, one of up, down as @classLabel says, but ends with "
+        "'4.125,4.125,4.125,4.125,4.125,4.125,4.12...'. Correct it, or name the class there.",
+        "no number": ":9: a case must end with a number, its target, but ends with 'up'. Correct it, or write ?.",
+        "all missing": ": sequences must have values, but all of them are missing. Give others.",
         "word": ":9: dimension 2 must hold numbers, but has 'five'.",
     }
     with pytest.raises(DataError, match=f"^{re.escape(str(path) + sentences[message])}$"):
