@@ -210,7 +210,7 @@ def _data() -> dict[str, Any]:
     known: dict[str, Any] = {
         "source": _described(_TEXT, "a built-in name, or a file or folder"),
         "target": _described(_TEXT, "the column to predict"),
-        "drop": {"type": "array", "items": _TEXT, "description": "columns to leave out"},
+        "drop": {"type": "array", "items": _TEXT, "description": "columns, or classes of pictures or texts, to leave out"},
         "test": {"anyOf": [_SHARE, _TEXT], "description": "a share of the data, or a file"},
         "validation": {"anyOf": [_SHARE, _folds()], "description": "a share of the data that is left for training, or folds"},
         "positive": {"type": "array", "items": _VALUE, "minItems": 1, "description": "the classes that count as positive"},

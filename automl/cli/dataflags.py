@@ -22,7 +22,9 @@ def data_flags(command: Command) -> Command:
 def table_flags(command: Command) -> Command:
     """What is predicted, and what is left out."""
     target = click.option("--target", metavar="COLUMN", help="The column to predict.")
-    drop = click.option("--drop", multiple=True, metavar="COLUMN", help="A column to leave out (again for more).")
+    drop = click.option(
+        "--drop", multiple=True, metavar="NAME", help="A column, or a class of pictures or texts, to leave out (again for more)."
+    )
     return target(drop(command))
 
 

@@ -1,15 +1,26 @@
-"""Groups of classes: which ones count as positive."""
+"""Classes that are left out, and groups of classes: which ones count as positive."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from automl.errors import DataError, suggestion
+from automl.errors import DataError, listed, suggestion
 
 Label = str | int | float | bool
+Files = TypeVar("Files")
+
+
+def without(where: str, found: Mapping[str, Files], drop: Collection[str], beside: Collection[str] = ()) -> dict[str, Files]:
+    """Classes and their files without the classes that ``drop`` names. Each of these must be among them, or be a folder ``beside`` them."""
+    for name in drop:
+        if name not in found and name not in beside:
+            near = suggestion(name, found) or " Take it from drop."
+            raise DataError(f"{where}: drop must name folders or files of classes ({listed(list(found), 10)}), but {name!r} is none.{near}")
+    return {name: files for name, files in found.items() if name not in drop}
 
 
 def group_classes(classes: Sequence[str], positive: Sequence[Label], where: str) -> tuple[NDArray[np.int64], tuple[str, str]]:

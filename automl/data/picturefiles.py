@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl.data.arrays import Arrays
+from automl.data.classes import without
 from automl.data.pictures import SUFFIXES, form_of, look, read_pictures
 from automl.errors import DataError, listed, suggestion
 from automl.folders import home_expanded
@@ -22,6 +23,7 @@ from automl.spec import DataSpec
 TRAIN, VALIDATION, TEST = ("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing")
 _SPLIT_FOLDERS = (*TRAIN, *VALIDATION, *TEST)
 _READ_AT_ONCE = 2**20
+_HIDDEN = (".", "__")  # what programs leave in folders: .ipynb_checkpoints, __MACOSX
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,31 +83,28 @@ def open_folder(spec: DataSpec) -> PictureFiles:
     Raises ``DataError`` where there are no two classes, or the test pictures show others.
     """
     folder = home_expanded(spec.source)
-    train, validation, test = _split_folders(folder)
+    train, validation, test = _split_folders(folder, spec.drop)
     if isinstance(spec.test, str):
         test = home_expanded(spec.test)
         if not test.is_dir():
             raise DataError(f"{spec.test}: must be a folder with a folder of test pictures for each class, but is none. Check the path.")
-    by_class = _by_class(train)
+    by_class = without(str(train), _by_class(train), spec.drop, [each.name for each in folder.iterdir() if each.is_dir()])
     classes = tuple(by_class)
     if len(classes) < 2:
-        found = f"has pictures of one class only, {classes[0]!r}" if classes else "has none"
-        raise DataError(
-            f"{train}: must have a folder of pictures for each of at least two classes, but {found}. Add folders with pictures."
-        )
+        raise DataError(_too_few(train, classes))
     files, targets = _listed(by_class, classes)
     held = None
     if validation is not None:
-        more, shown = _listed(_checked(validation, classes), classes)
+        more, shown = _listed(_checked(validation, classes, spec.drop), classes)
         held = np.arange(len(files), len(files) + len(more), dtype=np.int64)
         files, targets = [*files, *more], np.concatenate([targets, shown])
     official = None
     if test is not None:
-        test_files, test_targets = _listed(_checked(test, classes), classes)
+        test_files, test_targets = _listed(_checked(test, classes, spec.drop), classes)
         official = (tuple(test_files), test_targets)
-    used = ("test",) if isinstance(spec.test, str) else ()
+    used = ("drop", *(("test",) if isinstance(spec.test, str) else ()))
     name = folder.resolve().name
-    return PictureFiles(name, tuple(files), targets, classes, official, held, tuple(_left_out(train, classes)), used, folder)
+    return PictureFiles(name, tuple(files), targets, classes, official, held, tuple(_left_out(train, classes, spec.drop)), used, folder)
 
 
 def open_paths(spec: DataSpec, content: bytes, test: tuple[str, bytes] | None) -> PictureFiles:
@@ -144,15 +143,23 @@ def open_paths(spec: DataSpec, content: bytes, test: tuple[str, bytes] | None) -
     )
 
 
-def _split_folders(folder: Path) -> tuple[Path, Path | None, Path | None]:
+def _too_few(folder: Path, classes: Sequence[str]) -> str:
+    found = f"has pictures of one class only, {classes[0]!r}" if classes else "has none"
+    advice = "Add folders with pictures."
+    if classes and len(_by_class(folder / classes[0])) > 1:
+        advice = f"Give {folder / classes[0]}, if the folders in it are the classes."
+    return f"{folder}: must have a folder of pictures for each of at least two classes, but {found}. {advice}"
+
+
+def _split_folders(folder: Path, drop: Sequence[str]) -> tuple[Path, Path | None, Path | None]:
     """The folders of training, validation and test pictures; all is for training where there is no folder ``train``."""
-    below = {each.name.lower(): each for each in sorted(folder.iterdir()) if each.is_dir()}
+    below = {each.name.lower(): each for each in sorted(folder.iterdir()) if each.is_dir() and each.name not in drop}
 
     def named(names: Sequence[str]) -> Path | None:
         return next((below[name] for name in names if name in below and has_pictures(below[name])), None)
 
     train = named(TRAIN)
-    if train is None or any(name not in _SPLIT_FOLDERS for name in below if not name.startswith(".")):
+    if train is None or any(name not in _SPLIT_FOLDERS for name in below if not name.startswith(_HIDDEN)):
         return folder, None, None
     return train, named(VALIDATION), named(TEST)
 
@@ -160,7 +167,7 @@ def _split_folders(folder: Path) -> tuple[Path, Path | None, Path | None]:
 def _by_class(folder: Path) -> dict[str, list[Path]]:
     """The pictures below each folder that has any, in the order of their names."""
     classes = sorted(
-        (each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")), key=lambda each: _order(each.name)
+        (each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(_HIDDEN)), key=lambda each: _order(each.name)
     )
     found = {each.name: sorted(_pictures_in(each)) for each in classes}
     return {name: files for name, files in found.items() if files}
@@ -171,8 +178,8 @@ def _order(name: str) -> tuple[bool, int, str]:
     return (False, int(name), name) if name.isascii() and name.isdigit() else (True, 0, name)
 
 
-def _checked(folder: Path, classes: Sequence[str]) -> dict[str, list[Path]]:
-    found = _by_class(folder)
+def _checked(folder: Path, classes: Sequence[str], drop: Sequence[str]) -> dict[str, list[Path]]:
+    found = {name: files for name, files in _by_class(folder).items() if name not in drop}
     for name in found:
         if name not in classes:
             raise DataError(
@@ -192,22 +199,26 @@ def _listed(by_class: dict[str, list[Path]], classes: Sequence[str]) -> tuple[li
 def _pictures_below(folder: Path) -> Iterator[Path]:
     """The pictures in the folders of a folder."""
     for below in folder.iterdir():
-        if below.is_dir():
+        if below.is_dir() and not below.name.startswith(_HIDDEN):
             yield from _pictures_in(below)
 
 
 def _pictures_in(folder: Path) -> Iterator[Path]:
     for path, folders, names in os.walk(folder):
-        folders[:] = [each for each in folders if not each.startswith(".")]
+        folders[:] = [each for each in folders if not each.startswith(_HIDDEN)]
         yield from (Path(path, name) for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("."))
 
 
-def _left_out(folder: Path, classes: Sequence[str]) -> Iterator[str]:
+def _left_out(folder: Path, classes: Sequence[str], drop: Sequence[str]) -> Iterator[str]:
     """What a person might think is among the pictures and is not."""
+    if drop:
+        yield f"Left out: {listed(list(drop), 5)}, because of drop."
     beside = [each.name for each in folder.iterdir() if each.name.lower().endswith(SUFFIXES)]
     if beside:
         yield f"Left out: {len(beside)} pictures in no class's folder, such as {beside[0]}."
-    empty = [each.name for each in folder.iterdir() if each.is_dir() and each.name not in classes and not each.name.startswith(".")]
+    empty = [
+        each.name for each in folder.iterdir() if each.is_dir() and each.name not in (*classes, *drop) and not each.name.startswith(_HIDDEN)
+    ]
     if empty:
         yield f"Left out: folders without pictures ({listed(sorted(empty), 5)})."
     others: Counter[str] = Counter()

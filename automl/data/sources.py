@@ -12,6 +12,7 @@ from automl.data.arrays import Arrays
 from automl.data.builtin import NAMES, Frame, canonical, read_builtin
 from automl.data.dataset import is_dataset, open_dataset
 from automl.data.picturefiles import PictureFiles
+from automl.data.pictures import SUFFIXES as PICTURES
 from automl.data.sequencedata import Sequences
 from automl.data.textfiles import TextFiles, holds_texts, is_pattern, matches, read_text_files
 from automl.data.tsfiles import TS, open_ts, ts_file_in
@@ -133,12 +134,14 @@ def data_name(source: str) -> str:
 
 
 def _open_texts(spec: DataSpec) -> Source:
-    return read_text_files(spec.source, spec.test if isinstance(spec.test, str) else None)
+    return read_text_files(spec.source, spec.test if isinstance(spec.test, str) else None, spec.drop)
 
 
 def _check_file(source: str, path: Path) -> None:
     if not path.exists():
         raise DataError(_absent(source))
+    if path.name.lower().endswith(PICTURES):
+        raise DataError(f"{source}: must be a folder of pictures, in a folder for each class, but is one picture. Give that folder.")
     if not path.name.lower().endswith(FILES):
         raise DataError(
             f"{source}: the file's name must end in {', '.join(FILES)}, but ends in {path.suffix or path.name!r}. "

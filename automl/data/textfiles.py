@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from automl.data.classes import without
 from automl.errors import DataError, listed
 from automl.folders import home_expanded
 
@@ -64,19 +65,20 @@ def holds_texts(folder: Path) -> bool:
     return bool(_class_folders(_with_train(folder))) or len(_class_files(folder)) >= _FEWEST_CLASSES
 
 
-def read_text_files(where: str, test: str | None = None) -> TextFiles:
+def read_text_files(where: str, test: str | None = None, drop: Sequence[str] = ()) -> TextFiles:
     """The texts of a folder or pattern, and those for testing: of ``test``, or of ``test`` beside ``train`` in the folder.
 
-    Raises ``DataError`` where there are no texts of at least two classes, or a file cannot be read.
+    ``drop``: classes that are left out. Raises ``DataError`` where there are no texts of at least two classes, a file cannot be read, or
+    there is no class that is to be left out.
     """
     path = home_expanded(where)
     train, beside = _with_train(path), path / "test"
     if test is None and train != path and beside.is_dir():
         test = str(beside)
-    texts, labels, how = _read(where, train)
+    texts, labels, how = _read(where, train, drop)
     if test is None:
         return TextFiles(where, texts, labels, how)
-    test_texts, test_labels, _ = _read(test, home_expanded(test))
+    test_texts, test_labels, _ = _read(test, home_expanded(test), drop, may_lack=True)
     return TextFiles(where, texts, labels, how, test, test_texts, test_labels)
 
 
@@ -86,12 +88,13 @@ def _with_train(folder: Path) -> Path:
     return train if train.is_dir() and (folder / "test").is_dir() and _class_folders(train) else folder
 
 
-def _read(where: str, path: Path) -> tuple[tuple[str, ...], tuple[str, ...], str]:
-    """Texts, their classes, and a sentence of how they were found."""
+def _read(where: str, path: Path, drop: Sequence[str], *, may_lack: bool = False) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """Texts, their classes, and a sentence of how they were found. ``may_lack``: what is to be dropped may be absent."""
     folders = _class_folders(path) if path.is_dir() else {}
     texts: list[str] = []
     labels: list[str] = []
     if folders:
+        folders = without(where, folders, drop, drop if may_lack else ())
         for label, inside in folders.items():
             texts += [_content(file) for file in inside]
             labels += [label] * len(inside)
@@ -99,6 +102,7 @@ def _read(where: str, path: Path) -> tuple[tuple[str, ...], tuple[str, ...], str
     files = _class_files(path) if path.is_dir() else _matching(path)
     if len(files) < _FEWEST_CLASSES:
         raise DataError(_not_found(where, path, files))
+    files = without(where, files, drop, drop if may_lack else ())
     for label, file in files.items():
         lines = [line for line in _content(file).splitlines() if line.strip()]
         texts += lines

@@ -169,7 +169,7 @@ def _test_texts(test: Table, column: str, target: Target) -> tuple[tuple[list[li
 
 
 def _from_files(spec: DataSpec, source: TextFiles) -> _Read:
-    for option, value in (("target", spec.target), ("drop", ", ".join(spec.drop)), ("text", spec.text)):
+    for option, value in (("target", spec.target), ("text", spec.text)):
         if value:
             raise DataError(f"{source.where}: has folders or files for classes and no columns, but {option} is {value!r}. Leave it out.")
     if isinstance(spec.test, str) and not source.test_where:
@@ -182,7 +182,7 @@ def _from_files(spec: DataSpec, source: TextFiles) -> _Read:
         numbers = {label: int(groups[number]) for label, number in numbers.items()}
     values = np.array([numbers[label] for label in source.labels], np.int64)
     target = Target(_LABEL, np.arange(len(values)), values, classes, numbers)
-    test, notes = None, [source.how]
+    test, notes = None, [source.how, *([f"Left out: {listed(list(spec.drop), 5)}, because of drop."] if spec.drop else [])]
     if source.test_where:
         kept = np.array([numbers[label] for label in source.test_labels], np.int64)
         test = [words_of(text) for text in source.test_texts], kept

@@ -209,3 +209,35 @@ def test_published_pictures(tmp_path: Path) -> None:
     info = prepare(DataSpec(str(SIGNS)), tmp_path / "out")
     assert (info.input_shape, info.classes) == ((3, 64, 64), tuple("0123456789"))
     assert sum(info.sizes.values()) == 2062
+
+
+def test_a_folder_that_is_no_class_is_left_out_by_its_name(tmp_path: Path) -> None:
+    """It does not hide that train and test lie apart, wherever it is; folders of programs are never looked into."""
+    for part in ("train", "test"):
+        folder(tmp_path / "x" / part)
+        picture(tmp_path / "x" / "__MACOSX" / part / "cat" / "0.png")
+    picture(tmp_path / "x" / "unlabelled" / "deep" / "0.png")
+    picture(tmp_path / "x" / "train" / "unsure" / "0.png")
+    picture(tmp_path / "x" / "test" / "unsure" / "0.png")
+    picture(tmp_path / "x" / "train" / ".ipynb_checkpoints" / "0.png")
+    info = inspect(DataSpec(str(tmp_path / "x"), drop=("unlabelled", "unsure")))
+    assert (info.classes, info.sizes) == (("cat", "dog"), {"train": 16, "validation": 4, "test": 20})
+    assert info.notes[1:2] == ("Left out: unlabelled, unsure, because of drop.",)
+    refused(
+        DataSpec(str(tmp_path / "x" / "train"), drop=("unsre",)),
+        f"{tmp_path}/x/train: drop must name folders or files of classes (cat, dog, unsure), but 'unsre' is none. Did you mean 'unsure'?",
+    )
+
+
+def test_a_folder_too_far_up_and_a_picture_in_place_of_a_folder_are_told_of(tmp_path: Path) -> None:
+    root = folder(tmp_path / "x" / "pets").parent
+    refused(
+        DataSpec(str(root)),
+        f"{root}: must have a folder of pictures for each of at least two classes, but has pictures of one class only, 'pets'. "
+        f"Give {root}/pets, if the folders in it are the classes.",
+    )
+    one = root / "pets" / "cat" / "0.png"
+    refused(
+        DataSpec(str(one)),
+        f"{one}: must be a folder of pictures, in a folder for each class, but is one picture. Give that folder.",
+    )

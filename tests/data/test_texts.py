@@ -278,3 +278,19 @@ def test_new_texts_are_read_as_the_training_texts_were(folder: Path) -> None:
     ):
         with pytest.raises(DataError, match=f"^{re.escape(str(folder / 'made'))}: {re.escape(message)}$"):
             encode(folder / "made", rows)
+
+
+def test_a_class_is_left_out_by_its_name(folder: Path) -> None:
+    write_classes(folder)
+    (folder / "films.unsure").write_text("a film\nanother\n")
+    info = inspect(DataSpec(str(folder), drop=("unsure",)))
+    assert info.classes == ("neg", "pos")
+    assert "Left out: unsure, because of drop." in info.notes
+    sentence = ": drop must name folders or files of classes (neg, pos, unsure), but 'unsre' is none. Did you mean 'unsure'?"
+    refused(DataSpec(str(folder), drop=("unsre",)), sentence)
+    for part in ("train", "test"):
+        for label, texts in (("pos", GOOD), ("neg", BAD), ("unsure", GOOD)):
+            (folder / "parts" / part / label).mkdir(parents=True)
+            for number, text in enumerate(texts):
+                (folder / "parts" / part / label / f"{number}.txt").write_text(text)
+    assert inspect(DataSpec(str(folder / "parts"), drop=("unsure",))).sizes["test"] == 10
