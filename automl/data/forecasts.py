@@ -63,17 +63,18 @@ def prepare_forecast(spec: DataSpec, source: TableFile | Frame) -> Prepared:
     frame, notes = _in_order(spec, table, own)
     names = _targets(spec, table)
     values = np.stack([_values(table.where, frame[name]) for name in names])
+    cuts = _cuts(spec, values.shape[1], own)
+    _check_rows(table.where, cuts, spec.window or 1, spec)
+    names, values, left = _changing(spec, table.where, names, values, cuts)
+    notes += left
     if (missing := int(np.isnan(values).sum())) > 0:
         notes.append(f"Missing: {missing} of {values.size} values, each taken to be the one before it.")
         values = _carried(values)
-    cuts = _cuts(spec, values.shape[1], own)
     train = values[:, : cuts.validation]
     means, scales = train.mean(axis=1), train.std(axis=1)
-    scales = np.where(scales > 0, scales, 1)
     standardised = ((values - means[:, None]) / scales[:, None]).astype(np.float32)
     season = season_of(standardised[:, : cuts.validation])
     window = spec.window or _window_for(spec.horizon, season, cuts)
-    _check_rows(table.where, cuts, window, spec)
     starts, thinned = _starts(len(names), cuts, window, spec.horizon)
     one = len(names) == 1
     mean, scale = (float(means[0]), float(scales[0])) if one else (0.0, 1.0)
@@ -163,13 +164,13 @@ def _targets(spec: DataSpec, table: Table) -> list[str]:
 
 
 def _timestamp(spec: DataSpec, table: Table) -> str | None:
-    """The column that orders the rows: the one that is given, else the first with dates that all differ."""
+    """The column that orders the rows: the one that is given, else the first with dates that all differ, else one with dates that do not:
+    such rows are no series as they stand."""
     frame = table.frame
     if spec.timestamp is not None:
         return find_column(table.where, frame, spec.timestamp)
-    return next(
-        (str(name) for name in frame.columns if str(name) not in spec.drop and is_dates(frame[name]) and frame[name].is_unique), None
-    )
+    dates = [str(name) for name in frame.columns if str(name) not in spec.drop and is_dates(frame[name])]
+    return next((name for name in dates if frame[name].is_unique), dates[0] if dates else None)
 
 
 def _in_order(spec: DataSpec, table: Table, own: int | None) -> tuple[pd.DataFrame, list[str]]:
@@ -184,7 +185,7 @@ def _in_order(spec: DataSpec, table: Table, own: int | None) -> tuple[pd.DataFra
         twin = table.frame[name].iloc[order[int(np.flatnonzero(steps == 0)[0])]]
         raise DataError(
             f"{table.where}: timestamp {name!r} must differ from row to row, but {str(twin)!r} is there more than once. "
-            "Give each series a column of its own."
+            f"Give each series a column of its own, or keep one row of each; --drop {name!r} takes the rows as they stand."
         )
     if own is not None and len(when) > own and when[own:].min() < when[:own].max():
         raise DataError(f"{table.where}: the rows of a test file must come after those for training, but some are earlier.")
@@ -201,6 +202,28 @@ def _values(where: str, column: pd.Series[Any]) -> Floats:
     if np.isnan(values).all():
         raise DataError(f"{where}: target {column.name!r} must have values, but all {len(values)} are missing. Choose another target.")
     return values
+
+
+def _changing(spec: DataSpec, where: str, names: list[str], values: Floats, cuts: _Cuts) -> tuple[list[str], Floats, list[str]]:
+    """The series of which there is something to learn, and a note of those of ``all`` that never change. Each has values in every part."""
+    for name, row in zip(names, values, strict=True):
+        for part in _PARTS:
+            first, end = cuts.of(part)
+            if np.isnan(row[first:end]).all():
+                raise DataError(
+                    f"{where}: target {name!r} must have values in every part, but all of rows {first + 1} to {end} ({part}) are missing. "
+                    f"Fill them, or leave {name!r} out."
+                )
+    train = values[:, : cuts.validation]
+    changes = np.nanmax(train, axis=1) > np.nanmin(train, axis=1)
+    still = [name for name, is_changing in zip(names, changes, strict=True) if not is_changing]
+    if still and (spec.target != ALL or not changes.any()):
+        raise DataError(
+            f"{where}: target {still[0]!r} must change in the rows for training, 1 to {cuts.validation}, but has one value in all of them. "
+            "Choose another target, or give rows in which it changes."
+        )
+    notes = [f"Left out: {listed(still)}, because the rows for training have one value of each."] if still else []
+    return [name for name in names if name not in still], values[changes], notes
 
 
 def _carried(values: Floats) -> Floats:
@@ -228,8 +251,9 @@ def _check_rows(where: str, cuts: _Cuts, window: int, spec: DataSpec) -> None:
     for part, room in (("test", cuts.end - cuts.test), ("validation", cuts.test - cuts.validation), ("training", cuts.validation - window)):
         if room < horizon:
             seen = f" after a window of {window}" if part == "training" else ""
+            steps = f"{horizon} step{'s' * (horizon > 1)}"
             raise DataError(
-                f"{where}: the {part} part must have room for {horizon} steps{seen}, but of {cuts.end} rows it has {max(room, 0)}. "
+                f"{where}: the {part} part must have room for {steps}{seen}, but of {cuts.end} rows it has {max(room, 0)}. "
                 f"Give more rows{', a smaller window' * (part == 'training')} or a smaller horizon."
             )
 

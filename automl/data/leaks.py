@@ -263,9 +263,10 @@ def _order_in_time(known: Known) -> Iterator[str]:
         days = known.made[f"{number}:{column.name}.days"].to_numpy(np.float64)
         days = days[np.isfinite(days)]
         if len(np.unique(days)) > FEWEST_JUDGED and (np.diff(days) >= 0).mean() >= 0.99:
+            forecast = "" if known.classes else ", or forecast the target from its past (--horizon STEPS)"
             yield (
                 f"Time: the rows stand in the order of {column.name}, but are split at random. If later rows are to be predicted from "
-                "earlier ones, results will be too good: give the latest rows as a file of their own (--test FILE)."
+                f"earlier ones, results will be too good: give the latest rows as a file of their own (--test FILE){forecast}."
             )
 
 

@@ -19,12 +19,14 @@ from automl.data.columns import FREE_TEXT, Column, Left, describe, describe_part
 from automl.data.dividing import divided, divided_notes, target_scale
 from automl.data.folding import folds_note
 from automl.data.leaks import Known, Part, table_warnings
+from automl.data.longtables import is_numeric
 from automl.data.prepared import Prepared, SplitArrays, refuse_unused
 from automl.data.preprocessing import dump, fit, rare_categories, transform
 from automl.data.sources import TableFile
 from automl.data.splits import Rows, Splits
 from automl.data.tables import Table, find_column, read_files, read_table
 from automl.data.targets import Target, read_target, read_test_target
+from automl.data.timestamps import is_dates
 from automl.errors import DataError, listed, suggestion
 from automl.spec import DataSpec
 
@@ -154,9 +156,11 @@ def target_name(spec: DataSpec, source: Frame | TableFile, table: Table) -> str:
     columns = [str(column) for column in table.frame.columns]
     usual = [column for column in columns if column.lower() in TARGET_NAMES]
     likely = (usual or columns[-1:])[0]
+    is_series = any(is_dates(table.frame[name]) for name in table.frame.columns)
+    forecast = " To forecast it from its past, give --horizon STEPS as well." if is_series and is_numeric(table.frame[likely]) else ""
     raise DataError(
         f"{table.where}: a table needs a target, the column to be predicted, but none is given. Columns: {listed(columns)}. "
-        f"Give --target, maybe {likely!r}."
+        f"Give --target, maybe {likely!r}.{forecast}"
     )
 
 

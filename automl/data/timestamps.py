@@ -21,7 +21,10 @@ def instants(where: str, name: str, column: pd.Series[Any]) -> Floats:
     if len(wrong):
         text = texts_of(column)[wrong[0]]
         given = "is missing" if text is None else f"is {text!r}"
-        raise DataError(f"{where}: timestamp {name!r} must be a date or number in every row, but {given} in row {wrong[0] + 1}.")
+        raise DataError(
+            f"{where}: timestamp {name!r} must be a date or number in every row, but {given} in row {wrong[0] + 1}. "
+            "Correct it, or leave the row out."
+        )
     return found
 
 

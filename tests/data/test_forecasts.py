@@ -265,7 +265,24 @@ def test_what_cannot_be_asked_of_a_forecast(file: Path, options: dict[str, Any],
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"day": "2020-01-01"}, "timestamp 'day' must differ from row to row, but '2020-01-01' is there more than once. "),
+        (
+            {"day": "2020-01-01"},
+            "timestamp 'day' must differ from row to row, but '2020-01-01' is there more than once. Give each series a column "
+            "of its own, or keep one row of each; --drop 'day' takes the rows as they stand.",
+        ),
+        (
+            {"a": 3},
+            "target 'a' must change in the rows for training, 1 to 128, but has one value in all of them. Choose another target, or "
+            "give rows in which it changes.",
+        ),
+        (
+            {"a": [*range(160), *[None] * 40]},
+            "target 'a' must have values in every part, but all of rows 161 to 200 (test) are missing. Fill them, or leave 'a' out.",
+        ),
+        (
+            {"a": [*[None] * 128, *range(72)]},
+            "target 'a' must have values in every part, but all of rows 1 to 128 (train) are missing. Fill them, or leave 'a' out.",
+        ),
         ({"a": ""}, "target 'a' must hold numbers to be forecast, but does not. Choose another target."),
     ],
 )
@@ -279,9 +296,48 @@ def test_a_cell_that_is_no_time(tmp_path: Path) -> None:
     wrong = table()
     wrong.loc[4, "day"] = "soon"
     wrong.to_csv(tmp_path / "t.csv", index=False)
-    message = f"{tmp_path}/t.csv: timestamp 'day' must be a date or number in every row, but is 'soon' in row 5."
+    message = f"{tmp_path}/t.csv: timestamp 'day' must be a date or number in every row, but is 'soon' in row 5. "
+    message += "Correct it, or leave the row out."
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         inspect(spec(tmp_path / "t.csv", timestamp="day"))
+
+
+def test_dates_that_are_there_twice_are_no_series_unless_a_person_says_so(tmp_path: Path) -> None:
+    """Such as a table of two shops, a row for each and each day."""
+    shops = pd.concat([table().assign(shop="x"), table().assign(shop="y")])[["day", "shop", "a"]].sort_values("day")
+    shops.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match="timestamp 'day' must differ from row to row, but '2020-01-01' is there more than once"):
+        inspect(DataSpec(str(tmp_path / "t.csv"), horizon=3))
+    notes = inspect(DataSpec(str(tmp_path / "t.csv"), horizon=3, drop=("day",))).notes
+    assert notes[0] == "The rows are taken to be one step each, in the order of the file."
+
+
+def test_of_all_series_those_that_never_change_are_left_out(tmp_path: Path) -> None:
+    table().assign(c=1.0, d=2).to_csv(tmp_path / "t.csv", index=False)
+    info = inspect(spec(tmp_path / "t.csv", target="all"))
+    assert info.notes[0] == "Left out: c, d, because the rows for training have one value of each."
+    assert info.sizes == inspect(spec(tmp_path / "t.csv", target="a,b")).sizes
+
+
+def test_a_series_of_two_rows_is_too_short(tmp_path: Path) -> None:
+    table(2).to_csv(tmp_path / "t.csv", index=False)
+    message = "the training part must have room for 1 step after a window of 1, but of 2 rows it has 0. "
+    with pytest.raises(DataError, match=f"^{re.escape(f'{tmp_path}/t.csv: {message}')}"):
+        inspect(DataSpec(str(tmp_path / "t.csv"), target="a", horizon=1))
+
+
+def test_a_table_of_dates_and_numbers_without_a_target_is_told_of_forecasts(tmp_path: Path) -> None:
+    table()[["day", "a"]].to_csv(tmp_path / "t.csv", index=False)
+    message = (
+        f"{tmp_path}/t.csv: a table needs a target, the column to be predicted, but none is given. Columns: day, a. Give "
+        "--target, maybe 'a'. To forecast it from its past, give --horizon STEPS as well."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        inspect(DataSpec(str(tmp_path / "t.csv")))
+    assert any(
+        "or forecast the target from its past (--horizon STEPS)" in each
+        for each in inspect(DataSpec(str(tmp_path / "t.csv"), "a")).warnings
+    )
 
 
 def test_gaps_in_time_are_said(tmp_path: Path) -> None:
