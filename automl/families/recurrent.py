@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from functools import partial
 
 from automl.events import Value
-from automl.families.costs import Cost, dense
+from automl.families.costs import Cost, dense, steps_read
 from automl.families.family import Family, layer_values, named, whole
-from automl.families.settings import INSTANCE_NORM, Setting
+from automl.families.settings import INSTANCE_NORM, WORD_SETTINGS, Setting
 from automl.inputs import Inputs
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 """How many times the weights of a plain recurrent unit a unit has."""
 
 _SETTINGS = (
+    *WORD_SETTINGS,
     Setting("layers", "int", 1, "number of recurrent layers", low=1, high=16),
     Setting("units", "int", 64, "width of every layer, in each direction", low=1, high=4096),
-    Setting("bidirectional", "bool", False, "whether every layer also reads the sequence from its end, with as many units again"),
+    Setting("bidirectional", "bool", False, "whether every layer also reads from the end, with as many units again"),
     Setting(
         "pooling",
         "categorical",
@@ -41,9 +42,9 @@ _ACTIVATION = Setting("activation", "categorical", "tanh", "the non-linearity of
 
 
 def _cost(gates: int, settings: Mapping[str, Value], inputs: Inputs, outputs: int) -> Cost:
-    channels, steps = inputs.shape
+    steps, features, cost = steps_read(settings, inputs)
     directions = 2 if settings["bidirectional"] else 1
-    width, cost = channels - inputs.has_mask, Cost()
+    width = features - inputs.has_mask
     for units in layer_values(settings, "units", whole(settings["layers"])):
         cost += dense(width + units, gates * units, own=2, places=steps).times(directions)
         width = units * directions
@@ -58,11 +59,11 @@ def _family(name: str, about: str, *more: Setting) -> Family:
         about,
         named(*_SETTINGS, *more),
         per_layer={"units": "layers"},
-        kinds=("sequences",),
+        kinds=("sequences", "tokens"),
         cost=partial(_cost, GATES[name]),
     )
 
 
-RNN = _family("rnn", "plain recurrent layers over sequences", _ACTIVATION)
-LSTM = _family("lstm", "layers of long short-term memory over sequences")
-GRU = _family("gru", "layers of gated recurrent units over sequences")
+RNN = _family("rnn", "plain recurrent layers over the steps of sequences or the words of texts", _ACTIVATION)
+LSTM = _family("lstm", "layers of long short-term memory over the steps of sequences or the words of texts")
+GRU = _family("gru", "layers of gated recurrent units over the steps of sequences or the words of texts")

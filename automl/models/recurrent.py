@@ -1,4 +1,4 @@
-"""Recurrent networks for sequences."""
+"""Recurrent networks for sequences and texts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from automl.events import Value
 from automl.families import layer_values
 from automl.inputs import Inputs
+from automl.models.embedding import Steps
 from automl.models.instancenorm import InstanceNorm
 from automl.models.layers import Drop, begins_at_zero, keep_all
 
@@ -18,8 +19,8 @@ from automl.models.layers import Drop, begins_at_zero, keep_all
 class _Recurrent(nn.Module):
     """``layers`` times recurrence, normalisation, dropout; then the steps become one, and a linear layer leads to the outputs.
 
-    Where sequences have a mask, what stands after their ends changes nothing: the backward direction begins at the last step of each, and
-    pooling sees its own steps only. Dropout takes the same units at every step.
+    Of a text the steps are its words, as vectors. Where samples have ends of their own, what stands after them changes nothing: the
+    backward direction begins at the last step of each, and pooling sees its own steps only. Dropout takes the same units at every step.
 
     Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, arXiv 1512.05287 (the masks).
     """
@@ -29,8 +30,9 @@ class _Recurrent(nn.Module):
         units = layer_values(settings, "units", int(settings["layers"] or 0))
         directions = 2 if settings["bidirectional"] else 1
         self.has_mask, self.pooling = inputs.has_mask, str(settings["pooling"])
-        self.instance_norm = InstanceNorm(str(settings["instance_norm"]), inputs)
-        widths = [inputs.shape[0] - inputs.has_mask, *(each * directions for each in units)]
+        self.instance_norm = InstanceNorm(str(settings["instance_norm"]) if inputs.kind == "sequences" else "none", inputs)
+        self.read = Steps(settings, inputs)
+        widths = [self.read.features - inputs.has_mask, *(each * directions for each in units)]
         self.forwards = nn.ModuleList(kind(a, b // directions) for a, b in pairwise(widths))
         self.backwards = nn.ModuleList(kind(a, b // directions) for a, b in pairwise(widths)) if directions == 2 else None
         is_normalised = settings["normalization"] == "layer"
@@ -40,17 +42,18 @@ class _Recurrent(nn.Module):
             begins_at_zero(self.output)  # so that with an instance_norm training begins at a naive forecast
 
     def forward(self, x: Tensor, drop: Drop = keep_all) -> Tensor:
-        """``[samples, channels, steps]`` to ``[samples, outputs]``: logits, or standardised predictions."""
+        """``[samples, *inputs]`` to ``[samples, outputs]``: logits, or standardised predictions."""
         x, restore = self.instance_norm(x)
-        mask = x[:, -1].T if self.has_mask else None  # [steps, samples]
-        steps = (x[:, :-1] if self.has_mask else x).permute(2, 0, 1).contiguous()  # [steps, samples, channels]
+        read, is_there = self.read(x, drop)
+        mask = None if is_there is None else is_there.T.to(read.dtype)  # [steps, samples]
+        steps = (read[..., :-1] if self.has_mask else read).transpose(0, 1).contiguous()  # [steps, samples, features]
         ends = _ends(mask, steps)
         backwards: list[nn.Module | None] = list(self.backwards) if self.backwards is not None else [None] * len(self.forwards)
         for layer, (ahead, back, norm) in enumerate(zip(self.forwards, backwards, self.norm, strict=True)):
-            read = ahead(steps)[0]
+            found = ahead(steps)[0]
             if back is not None:
-                read = torch.cat([read, _turned(back(_turned(steps, ends))[0], ends)], dim=2)
-            steps = norm(read)
+                found = torch.cat([found, _turned(back(_turned(steps, ends))[0], ends)], dim=2)
+            steps = norm(found)
             steps = steps * drop(steps.new_ones(steps.shape[1:]), layer)
         restored: Tensor = restore(self.output(self._pooled(steps, mask, ends)))
         return restored

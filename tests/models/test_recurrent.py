@@ -205,3 +205,21 @@ def test_a_class_is_not_brought_back() -> None:
     module = network("mlp", {"layers": 0, "instance_norm": "mean"}, inputs, 3)
     x = draw(inputs, 4)
     assert torch.allclose(module(x), module(x + 5), atol=1e-12)
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_text_is_read_as_the_sequence_of_its_words(model: str, bidirectional: bool) -> None:
+    configuration: Configuration = {"units": 4, "embedding": 3, "bidirectional": bidirectional, "instance_norm": "standard"}
+    words = Inputs("tokens", (6,), vocabulary=9)
+    module = network(model, configuration, words, 2)
+    assert sum(weight.numel() for weight in module.parameters()) == families.parameter_count(model, configuration, words, 2)
+    vectors = Inputs("sequences", (4, 6), has_mask=True)
+    other = network(model, configuration | {"instance_norm": "none"}, vectors, 2)
+    states = module.state_dict()
+    embedding = states.pop("read.embedding.weight")
+    other.load_state_dict(states)
+    texts = torch.tensor([[5, 2, 7, 1, 0, 0], [3, 3, 8, 8, 4, 1]], dtype=torch.int32)
+    there = (texts > 0).double()[..., None]
+    same = torch.cat([embedding[texts.long()] * there, there], 2).transpose(1, 2)
+    assert torch.allclose(module(texts), other(same), rtol=1e-10)
