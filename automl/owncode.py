@@ -279,15 +279,15 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"problem": str(error)}
 
 
-def main() -> None:
-    """Answer one request on stdin with one line on stdout. Whatever the module prints goes to stderr."""
+def answer_a_request(answered: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+    """Answer one request on stdin with one line on stdout, and end. Whatever the module prints goes to stderr."""
     out = os.dup(1)
     os.dup2(2, 1)
-    answer = _answer(json.loads(sys.stdin.read()))
+    answer = answered(json.loads(sys.stdin.read()))
     sys.stdout.flush()
     os.write(out, f"\n{json.dumps(answer)}".encode())
     os._exit(0)  # whatever threads the module has started
 
 
 if __name__ == "__main__":
-    main()
+    answer_a_request(_answer)

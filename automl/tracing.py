@@ -23,7 +23,7 @@ from typing import Any
 
 from automl.errors import UsageError
 from automl.events import Value
-from automl.owncode import CodeError, described, imported, place_of
+from automl.owncode import CodeError, answer_a_request, described, imported, place_of
 from automl.suggestions import Asked, OptunaTrial, is_pruned
 
 MOST_CALLS = 64
@@ -284,15 +284,5 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"calls": [asdict(call) for call in found.calls], "is_whole": found.is_whole, "file": known.file}
 
 
-def main() -> None:
-    """Answer one request on stdin with one line on stdout. Whatever the module prints goes to stderr."""
-    out = os.dup(1)
-    os.dup2(2, 1)
-    answer = _answer(json.loads(sys.stdin.read()))
-    sys.stdout.flush()
-    os.write(out, f"\n{json.dumps(answer)}".encode())
-    os._exit(0)  # whatever threads the module has started
-
-
 if __name__ == "__main__":
-    main()
+    answer_a_request(_answer)

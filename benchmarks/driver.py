@@ -18,31 +18,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from simulated_study import REPORTS, SPACE
+
 from automl.driver import Session, drive
 from automl.engines.inline import InlineEngine
 from automl.events import Job, Orders, Slot, TrialKey, TrialSpec
 from automl.pruners import make_pruner
-from automl.space import Categorical, Condition, Float, Int, SearchSpace
 from automl.spacefile import to_dict
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.store import Store
 from automl.strategies import make_strategy
 from automl.study import Created, Event, Resumed
 from automl.training.simulated import Rehearsal
-
-REPORTS = 10
-SPACE = SearchSpace(
-    (
-        Int("layers", 1, 4),
-        Int("units", 16, 512, log=True),
-        Categorical("activation", ("relu", "gelu", "tanh")),
-        Categorical("optimizer", ("adam", "sgd")),
-        Float("learning_rate", 1e-5, 1e-1, log=True),
-        Float("momentum", 0.0, 0.99, when=(Condition("optimizer", "in", ("sgd",)),)),
-        Float("dropout", 0.0, 0.5),
-        Float("l2", 1e-7, 1e-2, log=True),
-    )
-)
 
 
 def training_cost(job: Job, trials: int = 500) -> float:

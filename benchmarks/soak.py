@@ -27,13 +27,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+from simulated_study import REPORTS, SPACE
+
 from automl.draws import unit_at
 from automl.driver import Session, drive
 from automl.engines import Answer
 from automl.engines.worker import handle
 from automl.events import Job, Orders, Slot, TrialSpec
 from automl.pruners import make_pruner
-from automl.space import Categorical, Condition, Float, Int, SearchSpace
 from automl.spacefile import to_dict
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.store import Store
@@ -41,25 +42,12 @@ from automl.strategies import make_strategy
 from automl.study import Created, Event, Resumed, Study
 from automl.training.simulated import Rehearsal
 
-REPORTS = 10
 FEW_WORKERS = 8
 EPOCH_SECONDS = 1.0  # of the quickest trial; the slowest takes twice as long
 EARLY = 1000  # the trials so far at the beginning, against which the end is held
 WINDOW = 200  # trials over which a cost is taken
 WINDOWS = 5  # of which the middle one counts
 COUNTED = 20  # trials of which every call of a function is counted
-SPACE = SearchSpace(
-    (
-        Int("layers", 1, 4),
-        Int("units", 16, 512, log=True),
-        Categorical("activation", ("relu", "gelu", "tanh")),
-        Categorical("optimizer", ("adam", "sgd")),
-        Float("learning_rate", 1e-5, 1e-1, log=True),
-        Float("momentum", 0.0, 0.99, when=(Condition("optimizer", "in", ("sgd",)),)),
-        Float("dropout", 0.0, 0.5),
-        Float("l2", 1e-7, 1e-2, log=True),
-    )
-)
 
 
 class SimulatedWorkers:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from automl.events import Code, Job, TrialKey, TrialSpec, WorkerEvent
-from automl.training import Trainer
+from automl.training import Trainer, make_trainer
 
 _NUMBERS = itertools.count()
 
@@ -49,3 +49,19 @@ def finish(trainer: Trainer) -> list[WorkerEvent]:
     while news := trainer.advance():
         events += news
     return events
+
+
+def trained(spec: TrialSpec) -> list[WorkerEvent]:
+    """All events of a trial by itself."""
+    trainer = make_trainer("cpu", "worker-0")
+    trainer.start(spec)
+    return finish(trainer)
+
+
+def interrupted(spec: TrialSpec, answers: int) -> Trainer:
+    """A trainer that is left alone after so many answers, as a driver that is killed leaves it."""
+    trainer = make_trainer("cpu", "worker-0")
+    trainer.start(spec)
+    for _ in range(answers):
+        trainer.advance()
+    return trainer

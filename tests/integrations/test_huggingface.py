@@ -18,8 +18,7 @@ from automl.events import Code, Reported, TrialSpec, WorkerEvent
 from automl.integrations import huggingface
 from automl.owncode import imported
 from automl.plan import RunOptions, plan
-from automl.training import Trainer, make_trainer
-from contracts.owncode import finish, own_trial
+from contracts.owncode import interrupted, own_trial, trained
 
 EXAMPLE = Path(__file__).parents[2] / "examples/huggingface"
 
@@ -32,23 +31,8 @@ def example_trial(folder: Path, epochs: int) -> TrialSpec:
     return replace(spec, job=replace(spec.job, objective="eval_accuracy", metrics=("eval_accuracy",)))
 
 
-def trained(spec: TrialSpec) -> list[WorkerEvent]:
-    trainer = make_trainer("cpu", "worker-0")
-    trainer.start(spec)
-    return finish(trainer)
-
-
 def curve(events: list[WorkerEvent]) -> dict[int, float]:
     return {event.epoch: event.metrics["eval_loss"] for event in events if isinstance(event, Reported)}
-
-
-def interrupted(spec: TrialSpec, answers: int) -> Trainer:
-    """A trainer that is left alone after so many answers, as a driver that is killed leaves it."""
-    trainer = make_trainer("cpu", "worker-0")
-    trainer.start(spec)
-    for _ in range(answers):
-        trainer.advance()
-    return trainer
 
 
 def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,10 @@ import torch
 
 from automl import launch
 from automl.errors import MissingExtraError
-from automl.events import Failed, Finished, Reported, Started, TrialSpec, WorkerEvent
+from automl.events import Failed, Finished, Reported, Started, WorkerEvent
 from automl.integrations import lightning
 from automl.plan import RunOptions, plan
-from automl.training import Trainer, make_trainer
-from contracts.owncode import finish, function_trial
+from contracts.owncode import function_trial, interrupted, trained
 
 EXAMPLE = Path(__file__).parents[2] / "examples/lightning/space.yaml"
 CODE = """
@@ -54,23 +53,8 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def trained(spec: TrialSpec) -> list[WorkerEvent]:
-    trainer = make_trainer("cpu", "worker-0")
-    trainer.start(spec)
-    return finish(trainer)
-
-
 def curve(events: list[WorkerEvent]) -> dict[int, float]:
     return {event.epoch: event.metrics["accuracy"] for event in events if isinstance(event, Reported)}
-
-
-def interrupted(spec: TrialSpec, answers: int) -> Trainer:
-    """A trainer that is left alone after so many answers, as a driver that is killed leaves it."""
-    trainer = make_trainer("cpu", "worker-0")
-    trainer.start(spec)
-    for _ in range(answers):
-        trainer.advance()
-    return trainer
 
 
 def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -130,3 +131,20 @@ def counted() -> Iterator[Statements]:
     finally:
         event.remove(Engine, "before_cursor_execute", execute)
         event.remove(Engine, "commit", commit)
+
+
+class Said(list[str]):
+    """What the mirror said; waiting for a sentence ends when it comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._news = threading.Condition()
+
+    def __call__(self, sentence: str) -> None:
+        with self._news:
+            self.append(sentence)
+            self._news.notify_all()
+
+    def wait(self, count: int) -> None:
+        with self._news:
+            assert self._news.wait_for(lambda: len(self) >= count, timeout=60)

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tracking.shown import content, runs
-from tracking.stories import header, numbered, study, summary, trial
+from tracking.stories import Said, header, numbered, study, summary, trial
 
 from automl.study import Event
 from automl.tracking import Mirror, MirrorReport
@@ -24,23 +23,6 @@ from automl.tracking.client import connect
 from contracts.faultyproxy import FaultyProxy, now_and_then, once
 
 STATES = ["complete", "pruned", "failed"]
-
-
-class Said(list[str]):
-    """What the mirror said; waiting for a sentence ends when it comes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._news = threading.Condition()
-
-    def __call__(self, sentence: str) -> None:
-        with self._news:
-            self.append(sentence)
-            self._news.notify_all()
-
-    def wait(self, count: int) -> None:
-        with self._news:
-            assert self._news.wait_for(lambda: len(self) >= count, timeout=60)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tracking.stories import T0, header, key, numbered, report, start, story, study, suggestion, summary, trial
+from tracking.stories import T0, Said, header, key, numbered, report, start, story, study, suggestion, summary, trial
 
 from automl.events import Reported
 from automl.study import Resumed
@@ -33,23 +33,6 @@ def runs(uri: str, identity: str) -> dict[str, Any]:
     named = {run.data.tags.get("automl.trial", "study"): run for run in found}
     assert len(named) == len(found), "a trial has two runs"
     return named
-
-
-class Said(list[str]):
-    """What the mirror said; waiting for a sentence ends when it comes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._news = threading.Condition()
-
-    def __call__(self, sentence: str) -> None:
-        with self._news:
-            self.append(sentence)
-            self._news.notify_all()
-
-    def wait(self, count: int) -> None:
-        with self._news:
-            assert self._news.wait_for(lambda: len(self) >= count, timeout=60)
 
 
 def test_a_study_is_followed_to_its_end(uri: str, database: Path, tmp_path: Path) -> None:

@@ -118,6 +118,17 @@ def same(left: Mapping[int, Mapping[str, float]], right: Mapping[int, Mapping[st
         assert values == pytest.approx(right[epoch], rel=tolerance, abs=tolerance), epoch
 
 
+def assert_as_alone(trainer: LaneTrainer, specs: Sequence[TrialSpec], groups: list[int] | None = None) -> None:
+    """Trained at once, in groups of these sizes, each trial has the curve that it has alone."""
+    for spec in specs:
+        trainer.start(spec)
+    events = trainer.advance()
+    assert groups is None or group_sizes(trainer) == groups
+    events += finish(trainer)
+    for spec in specs:
+        same(curve(events, spec), alone(spec))
+
+
 def group_sizes(trainer: LaneTrainer) -> list[int]:
     return sorted(len(group.lanes) for _, group in trainer._groups)
 
@@ -142,28 +153,14 @@ def test_eight_trials_of_one_group_have_their_own_numbers(tmp_path: Path, task: 
     study = job(tmp_path, task)
     common = hidden(normalization)
     specs = [trial(study, {**common, **WIDTHS[n % 4], **other}, n) for n, other in enumerate(OPTIMISATION)]
-    trainer = lanes_of(8)
-    for spec in specs:
-        trainer.start(spec)
-    events = trainer.advance()
-    assert group_sizes(trainer) == [8]
-    events += finish(trainer)
-    for spec in specs:
-        same(curve(events, spec), alone(spec))
+    assert_as_alone(lanes_of(8), specs, [8])
 
 
 @pytest.mark.parametrize("normalization", ["none", "batch"])
 def test_forecasts_of_several_steps_ride(tmp_path: Path, normalization: str) -> None:
     study = job(tmp_path, "regression", steps=3)
     specs = [trial(study, {**hidden(normalization), **WIDTHS[n % 4], **other}, n) for n, other in enumerate(OPTIMISATION[:4])]
-    trainer = lanes_of(4)
-    for spec in specs:
-        trainer.start(spec)
-    events = trainer.advance()
-    assert group_sizes(trainer) == [4]
-    events += finish(trainer)
-    for spec in specs:
-        same(curve(events, spec), alone(spec))
+    assert_as_alone(lanes_of(4), specs, [4])
 
 
 @pytest.mark.parametrize("instance_norm", ["none", "last"])
@@ -189,14 +186,7 @@ def test_one_update_moves_all_lanes_as_calls_of_their_own_do(tmp_path: Path, opt
         {"batch_size": 40, "l2": 0.01},
     )
     specs = [trial(study, {**common, **WIDTHS[0], **other}, n) for n, other in enumerate(variety)]
-    trainer = LaneTrainer("cpu", "worker", 4, dtype=torch.float64, pace=SHARING, together=True)
-    for spec in specs:
-        trainer.start(spec)
-    events = trainer.advance()
-    assert group_sizes(trainer) == [4]
-    events += finish(trainer)
-    for spec in specs:
-        same(curve(events, spec), alone(spec))
+    assert_as_alone(LaneTrainer("cpu", "worker", 4, dtype=torch.float64, pace=SHARING, together=True), specs, [4])
 
 
 @pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
@@ -210,10 +200,8 @@ def test_recorded_steps_give_the_numbers_of_called_ones(tmp_path: Path, model: s
     sizes = (16, 32, 64, 16) if normalization != "batch" else (16,) * 4
     specs = [trial(study, {**common, **other, "batch_size": size}, n) for n, (other, size) in enumerate(zip(variety, sizes, strict=True))]
     recorder = Always()
-    events = train_all(recording(3, recorder), specs)
+    assert_as_alone(recording(3, recorder), specs)
     assert recorder.launches > 0
-    for spec in specs:
-        same(curve(events, spec), alone(spec))
 
 
 @pytest.mark.parametrize(("called", "recorded", "launched", "least"), [(1.0, 9.0, 0.5, 21), (1.0, 9.0, 1.0, None), (1.0, 0.0, 2.0, None)])
@@ -242,10 +230,8 @@ def test_steps_that_cannot_be_recorded_are_called(tmp_path: Path, caplog: pytest
     specs = [trial(study, {**hidden("batch"), **WIDTHS[n]}, n) for n in range(3)]
     recorder = Recorder(capture, time.perf_counter)
     recorder.pays = lambda repetitions: not recorder.is_off  # type: ignore[method-assign]
-    events = train_all(recording(3, recorder), specs)
+    assert_as_alone(recording(3, recorder), specs)
     assert [record.getMessage() for record in caplog.records] == [f"Steps are launched call by call, not as CUDA graphs: {why}."]
-    for spec in specs:
-        same(curve(events, spec), alone(spec))
 
 
 @pytest.mark.parametrize("activation", ["gelu", "tanh", "sigmoid", "silu", "leaky_relu", "elu"])
@@ -253,14 +239,7 @@ def test_steps_that_cannot_be_recorded_are_called(tmp_path: Path, caplog: pytest
 def test_padding_is_silent_for_every_activation(tmp_path: Path, activation: str, normalization: str) -> None:
     study = job(tmp_path)
     specs = [trial(study, {**hidden(normalization, activation), **widths, "dropout": 0.3}, n) for n, widths in enumerate(WIDTHS)]
-    trainer = lanes_of(4)
-    for spec in specs:
-        trainer.start(spec)
-    events = trainer.advance()
-    assert group_sizes(trainer) == [4]
-    events += finish(trainer)
-    for spec in specs:
-        same(curve(events, spec), alone(spec))
+    assert_as_alone(lanes_of(4), specs, [4])
 
 
 @pytest.mark.parametrize("pooling", ["max", "average", "none"])
@@ -272,14 +251,7 @@ def test_pictures_ride_together(tmp_path: Path, pooling: str, normalization: str
     specs = [
         trial(study, {**common, **channels, "dense_units": 5 + n, **OPTIMISATION[n]}, n, epochs=2) for n, channels in enumerate(CHANNELS)
     ]
-    trainer = lanes_of(4)
-    for spec in reversed(specs):
-        trainer.start(spec)
-    events = trainer.advance()
-    assert group_sizes(trainer) == [4]
-    events += finish(trainer)
-    for spec in specs:
-        same(curve(events, spec), alone(spec))
+    assert_as_alone(lanes_of(4), specs[::-1], [4])
 
 
 @pytest.mark.parametrize("sizes", [(16, 32, 16, 64), (32, 32, 20, 30), (7, 14, 21, 65), (16, 24, 40, 1000)])
