@@ -13,7 +13,7 @@ from automl.spec import DataSpec
 from automl.yamlfile import written
 
 _MOST_STEPS = 256
-_SMALL_PICTURE = 16  # pixels a side, up to which two convolutions are enough
+_SMALL_PICTURE = 16  # pixels a side, up to which two convolutions are enough and nothing is cut or turned
 
 
 def starter(data: DataSpec, info: DataInfo, name: str) -> str:
@@ -53,6 +53,11 @@ def _lines(data: DataSpec, info: DataInfo, name: str) -> Iterator[str]:
     yield "  # regularisation"
     yield "  dropout: {type: float, low: 0.0, high: 0.5, grid: 3}"
     yield "  l2: {type: float, low: 1e-7, high: 1e-2, log: true, grid: 3}"
+    if info.kind == "pictures" and max(info.input_shape[1:]) > _SMALL_PICTURE:
+        yield "  # augmentation of the training pictures: take away what would change their class, as mirrors do to letters"
+        yield "  crop: {type: int, low: 0, high: 4, grid: [0, 2]}"
+        yield "  flip: {type: categorical, choices: [false, true]}"
+        yield "  rotation: {type: float, low: 0.0, high: 15.0, grid: [0.0, 10.0]}"
     yield ""
     yield "# Combinations that are not to be tried, and what must hold:"
     yield "# forbid:"

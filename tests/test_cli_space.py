@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from PIL import Image
 
 from automl.families import FAMILIES, TRAINING
 from automl.spacefile import dump, load
@@ -272,6 +273,19 @@ def test_new_for_a_table_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None
     assert (code, out, err) == (0, "sub/houses.yaml: regression with model mlp. To search it: automl run sub/houses.yaml\n", "")
     spec = load("sub/houses.yaml")
     assert (spec.name, spec.data.source, spec.data.target, spec.data.drop) == ("houses", "../my houses.csv", "the price", ("id",))
+
+
+def test_new_for_pictures_offers_augmentation_where_there_is_room_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        Path("pets", name).mkdir(parents=True)
+        for number in range(10):
+            Image.new("L", (20, 20), number).save(Path("pets", name, f"{number}.png"))
+    assert automl(capsys, "new", "pets", "-o", "pets.yaml")[0] == 0
+    spec = load("pets.yaml")
+    assert [each.name for each in spec.space.parameters][-3:] == ["crop", "flip", "rotation"]
+    assert spec.space.without_grid() == []
+    assert automl(capsys, "check", "pets.yaml") == (0, "pets.yaml: ok\n", "")
+    assert "flip" not in automl(capsys, "new", "digits")[1]
 
 
 def test_new_answers_data_that_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:

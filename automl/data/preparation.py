@@ -244,7 +244,8 @@ def _looked_at(prepared: Prepared) -> Prepared:
         return prepared
     counts = class_counts(prepared.arrays["train" if "train" in prepared.arrays else POOL][1], info.classes) if info.classes else ()
     is_table = prepared.plan.get("reader") == "table"
-    warnings = (*imbalance(counts, info.classes), *(() if is_table else twins(prepared.arrays)), *info.warnings)
+    how = "in every word that is read" if info.kind == "tokens" else "in every number"
+    warnings = (*imbalance(counts, info.classes), *(() if is_table else twins(prepared.arrays, how)), *info.warnings)
     return replace(prepared, info=replace(info, class_counts=counts, warnings=warnings))
 
 

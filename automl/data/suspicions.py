@@ -34,9 +34,9 @@ def imbalance(counts: Sequence[int], classes: Sequence[str]) -> Iterator[str]:
         )
 
 
-def twins(arrays: Mapping[str, tuple[Array | Chosen, Array]]) -> Iterator[str]:
+def twins(arrays: Mapping[str, tuple[Array | Chosen, Array]], how: str = "in every number") -> Iterator[str]:
     """A warning for each split of which samples are training samples as well, to the last number. Not for tables, whose prepared rows
-    are alike where the rows themselves need not be.
+    are alike where the rows themselves need not be. ``how`` they are alike.
     """
     if "train" not in arrays:
         return
@@ -45,7 +45,7 @@ def twins(arrays: Mapping[str, tuple[Array | Chosen, Array]]) -> Iterator[str]:
         if split in arrays and len(arrays[split][0]):
             share, count = known.share_of(arrays[split][0])
             if share >= TWINS and count >= FEWEST_TWINS:
-                yield twins_text(share, split, "samples", "in every number")
+                yield twins_text(share, split, "samples", how)
 
 
 def twins_text(share: float, split: str, rows: str, how: str) -> str:

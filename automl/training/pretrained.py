@@ -190,6 +190,12 @@ def tensors(file: str) -> dict[str, Tensor]:
     for prefix in _PREFIXES:
         if all(name.startswith(prefix) for name in found):
             found = {name.removeprefix(prefix): value for name, value in found.items()}
+    strange = [name for name, value in found.items() if value.is_meta or value.is_quantized or value.layout != torch.strided]
+    if strange:
+        raise UsageError(
+            f"checkpoint: {file}: weights must be plain numbers, but {_listed(strange)} are sparse, quantised or without values. Save the "
+            "weights of a plain network."
+        )
     broken = [name for name, value in found.items() if value.is_floating_point() and not bool(value.isfinite().all())]
     if broken:
         raise UsageError(f"checkpoint: {file}: weights must be finite, but {_listed(broken)} are not all. Take a checkpoint from before.")
@@ -216,7 +222,7 @@ def _pickled(file: str) -> Any:
             "Save model.state_dict()."
         ) from None
     except Exception as error:  # torch raises nearly anything for a file that is not one of its own
-        text = (str(error) or type(error).__name__).splitlines()[0]
+        text = str(error).splitlines()[0] if " " in str(error) else type(error).__name__
         raise UsageError(f"checkpoint: {file}: must be a file that torch.save has written, but cannot be read ({text}).") from None
 
 

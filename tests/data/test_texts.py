@@ -294,3 +294,10 @@ def test_a_class_is_left_out_by_its_name(folder: Path) -> None:
             for number, text in enumerate(texts):
                 (folder / "parts" / part / label / f"{number}.txt").write_text(text)
     assert inspect(DataSpec(str(folder / "parts"), drop=("unsure",))).sizes["test"] == 10
+
+
+def test_copies_of_texts_are_told_of_in_words(folder: Path) -> None:
+    table = folder / "reviews.csv"
+    table.write_text("review,mood\n" + "".join(f"the same words of {n % 50},{'ab'[n % 2]}\n" for n in range(200)))
+    (warning,) = (each for each in inspect(DataSpec(str(table), target="mood", text="review")).warnings if "validation" in each)
+    assert "samples are training samples as well, alike in every word that is read. " in warning

@@ -305,6 +305,16 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
     assert problem(begins) == ("checkpoint: FILE: weights must be finite, but conv.0.weight are not all. Take a checkpoint from before.")
 
 
+@pytest.mark.parametrize("strange", [torch.empty(3, device="meta"), torch.eye(3).to_sparse()], ids=["meta", "sparse"])
+def test_weights_that_are_no_plain_numbers_are_named(tmp_path: Path, strange: torch.Tensor) -> None:
+    begins = checkpoint(tmp_path)
+    torch.save({**weights_of("cnn", CNN), "conv.0.bias": strange}, begins.file)
+    assert problem(begins) == (
+        "checkpoint: FILE: weights must be plain numbers, but conv.0.bias are sparse, quantised or without values. "
+        "Save the weights of a plain network."
+    )
+
+
 class Gadget:
     """What no file of weights holds."""
 
@@ -320,6 +330,8 @@ def test_files_that_hold_no_weights_are_named(tmp_path: Path) -> None:
     assert problem(begins) == "checkpoint: FILE: must hold weights by their names (a state dict), but holds none. Save model.state_dict()."
     Path(begins.file).write_bytes(b"no such thing")
     assert problem(begins).startswith("checkpoint: FILE: must ")
+    Path(begins.file).write_bytes(b"hello")
+    assert problem(begins) == "checkpoint: FILE: must be a file that torch.save has written, but cannot be read (KeyError)."
     strange = replace(begins, file=str(tmp_path / "net.safetensors"))
     Path(strange.file).write_bytes(b"no such thing")
     assert problem(strange).startswith("checkpoint: FILE: must be a safetensors file, but cannot be read (")
