@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import shlex
@@ -26,6 +25,7 @@ from automl.inputs import KINDS, Inputs
 from automl.pruners import check_pruner
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.specrecord import from_dict
+from automl.starter import epochs_for
 from automl.store import Store
 from automl.strategies import check_strategy
 from automl.tracking import OFF, redacted, resolve_uri
@@ -33,7 +33,6 @@ from automl.yamlfile import relative_to
 
 FEW_SEQUENCES = 200  # beside those for test, below which trials without a space are trained in folds
 _FOLDS = 5
-_SEEN_SEQUENCES, _MOST_EPOCHS = 16_000, 300  # that a trial of few sequences sees, over its epochs; and how many epochs it takes at most
 SMALL_PICTURE = 16  # pixels a side, up to which the space for small pictures fits
 
 
@@ -221,8 +220,7 @@ def _of_file(options: RunOptions) -> StudySpec:
     spec = spacefile.load(space_file(_space_for(info)))
     if info.kind != "sequences" or info.continues:
         return spec
-    seen = math.ceil(_SEEN_SEQUENCES / info.sizes["train"])
-    spec = replace(spec, epochs=max(spec.epochs, min(seen, _MOST_EPOCHS)))
+    spec = replace(spec, epochs=epochs_for(info, spec.epochs))
     is_few = info.sizes["train"] + info.sizes["validation"] < FEW_SEQUENCES
     return replace(spec, data=replace(spec.data, validation=None, folds=_FOLDS)) if is_few and _can_be_folded(given) else spec
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -12,7 +13,9 @@ from automl.metrics import METRICS, default_objective
 from automl.spec import DataSpec
 from automl.yamlfile import written
 
+_EPOCHS = 30
 _MOST_STEPS = 256
+_SEEN_SEQUENCES, _MOST_EPOCHS = 16_000, 300  # that a trial of few sequences sees, over its epochs; and how many epochs it takes at most
 _SMALL_PICTURE = 16  # pixels a side, up to which two convolutions are enough and nothing is cut or turned
 
 
@@ -30,6 +33,13 @@ def model_for(info: DataInfo) -> str:
     return "cnn" if info.kind == "pictures" else "mlp"
 
 
+def epochs_for(info: DataInfo, least: int) -> int:
+    """How many epochs a trial takes at most: more than the least where there are few sequences, since they are few steps of training."""
+    if info.kind != "sequences" or info.continues:
+        return least
+    return max(least, min(_MOST_EPOCHS, math.ceil(_SEEN_SEQUENCES / info.sizes["train"])))
+
+
 def _lines(data: DataSpec, info: DataInfo, name: str) -> Iterator[str]:
     metric = METRICS[default_objective(info.task)]
     sizes = ", ".join(f"{count} for {split}" for split, count in info.sizes.items())
@@ -41,7 +51,7 @@ def _lines(data: DataSpec, info: DataInfo, name: str) -> Iterator[str]:
     yield from _data_lines(data)
     yield f"model: {model_for(info)}"
     yield f"objective: {{{'maximize' if metric.maximize else 'minimize'}: {metric.name}}}    # measured on the validation split"
-    yield "epochs: 30                           # the most that a trial trains"
+    yield f"epochs: {epochs_for(info, _EPOCHS):<29}# the most that a trial trains"
     yield ""
     yield "space:"
     yield from _architecture(info)
@@ -140,8 +150,8 @@ def _baseline(info: DataInfo) -> str:
         return "embedding: 64, word_dropout: 0.3, conv_layers: 0, pooling: mean"
     return {
         "cnn": "conv_layers: 2, channels: 32, dense_units: 128, activation: relu",
-        "cnn1d": f"conv_layers: 4, channels: 32, kernel_size: 9, residual: true, most_steps: {_MOST_STEPS}, pooling: mean, "
-        "normalization: batch",
+        "cnn1d": f"conv_layers: 4, channels: 32, kernel_size: 9, residual: true, most_steps: {_MOST_STEPS}, pooling: mean,\n"
+        "   normalization: batch",
         "mlp": "layers: 1, units: 128, activation: relu",
     }[model_for(info)]
 

@@ -260,6 +260,7 @@ def test_new_writes_a_file_that_passes_check(capsys: pytest.CaptureFixture[str],
     assert (spec.name, spec.data.source, spec.model, spec.baseline is not None) == (data, data, model, True)
     assert spec.objective is not None
     assert spec.objective.metric == objective
+    assert spec.epochs == (42 if data == "waves" else 30)  # a trial is to see 16,000 sequences
     assert spec.space.without_grid() == []
     assert automl(capsys, "check", "x.yaml") == (0, "x.yaml: ok\n", "")
     assert dump(spec)
