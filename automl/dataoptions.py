@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+TASKS = ("classification", "regression")
+
 
 @dataclass(frozen=True, slots=True)
 class DataOption:
     """A key of the section ``data``, and a field of ``DataSpec``: a text (``low`` is None) or a whole number of at least ``low``.
 
-    ``flag``: whether the command line has it as well, with this word for its value.
+    ``flag``: whether the command line has it as well, with this word for its value. ``choices``: the only texts there are.
     """
 
     name: str
     about: str
     low: int | None = None
     flag: str = ""
+    choices: tuple[str, ...] = ()
 
 
 DATA_OPTIONS: Mapping[str, DataOption] = {
     option.name: option
     for option in (
+        DataOption("task", "whether the target is classes or a number to predict, where its look misleads", flag="TASK", choices=TASKS),
         DataOption("text", "the column with texts to learn from", flag="COLUMN"),
         DataOption("image", "the column with paths of pictures, relative to the file", flag="COLUMN"),
         DataOption("size", "pixels a side that pictures are brought to", low=1, flag="PIXELS"),

@@ -58,6 +58,7 @@ class RunOptions:
     size: int | None = None
     series: str | None = None
     timestamp: str | None = None
+    task: str | None = None
     horizon: int | None = None
     window: int | None = None
     rows: int | None = None

@@ -364,6 +364,9 @@ class _Reader:
             label = f"data: {name}"
             least = option.low
             found[name] = self._text(value, label) or None if least is None else self._whole(value, label, least, least=least)
+            if option.choices and found[name] and found[name] not in option.choices:
+                near = suggestion(found[name], option.choices)
+                self._add(value, f"{label} must be one of {', '.join(option.choices)}, but is {found[name]!r}.{near}")
         return found
 
     def _text(self, node: Node | None, label: str) -> str:

@@ -226,6 +226,8 @@ def _data() -> dict[str, Any]:
 
 
 def _data_option(option: DataOption) -> dict[str, Any]:
+    if option.choices:
+        return _described({"enum": list(option.choices)}, option.about)
     return _described(_TEXT if option.low is None else {"type": "integer", "minimum": option.low}, option.about)
 
 

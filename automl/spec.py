@@ -29,6 +29,7 @@ class DataSpec:
     positive: tuple[str | int | float | bool, ...] = ()
     split_seed: int = 0
     folds: int | None = None
+    task: str | None = None
     text: str | None = None
     image: str | None = None
     size: int | None = None

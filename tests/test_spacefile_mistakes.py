@@ -372,6 +372,7 @@ def test_mistakes_of_a_file(text: str, expected: list[str]) -> None:
 
 DATA = [
     ("sorce: 1", "data: unknown key 'sorce'. Did you mean 'source'?"),
+    ("task: regresion", "data: task must be one of classification, regression, but is 'regresion'. Did you mean 'regression'?"),
     ("target: 3", "data: target must be a text, but is 3. Put it in quotes."),
     ("drop: a", "data: drop must be a list of texts, but is 'a'. Put it in brackets."),
     ("drop: [[a]]", "data: drop: an entry must be a text, but is a list."),

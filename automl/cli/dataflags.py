@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from automl.dataoptions import DATA_OPTIONS
+from automl.dataoptions import DATA_OPTIONS, DataOption
 
 Command = Callable[..., Any]
 
@@ -33,5 +33,12 @@ def reading_flags(command: Command) -> Command:
     for option in reversed(list(DATA_OPTIONS.values())):
         if option.flag:
             about = f"{option.about[0].upper()}{option.about[1:]}."
-            command = click.option(f"--{option.name}", type=str if option.low is None else int, metavar=option.flag, help=about)(command)
+            word = None if option.choices else option.flag
+            command = click.option(f"--{option.name}", type=_type(option), metavar=word, help=about)(command)
     return command
+
+
+def _type(option: DataOption) -> Any:
+    if option.choices:
+        return click.Choice(option.choices)
+    return str if option.low is None else int

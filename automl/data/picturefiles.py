@@ -110,7 +110,7 @@ def open_folder(spec: DataSpec) -> PictureFiles:
 def open_paths(spec: DataSpec, content: bytes, test: tuple[str, bytes] | None) -> PictureFiles:
     """The pictures that a table names in its column ``image``, relative to the table; the column ``target`` says what they show."""
     from automl.data.tables import find_column, read_table
-    from automl.data.targets import read_target, read_test_target
+    from automl.data.targets import kind_of_task, read_target, read_test_target
 
     assert spec.image is not None
     names = [name for name in (spec.image, spec.target) if name]
@@ -123,7 +123,7 @@ def open_paths(spec: DataSpec, content: bytes, test: tuple[str, bytes] | None) -
             f"Columns: {listed(columns)}. Give --target, maybe {columns[-1] if columns else image!r}."
         )
     name = find_column(table.where, table.frame, spec.target)
-    target = read_target(table.where, name, table.frame[name], spec.positive)
+    target = read_target(table.where, name, table.frame[name], spec.positive, kind_of_task(spec.task))
     files = _files(table.where, table.frame[image].iloc[target.kept], target.kept)
     notes = []
     if len(target.kept) < len(table.frame):
@@ -136,7 +136,7 @@ def open_paths(spec: DataSpec, content: bytes, test: tuple[str, bytes] | None) -
         kept, values, note = read_test_target(rows.where, target, rows.frame[target.name])
         official = (tuple(_files(rows.where, rows.frame[image].iloc[kept], kept)), values)
         notes += [note] if note else []
-    used = ("target", "drop", "image", "positive", *(("test",) if test else ()))
+    used = ("target", "task", "drop", "image", "positive", *(("test",) if test else ()))
     root = home_expanded(spec.source).parent
     return PictureFiles(
         Path(spec.source).name.partition(".")[0], tuple(files), target.values, target.classes, official, None, tuple(notes), used, root

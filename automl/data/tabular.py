@@ -25,7 +25,7 @@ from automl.data.preprocessing import dump, fit, rare_categories, transform
 from automl.data.sources import TableFile
 from automl.data.splits import Rows, Splits
 from automl.data.tables import Table, find_column, read_files, read_table
-from automl.data.targets import Target, read_target, read_test_target
+from automl.data.targets import Target, kind_of_task, read_target, read_test_target, target_note
 from automl.data.timestamps import is_dates
 from automl.errors import DataError, listed, suggestion
 from automl.spec import DataSpec
@@ -57,13 +57,15 @@ def prepare_table(spec: DataSpec, source: Frame | TableFile) -> list[Prepared]:
 
     Raises ``OnlyTextsError`` where it is rather for ``automl.data.texts``.
     """
-    refuse_unused(spec, source.name if isinstance(source, Frame) else source.where, ("bins", "rows"))
+    refuse_unused(spec, source.name if isinstance(source, Frame) else source.where, ("bins", "rows", "task"))
     table, test = tables_of(spec, source)
     label = target_name(spec, source, table)
-    target = read_target(table.where, label, table.frame[label], spec.positive)
+    target = read_target(table.where, label, table.frame[label], spec.positive, kind_of_task(spec.task))
     every = divided(spec, table.where, target, official=test is not None)
     read = _Read(source.name, table, test, target, _feature_names(spec, table, label))
     notes = [folds_note([len(splits.validation) for splits in every])] if len(every) > 1 else []
+    if spec.task is None and isinstance(source, TableFile) and (guessed := target_note(target)):
+        notes.append(guessed)
     return [_prepared(read, splits, len(every), spec.bins, notes, is_first=splits is every[0]) for splits in every]
 
 

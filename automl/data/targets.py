@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from automl.data.classes import Label, group_classes
+from automl.data.sequencedata import TargetKind
 from automl.data.values import TARGET_MISSING, NumberStyle, Texts, has_parts, is_number, number_style, number_text, parse_number, texts_of
 from automl.errors import DataError
 
 MOST_NUMBER_CLASSES = 20  # whole numbers of more different values are quantities
+MOST_SCORES = 100  # different whole numbers, up to which classes may have been meant
 LARGEST = 1e100  # so that the squares of errors stay finite
 
 
@@ -42,7 +44,7 @@ def read_target(
     name: str,
     column: pd.Series[Any],
     positive: Sequence[Label] = (),
-    kind: Literal["auto", "classes", "numbers"] = "auto",
+    kind: TargetKind = "auto",
 ) -> Target:
     """What to predict and how: regression for fractional or many different numbers, else classification, unless ``kind`` says it.
 
@@ -57,18 +59,45 @@ def read_target(
     if not len(kept):
         raise DataError(f"{where}: target {name!r} must have values, but all {len(texts)} are missing. Choose another target.")
     distinct = np.array(sorted(set(texts[kept])), object)
-    if pd.api.types.is_bool_dtype(column.dtype):
+    if positive and kind == "numbers":
+        raise DataError(f"{where}: positive must be left out of a regression, since it groups classes, but is given. Take it away.")
+    if pd.api.types.is_bool_dtype(column.dtype) and kind != "numbers":
         return _classification(where, name, texts, kept, {text: text for text in distinct}, positive)
     style: NumberStyle
-    style, share = ("plain", 1.0) if pd.api.types.is_numeric_dtype(column.dtype) else number_style(distinct)
+    style, share = ("plain", 1.0) if _is_typed(column) else number_style(distinct)
     if share < 1.0:
-        _refuse_mixture(where, name, distinct, style, share if kind != "numbers" else 1.0)
+        if kind == "numbers" or (kind == "auto" and share >= 0.9 and len(distinct) > MOST_NUMBER_CLASSES):
+            _refuse_words(where, name, distinct, style)
         return _classification(where, name, texts, kept, {text: text for text in distinct}, positive)
     parsed = {text: parse_number(text, style) for text in distinct}
     if positive or kind == "classes" or (kind == "auto" and _few(np.array(list(parsed.values())), len(kept))):
         labels = {text: number_text(value) or text for text, value in parsed.items()}
         return _classification(where, name, texts, kept, labels, positive, style)
     return _regression(where, name, np.array([parsed[text] for text in texts[kept]]), kept, style)
+
+
+def _is_typed(column: pd.Series[Any]) -> bool:
+    return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
+
+
+def kind_of_task(task: str | None) -> TargetKind:
+    """How a target is to be read for the ``task`` of a data specification."""
+    if task is None:
+        return "auto"
+    return "classes" if task == "classification" else "numbers"
+
+
+def target_note(target: Target) -> str:
+    """That whole numbers were taken for classes or for a quantity, where the other may have been meant; else nothing."""
+    if target.is_regression:
+        whole = bool(np.all(target.values == np.floor(target.values)))
+        count = len(np.unique(target.values))
+        if not whole or count > MOST_SCORES or 3 * count > len(target.values):
+            return ""
+        return f"Target: {target.name} has {count} different whole numbers, taken for a quantity. For classes: --task classification."
+    if len(target.classes) <= 2 or not all(map(is_number, target.classes)):
+        return ""
+    return f"Target: {target.name} has {len(target.classes)} different numbers, taken for classes. For a quantity: --task regression."
 
 
 def read_test_target(where: str, target: Target, column: pd.Series[Any]) -> tuple[NDArray[np.int64], NDArray[Any], str]:
@@ -158,14 +187,13 @@ def _refuse_classes(where: str, name: str, classes: Sequence[str], rows: int) ->
         )
 
 
-def _refuse_mixture(where: str, name: str, distinct: Texts, style: NumberStyle, share: float) -> None:
+def _refuse_words(where: str, name: str, distinct: Texts, style: NumberStyle) -> None:
     """Many numbers and a few words are numbers with mistakes in them, not classes."""
-    if share >= 0.9 and len(distinct) > MOST_NUMBER_CLASSES:
-        words = [text for text in distinct if np.isnan(parse_number(text, style))]
-        raise DataError(
-            f"{where}: target {name!r} must be numbers, but {len(words)} of {len(distinct)} different values are not, such as "
-            f"{words[0]!r}. Correct them, or leave them empty to have their rows left out."
-        )
+    words = [text for text in distinct if np.isnan(parse_number(text, style))]
+    raise DataError(
+        f"{where}: target {name!r} must be numbers, but {len(words)} of {len(distinct)} different values are not, such as "
+        f"{words[0]!r}. Correct them, or leave them empty to have their rows left out."
+    )
 
 
 def _regression(where: str, name: str, values: NDArray[np.float64], kept: NDArray[np.int64], style: NumberStyle) -> Target:

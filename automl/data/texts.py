@@ -21,14 +21,14 @@ from automl.data.sources import TableFile
 from automl.data.splits import Splits
 from automl.data.tables import Table, find_column
 from automl.data.tabular import tables_of, target_name
-from automl.data.targets import Target, read_target, read_test_target
+from automl.data.targets import Target, kind_of_task, read_target, read_test_target
 from automl.data.textfiles import TextFiles
 from automl.data.values import has_parts, texts_of
 from automl.data.words import PARTS, Words, fit_words, unknown_share, words_of
 from automl.errors import DataError, listed, suggestion
 from automl.spec import DataSpec
 
-_USED = ("text", "vocabulary", "length", "rows")
+_USED = ("task", "text", "vocabulary", "length", "rows")
 _LABEL = "class"  # what the target is called where folders or files are the classes
 
 
@@ -125,7 +125,7 @@ def _from_table(spec: DataSpec, source: Frame | TableFile) -> _Read:
             raise DataError(f"{table.where}: drop must leave the {role} {name!r}, but lists it. Take it from drop.")
     if column == label:
         raise DataError(f"{table.where}: text and target must be different columns, but both are {column!r}. Choose another target.")
-    target = read_target(table.where, label, table.frame[label], spec.positive)
+    target = read_target(table.where, label, table.frame[label], spec.positive, kind_of_task(spec.task))
     texts = _column_texts(table, column)
     if len({text for text in texts[target.kept] if text is not None}) < 2:
         raise DataError(

@@ -129,6 +129,15 @@ def test_tables_from_which_nothing_can_be_learnt(tmp_path: Path, content: str, m
         inspect(DataSpec(str(path), target="y"))
 
 
+def test_scores_are_classes_or_numbers_as_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "wines.csv"
+    path.write_text("acid,score\n" + "".join(f"{number % 7}.5,{3 + number % 4}\n" for number in range(60)))
+    said = [inspect(DataSpec(str(path), target="score", task=task)) for task in (None, "classification", "regression")]
+    assert [info.task for info in said] == ["multiclass", "multiclass", "regression"]
+    note = "Target: score has 4 different numbers, taken for classes. For a quantity: --task regression."
+    assert [info.notes for info in said] == [(note,), (), ()]
+
+
 def test_the_usual_name_of_a_target_is_suggested(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("Class,size\na,1\nb,2\n")

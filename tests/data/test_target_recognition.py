@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from automl.data.classes import Label, group_classes
-from automl.data.targets import Target, read_target, read_test_target
+from automl.data.targets import Target, kind_of_task, read_target, read_test_target, target_note
 from automl.errors import DataError
 
 
@@ -163,3 +163,48 @@ def test_a_target_of_lists_is_refused() -> None:
     message = "x: target 'y' must be numbers or classes, but holds lists or other values of several parts. Choose another target."
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         read_target("x", "y", pd.Series([[1], [2], [1]]))
+
+
+# -- what a person says it is ------------------------------------------------------------------------------------------
+
+
+def as_task(cells: Sequence[Any], task: str | None) -> Target:
+    return read_target("data.csv", "y", pd.Series(list(cells)), kind=kind_of_task(task))
+
+
+@pytest.mark.parametrize("cells", [["3", "5", "4"] * 4, [3, 5, 4] * 4, [*range(30)] * 3, ["1.5", "2.5", "3.5"] * 5])
+def test_numbers_are_classes_or_a_quantity_as_the_task_says(cells: list[Any]) -> None:
+    classes, numbers = as_task(cells, "classification"), as_task(cells, "regression")
+    assert [float(classes.classes[number]) for number in classes.values] == numbers.values.tolist() == [float(cell) for cell in cells]
+    assert numbers.is_regression
+    assert not classes.is_regression
+
+
+@pytest.mark.parametrize(
+    ("cells", "note"),
+    [
+        ([3, 5, 4] * 4, "Target: y has 3 different numbers, taken for classes. For a quantity: --task regression."),
+        ([*range(30)] * 3, "Target: y has 30 different whole numbers, taken for a quantity. For classes: --task classification."),
+        ([0, 1] * 4, ""),
+        ([0.5, 1.25, 3.0] * 4, ""),
+        (["a", "b", "1"] * 4, ""),
+        ([*range(200)] * 3, ""),
+        ([*range(30)] * 2, ""),
+    ],
+)
+def test_what_whole_numbers_were_taken_for_is_said_where_it_may_be_wrong(cells: list[Any], note: str) -> None:
+    assert target_note(as_task(cells, None)) == note
+
+
+@pytest.mark.parametrize("cells", [["1", "2", "high"] * 3, [True, False, True] * 3])
+def test_a_regression_needs_numbers(cells: list[Any]) -> None:
+    words = "2 of 2 different values are not, such as 'False'" if True in cells else "1 of 3 different values are not, such as 'high'"
+    message = f"data.csv: target 'y' must be numbers, but {words}. Correct them, or leave them empty to have their rows left out."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        as_task(cells, "regression")
+
+
+def test_a_regression_has_no_positive_classes() -> None:
+    message = "data.csv: positive must be left out of a regression, since it groups classes, but is given. Take it away."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        read_target("data.csv", "y", pd.Series([1, 2] * 3), ("1",), "numbers")
