@@ -371,7 +371,7 @@ def test_a_target_is_the_same_in_all_rows_of_a_sequence(tmp_path: Path) -> None:
         ({"lengths": np.arange(40)}, "each length must be from 1 to the 6 steps of the array, but that of sequence 1 is 0. "),
         ({"lengths": np.ones(3, int)}, "lengths must be a whole number for each of 40 sequences, but have the shape (3,)."),
         ({"x": np.array([["a", "b"]] * 40), "lengths": np.ones(40, int)}, "samples must be numbers, but are of type <U1. Convert them."),
-        ({"x": np.ones((40, 2, 0))}, "sequences must have at least one step, but have none. Give others."),
+        ({"x": np.ones((40, 2, 0))}, "x must hold values, but is empty (shape (40, 2, 0)). Save it again."),
         (
             {"x_test": np.ones((3, 3, 6)), "y_test": np.arange(3) % 2},
             "test sequences must have the 2 channels of those for training, but have 3.",

@@ -253,8 +253,8 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
         "Unpack it, and give the file that was in it.",
         "book.doc": "the file's name must end in .csv, .tsv, .txt, .data, .csv.gz, .tsv.gz, .parquet, .npz, .ts, but ends in '.doc'. "
         "Rename or convert it.",
-        "nothing": "must hold folders of pictures or of .txt files, one for each class, a file of texts for each class, or the files of a "
-        "table, but holds none. "
+        "nothing": "must hold folders of pictures or of .txt files, one for each class, a file of texts for each class, the files of a "
+        "table, or .ts files, but holds none. "
         "Give such a folder, or a file that ends in .csv, .tsv, .txt, .data, .csv.gz, .tsv.gz, .parquet, .npz, .ts.",
     }
     for name, message in expected.items():
