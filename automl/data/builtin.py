@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from automl.data.mnist import PUBLISHED, read_published
 from automl.data.sentences import sentences
 from automl.data.sequencedata import Sequences
 from automl.data.textfiles import TextFiles
+from automl.folders import home_expanded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +52,12 @@ def canonical(source: str) -> str | None:
 def is_built_in(source: str) -> bool:
     """Whether this is the name of a built-in data set."""
     return canonical(source) is not None
+
+
+def namesake(source: str) -> Iterator[str]:
+    """A warning where the name of a built-in data set is that of a folder or file as well."""
+    if is_built_in(source) and home_expanded(source).exists():
+        yield f"Name: {source} is the built-in data set, not the folder or file of that name which is here. To read that one: ./{source}."
 
 
 def read_builtin(name: str) -> Arrays | Frame | Sequences | TextFiles:

@@ -21,7 +21,7 @@ import numpy as np
 
 from automl.data import DataInfo
 from automl.data.arrays import Arrays, prepare_arrays
-from automl.data.builtin import Frame
+from automl.data.builtin import Frame, namesake
 from automl.data.dataset import is_dataset
 from automl.data.folding import FOLD_OF_ROW, POOL, folder_of, rows_of
 from automl.data.nothing import NO_DATA, prepare_nothing
@@ -210,7 +210,7 @@ def _build(spec: DataSpec, source: Source, mark: str) -> Prepared:
     if isinstance(source, PictureFiles):
         source = source.read(spec.size)
     folds = [prepare_arrays(spec, source)] if isinstance(source, Arrays) else _fitted(spec, source)
-    first, *others = (replace(fold, info=replace(fold.info, fingerprint=mark)) for fold in map(_looked_at, folds))
+    first, *others = (replace(fold, info=replace(fold.info, fingerprint=mark)) for fold in (_looked_at(spec, fold) for fold in folds))
     return replace(first, others=tuple(others))
 
 
@@ -237,7 +237,7 @@ def _fitted(spec: DataSpec, source: Frame | TableFile | TextFiles | Sequences) -
         return prepare_texts(replace(spec, text=error.column), source, found)
 
 
-def _looked_at(prepared: Prepared) -> Prepared:
+def _looked_at(spec: DataSpec, prepared: Prepared) -> Prepared:
     """The same with the counts of its classes, and warnings of what may be wrong with data of any kind."""
     info = prepared.info
     if info.shared_splits:
@@ -245,7 +245,12 @@ def _looked_at(prepared: Prepared) -> Prepared:
     counts = class_counts(prepared.arrays["train" if "train" in prepared.arrays else POOL][1], info.classes) if info.classes else ()
     is_table = prepared.plan.get("reader") == "table"
     how = "in every word that is read" if info.kind == "tokens" else "in every number"
-    warnings = (*imbalance(counts, info.classes), *(() if is_table else twins(prepared.arrays, how)), *info.warnings)
+    warnings = (
+        *imbalance(counts, info.classes),
+        *(() if is_table else twins(prepared.arrays, how)),
+        *info.warnings,
+        *namesake(spec.source),
+    )
     return replace(prepared, info=replace(info, class_counts=counts, warnings=warnings))
 
 

@@ -146,3 +146,12 @@ def test_an_official_test_split_is_not_up_for_choice(tmp_path: Path, monkeypatch
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         inspect(DataSpec("fashion_mnist", test=0.2))
     assert inspect(DataSpec("fashion_mnist")).sizes["test"] == 10
+
+
+def test_a_folder_of_the_same_name_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not any(warning.startswith("Name") for warning in inspect(DataSpec("iris", "target")).warnings)
+    Path("iris").mkdir()
+    assert inspect(DataSpec("iris", "target")).warnings[-1] == (
+        "Name: iris is the built-in data set, not the folder or file of that name which is here. To read that one: ./iris."
+    )
