@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -274,7 +275,10 @@ def describe(plan: Sequence[Column], left: Iterable[Left], train: pd.DataFrame) 
         if item.kind == "given":
             kept.setdefault(item.why, []).append(item.name)
         elif item.kind == "text":
-            notes.append(f"Free text: of {item.name} it is used which of these words it has: {_names(item.vocabulary, 5)}.")
+            notes.append(
+                f"Free text: of {item.name} it is used which of these words it has: {_names(item.vocabulary, 5)}. "
+                f"To learn from its texts alone: --text {shlex.quote(item.name)}."
+            )
     for why, names in kept.items():
         notes.append(f"Of {_names(names)} it is only used whether there is a value, because {_plural(why) if len(names) > 1 else why}.")
     for item in plan:

@@ -30,7 +30,7 @@ def imbalance(counts: Sequence[int], classes: Sequence[str]) -> Iterator[str]:
         yield (
             f"Imbalance: {counts[most] / total:.1%} of the training samples are of class {classes[most]!r}, so that always saying so "
             f"reaches that accuracy; the others have {others:,}. Search for another objective, such as {{maximize: balanced_accuracy}} or "
-            "{maximize: roc_auc}."
+            "{maximize: roc_auc}, and let rare classes count for more: class_weights: balanced."
         )
 
 

@@ -134,7 +134,8 @@ def test_of_a_free_text_its_frequent_words_are_features() -> None:
     assert item == Column("c", "text", vocabulary=("a", "london", "mr", "mrs", "nobody", "of", "tailor", "the"))
     assert values(item, ["Mr. Y of Paris", None]) == [[0, 0], [0, 0], [1, 0], [0, 0], [0, 0], [1, 0], [0, 0], [0, 0]]
     assert describe([item], [], pd.DataFrame({"c": cells})) == [
-        "Free text: of c it is used which of these words it has: a, london, mr, mrs, nobody and 3 more."
+        "Free text: of c it is used which of these words it has: a, london, mr, mrs, nobody and 3 more. "
+        "To learn from its texts alone: --text c."
     ]
 
 

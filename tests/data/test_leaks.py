@@ -181,7 +181,8 @@ def test_a_class_that_is_nearly_all(tmp_path: Path) -> None:
     frame["kind"] = np.where(np.arange(ROWS) % 20 == 0, "yes", "no")
     assert warnings(tmp_path, frame) == [
         "Imbalance: 95.1% of the training samples are of class 'no', so that always saying so reaches that accuracy; the others have 19. "
-        "Search for another objective, such as {maximize: balanced_accuracy} or {maximize: roc_auc}."
+        "Search for another objective, such as {maximize: balanced_accuracy} or {maximize: roc_auc}, and let rare classes count for more: "
+        "class_weights: balanced."
     ]
 
 

@@ -45,7 +45,8 @@ def test_titanic(tmp_path: Path) -> None:
     assert info.notes == (
         "Left out: PassengerId, because it numbers the rows.",
         "Left out: Ticket, because it is an id or key (476 of 570 values differ).",
-        "Free text: of Name it is used which of these words it has: mr, miss, mrs, william, john and 7 more.",
+        "Free text: of Name it is used which of these words it has: mr, miss, mrs, william, john and 7 more. To learn from its "
+        "texts alone: --text Name.",
         "Of Cabin it is only used whether there is a value, because it is an id or key (114 of 135 values differ).",
         "Missing in the training part: Age 119 (median, and a flag), Embarked 1 (a category of its own).",
     )

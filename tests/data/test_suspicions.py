@@ -34,5 +34,6 @@ def test_classes_are_counted_and_a_large_one_is_told() -> None:
     assert list(imbalance((89, 11), ("a", "b"))) == []
     assert list(imbalance((9, 91), ("a", "b"))) == [
         "Imbalance: 91.0% of the training samples are of class 'b', so that always saying so reaches that accuracy; the others have 9. "
-        "Search for another objective, such as {maximize: balanced_accuracy} or {maximize: roc_auc}."
+        "Search for another objective, such as {maximize: balanced_accuracy} or {maximize: roc_auc}, and let rare classes count for more: "
+        "class_weights: balanced."
     ]
