@@ -228,7 +228,11 @@ class SearchSpace:
 
     def measured(self, configuration: Configuration) -> Mapping[str, float]:
         """What is known of the configuration before it trains; nothing while the data are not known."""
-        return {} if self.measures is None else self.measures({**self.fixed, **configuration})
+        return {} if self.measures is None else self.measures(self.whole(configuration))
+
+    def whole(self, configuration: Configuration) -> Configuration:
+        """With what is fixed, unless the configuration (of a baseline) says otherwise."""
+        return {**self.fixed, **configuration}
 
     def configure(self, choose: Callable[[Parameter], Value]) -> Configuration:
         """A configuration whose active parameters take the values that ``choose`` gives, asked in the order of the space."""

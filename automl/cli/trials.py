@@ -103,7 +103,7 @@ def _print_trials(study: Study, wanted: Sequence[Trial], reasons: bool) -> None:
     from rich.measure import Measurement
 
     console = Console(highlight=False)
-    table = _trial_table(study, wanted, _reasons(wanted) if reasons else _parameter_columns(wanted))
+    table = _trial_table(study, wanted, _reasons(wanted) if reasons else _parameter_columns(study, wanted))
     widest = Measurement.get(console, console.options.update(width=10_000), table).maximum
     if not console.is_terminal:
         console.width = widest
@@ -133,9 +133,11 @@ def _trial_table(study: Study, wanted: Sequence[Trial], columns: dict[str, list[
     return table
 
 
-def _parameter_columns(wanted: Sequence[Trial]) -> dict[str, list[str]]:
+def _parameter_columns(study: Study, wanted: Sequence[Trial]) -> dict[str, list[str]]:
+    """Of what differs: where a baseline has another value, also what is fixed for all others."""
     names = dict.fromkeys(name for trial in wanted for name in trial.configuration)
-    return {name: [value_text(t.configuration[name]) if name in t.configuration else "" for t in wanted] for name in names}
+    whole = [study.space.whole(trial.configuration) for trial in wanted]
+    return {name: [value_text(values[name]) if name in values else "" for values in whole] for name in names}
 
 
 def _parameter_words(wanted: Sequence[Trial]) -> dict[str, list[str]]:

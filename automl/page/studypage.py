@@ -248,11 +248,15 @@ def _winner(study: Study, best: Trial) -> Block:
     baseline = study.baseline if study.baseline is not None and study.baseline.number != best.number else None
     names = dict.fromkeys([*best.configuration, *(baseline.configuration if baseline is not None else ())])
     columns = ["parameter", "winner" if study.why_rested in ("done", "time") else "leader", *(["baseline"] if baseline is not None else [])]
-    rows = [
-        [name, *(value_text(t.configuration[name]) if name in t.configuration else "-" for t in (best, *([baseline] if baseline else [])))]
-        for name in names
-    ]
+    both = [study.space.whole(trial.configuration) for trial in (best, *([baseline] if baseline is not None else []))]
+    rows = [[name, *(value_text(values[name]) if name in values else "-" for values in both)] for name in names]
     return Table("The best configuration" + (" beside the baseline's" if baseline is not None else ""), columns, rows, numbers=(1, 2))
+
+
+def _values(study: Study, trial: Trial, names: Sequence[str]) -> list[str]:
+    """What the trial has of these parameters, also where that is fixed; nothing where it does not use them."""
+    whole = study.space.whole(trial.configuration)
+    return [value_text(whole[name]) if name in whole else "" for name in names]
 
 
 # -- the sections -----------------------------------------------------------------------------------------------------
@@ -271,7 +275,7 @@ def _front(known: Known) -> Iterator[Block]:
             [
                 str(trial.number),
                 *(number_text(study.reached(trial)[metric]) for metric in metrics),
-                *(value_text(trial.configuration[name]) if name in trial.configuration else "" for name in names),
+                *_values(study, trial, names),
             ]
             for trial in study.front[:_MOST_ON_FRONT]
         ]
@@ -332,7 +336,7 @@ def _trials(known: Known) -> Iterator[Block]:
             str(trial.epoch or ""),
             str(trial.epochs),
             f"{trial.seconds:.2f}",
-            *(value_text(trial.configuration[name]) if name in trial.configuration else "" for name in names),
+            *_values(study, trial, names),
         ]
         for trial in study.trials
     ]

@@ -181,6 +181,16 @@ def test_the_winner_stands_beside_the_baseline(tmp_path: Path) -> None:
     assert labels == ["validation accuracy", "gain over the baseline", "trials", "of the epochs saved by pruning", "at work"]
 
 
+def test_what_is_fixed_stands_beside_what_the_baseline_has_instead(tmp_path: Path) -> None:
+    space = replace(SPACE, fixed={"schedule": "cosine", "activation": "relu"})
+    baseline = {**BASELINE, "schedule": "constant", "momentum": 0.5}
+    sections = study_document(known(tmp_path / "study", Story(trials=20, baseline=baseline), space)).sections
+    assert of(section(sections, "overview"), Table)[0].rows[-2:] == [["schedule", "cosine", "constant"], ["momentum", "-", "0.5"]]
+    (table,) = of(section(sections, "trials"), DataTable)
+    schedule, momentum = (table.columns.index(name) for name in ("schedule", "momentum"))
+    assert {(row[schedule], row[momentum]) for row in table.rows[1:]} == {("cosine", "")}
+
+
 def test_the_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     write_study(tmp_path / "study", SPACE, good, Story(trials=3))
     path = write_page(tmp_path / "study")
