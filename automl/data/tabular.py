@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from automl.data.dividing import divided, divided_notes, target_scale
 from automl.data.folding import folds_note
 from automl.data.leaks import Known, Part, table_warnings
 from automl.data.longtables import is_numeric
+from automl.data.pictures import SUFFIXES as PICTURES
 from automl.data.prepared import Prepared, SplitArrays, refuse_unused
 from automl.data.preprocessing import dump, fit, rare_categories, transform
 from automl.data.sources import TableFile
@@ -185,8 +187,16 @@ def _plan(train: pd.DataFrame, names: Sequence[str], positions: Rows, where: str
         left = [column for column in left if column.otherwise is None]
     if not plan:
         reasons = "; ".join(f"{column.name}: {column.why}" for column in left) or "there are none beside the target"
-        raise DataError(f"{where}: must have columns to learn from, but has none ({reasons}). Add columns, or drop fewer.")
+        raise DataError(f"{where}: must have columns to learn from, but has none ({reasons}). {_advice(train, names)}")
     return plan, left
+
+
+def _advice(train: pd.DataFrame, names: Sequence[str]) -> str:
+    for name in names:
+        texts = train[name].dropna().astype(str)
+        if len(texts) and all(text.lower().endswith(PICTURES) for text in texts):
+            return f"If {name} holds the paths of pictures: --image {shlex.quote(name)}."
+    return "Add columns, or drop fewer."
 
 
 # -- rows ----------------------------------------------------------------------------------------------------------------

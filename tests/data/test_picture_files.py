@@ -241,3 +241,13 @@ def test_a_folder_too_far_up_and_a_picture_in_place_of_a_folder_are_told_of(tmp_
         DataSpec(str(one)),
         f"{one}: must be a folder of pictures, in a folder for each class, but is one picture. Give that folder.",
     )
+
+
+def test_a_table_of_paths_without_their_column_is_told_of_it(tmp_path: Path) -> None:
+    table = tmp_path / "pets.csv"
+    table.write_text("the file,kind\n" + "".join(f"{n}.JPG,{'ab'[n % 2]}\n" for n in range(20)))
+    refused(
+        DataSpec(str(table), "kind"),
+        f"{table}: must have columns to learn from, but has none (the file: it is an id or key (13 of 13 values differ)). "
+        "If the file holds the paths of pictures: --image 'the file'.",
+    )
