@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from automl.clock import now
-from automl.study import LEADERS, Confirmation, Confirming, Purpose, Study, Trial
+from automl.study import LEADERS, Study
+from automl.trials import Confirmation, Confirming, Purpose, Trial
 
 SHARE = 0.15  # of the study's budget, at most, where nothing else was asked for
 LEVEL = 0.95

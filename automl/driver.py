@@ -43,7 +43,8 @@ from automl.owncode import place_in_dump
 from automl.pruners import Pruner
 from automl.store import Store
 from automl.strategies import Strategy
-from automl.study import ENDING, LEADERS, Confirming, Event, Lost, Origin, Pruned, Study, Suggested, Trial
+from automl.study import LEADERS, Study
+from automl.trials import ENDING, Confirming, Event, Lost, Origin, Pruned, Suggested, Trial
 
 WhyRested = Literal["done", "time", "interrupted"]
 Follower = Callable[[Sequence[tuple[int, Event]]], None]

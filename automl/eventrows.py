@@ -14,7 +14,7 @@ from sys import intern
 from typing import Any, get_args, get_type_hints
 
 from automl.events import Configuration, Diverged, Failed, FailureReason, Finished, LossReason, Reported, Started, Tested, TrialKey, Value
-from automl.study import Confirming, Created, Event, Lost, Origin, Pruned, Purpose, Rested, Resumed, Suggested
+from automl.trials import Confirming, Created, Event, Lost, Origin, Pruned, Purpose, Rested, Resumed, Suggested
 
 Row = tuple[float, str, int | None, int | None, str]  # when, kind, trial, replicate, and all else as a list in JSON
 

@@ -9,7 +9,8 @@ from typing import Any
 from automl.best import WEIGHTS, checkpoint_record, code_record, command_for, front_header, holds_model, write_model
 from automl.configurations import stated
 from automl.durable import are_whole
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 FOLDER = "front"
 

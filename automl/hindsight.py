@@ -17,8 +17,9 @@ from automl.draws import unit_at
 from automl.errors import UsageError
 from automl.events import Failed, Finished, Reported, Started, Value
 from automl.pruners import Pruner, make_pruner
-from automl.study import Pruned, Report, State, Study, Suggested, Trial
+from automl.study import Study
 from automl.summary import epochs_saved
+from automl.trials import Pruned, Report, State, Suggested, Trial
 
 RULES = ("asha", "median", "hyperband", "wilcoxon")  # what a study without pruning is told of, with their defaults
 MOST_BEST = 5

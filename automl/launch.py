@@ -31,8 +31,9 @@ from automl.pruners import make_pruner
 from automl.spec import StudySpec
 from automl.store import Store, hold, new_identity
 from automl.strategies import STRATEGIES, make_strategy
-from automl.study import Confirming, Created, Event, Rested, Resumed, Study
+from automl.study import Study
 from automl.summary import grid_text
+from automl.trials import Confirming, Created, Event, Rested, Resumed
 from automl.winner import crown, is_crowned
 
 _DIFFERENCES_SHOWN = 5

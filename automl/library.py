@@ -14,7 +14,7 @@ from automl.events import Configuration, Value
 from automl.folders import space_file
 from automl.reading import Reading, read_study
 from automl.spec import StudySpec
-from automl.study import Trial
+from automl.trials import Trial
 
 if TYPE_CHECKING:
     import pandas

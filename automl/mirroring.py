@@ -23,9 +23,10 @@ from automl.errors import AutomlError, UsageError
 from automl.folders import STUDIES, comparison_of
 from automl.importances import importances
 from automl.store import Store, hold, is_being_driven
-from automl.study import Event, Study
+from automl.study import Study
 from automl.tracking import Level, Mirror, MirrorReport, StudyHeader, Summary
 from automl.tracking.level import compared
+from automl.trials import Event
 
 RECEIPT = "mlflow.json"
 _SECONDS = {"done": 120.0, "time": 120.0, "interrupted": 0.7, "failed": 30.0}  # for the end of the tracking

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl.space import Categorical, Int, Parameter
-from automl.study import Trial
+from automl.trials import Trial
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

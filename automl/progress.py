@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from automl.engines.usage import Use
 from automl.events import Reported, Slot, Started, TrialKey
 from automl.spec import Objective
-from automl.study import ENDING, Event, Lost, Pruned, Rested, Resumed, Study, Trial
+from automl.study import Study
 from automl.summary import epochs_saved
+from automl.trials import ENDING, Event, Lost, Pruned, Rested, Resumed, Trial
 
 LAST_ENDS = 50
 RATE_SECONDS = 20.0  # epochs a second are counted over so long

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from automl.folders import existing_study
 from automl.store import Store, is_being_driven
-from automl.study import Rested, Study
+from automl.study import Study
+from automl.trials import Rested
 
 
 @dataclass(frozen=True, slots=True)

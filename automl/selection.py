@@ -8,7 +8,8 @@ from typing import Any
 from automl.errors import UsageError, suggestion
 from automl.events import Value
 from automl.expressions import Expression, ExpressionError
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 SORTED_BY = ("number", "objective", "epochs", "seconds", "started", "ended")
 _WORKED = ("complete", "pruned")

@@ -25,7 +25,8 @@ from automl.eventrows import event_of, row_of
 from automl.space import SearchSpace
 from automl.spacefile import from_dict
 from automl.spec import Objective, StudySpec
-from automl.study import Created, Event, Study
+from automl.study import Study
+from automl.trials import Created, Event
 
 FORMAT = 1
 LOCK = "study.lock"  # who has it drives the study

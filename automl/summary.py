@@ -8,7 +8,8 @@ from typing import Any
 from automl.confirmation import Confirmed, Estimate, confirmed
 from automl.shorthand import format_duration
 from automl.spec import StudySpec, training_name
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 
 def trial_record(trial: Trial, spec: StudySpec) -> dict[str, Any]:

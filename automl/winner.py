@@ -15,8 +15,9 @@ from automl.engines import Engine
 from automl.errors import AutomlError
 from automl.events import Diverged, Failed, Finished, Measured, Orders, Tested, TrialSpec, WorkerEvent, WorkerLost
 from automl.front import holds_front, keep_front
-from automl.study import MOST_LOSSES, Study
+from automl.study import Study
 from automl.summary import best_record
+from automl.trials import MOST_LOSSES
 
 _PATIENCE_SECONDS = 3600.0  # with a worker that tests, or trains an epoch again
 

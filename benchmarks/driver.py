@@ -28,8 +28,8 @@ from automl.spacefile import to_dict
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.store import Store
 from automl.strategies import make_strategy
-from automl.study import Created, Event, Resumed
 from automl.training.simulated import Rehearsal
+from automl.trials import Created, Event, Resumed
 
 
 def training_cost(job: Job, trials: int = 500) -> float:

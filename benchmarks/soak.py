@@ -39,8 +39,9 @@ from automl.spacefile import to_dict
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.store import Store
 from automl.strategies import make_strategy
-from automl.study import Created, Event, Resumed, Study
+from automl.study import Study
 from automl.training.simulated import Rehearsal
+from automl.trials import Created, Event, Resumed
 
 FEW_WORKERS = 8
 EPOCH_SECONDS = 1.0  # of the quickest trial; the slowest takes twice as long

@@ -26,7 +26,8 @@ from automl.events import Configuration, Finished, Reported
 from automl.space import Categorical, Condition, Float, Int, SearchSpace
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.strategies import STRATEGIES, make_strategy
-from automl.study import Study, Suggested
+from automl.study import Study
+from automl.trials import Suggested
 
 SPACE = SearchSpace(
     (

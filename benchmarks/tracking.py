@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from automl.events import Finished, Reported, Started, TrialKey
-from automl.study import Event, Resumed, Suggested
 from automl.tracking import Mirror, StudyHeader, Summary
 from automl.tracking.client import connect
 from automl.tracking.writer import Writer
+from automl.trials import Event, Resumed, Suggested
 
 REPORTS = 10
 GROUP = 4

@@ -23,7 +23,7 @@ from automl.events import Slot
 from automl.plan import Plan
 from automl.progress import Progress, Snapshot
 from automl.space import Float, Int, SearchSpace
-from automl.study import Rested, Resumed
+from automl.trials import Rested, Resumed
 from contracts.studies import Play, make_study
 
 SPACE = SearchSpace((Int("units", 8, 64), Float("learning_rate", 1e-4, 1e-1, log=True)))

@@ -135,7 +135,7 @@ def test_an_interrupt_while_the_page_is_made_ends_the_run_in_good_order(monkeypa
 
 def test_the_events_say_with_what_the_study_was_made() -> None:
     from automl.store import Store
-    from automl.study import Resumed
+    from automl.trials import Resumed
 
     run([])
     with Store.read_only(Path("studies/first")) as store:

@@ -9,7 +9,7 @@ import pytest
 
 from automl.cli import main
 from automl.store import Store, hold
-from automl.study import Rested, Resumed
+from automl.trials import Rested, Resumed
 from contracts.stored import stored_study
 
 

@@ -19,7 +19,7 @@ from automl.cli import main
 from automl.events import Finished, Reported, Started
 from automl.mirroring import sync
 from automl.store import Store, driver_of, hold, is_being_driven
-from automl.study import Created, Rested, Resumed, Suggested
+from automl.trials import Created, Rested, Resumed, Suggested
 
 SPACE = "name: small\ndata: digits\nmodel: mlp\nspace: {units: {type: int, low: 8, high: 64}}\nepochs: 1\n"
 

@@ -17,11 +17,12 @@ from automl import events
 from automl.confirmation import SHARE, Confirmed, Estimate, _difference, _mean, confirmed, design_of, next_confirmations
 from automl.driver import drive
 from automl.engines.inline import InlineEngine
-from automl.events import Slot
+from automl.events import Finished, Slot
 from automl.space import Int, SearchSpace
-from automl.study import Confirming, Finished, Purpose, Rested, Resumed, State, Study
+from automl.study import Study
 from automl.summary import best_record, confirmation_text
 from automl.training.simulated import Fault, Rehearsal
+from automl.trials import Confirming, Purpose, Rested, Resumed, State
 from contracts.driving import Rehearsed, numbers
 from contracts.studies import METRIC, Play, make_study, replayed
 

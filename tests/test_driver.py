@@ -15,8 +15,9 @@ from automl.engines import Answer
 from automl.engines.inline import InlineEngine
 from automl.errors import AutomlError
 from automl.events import Finished, Orders, Reported, Slot, Started, TrialKey
-from automl.study import Rested, Study, Trial
+from automl.study import Study
 from automl.training.simulated import Fault, FaultKind, Rehearsal
+from automl.trials import Rested, Trial
 from contracts.driving import Rehearsed, curve, numbers
 
 

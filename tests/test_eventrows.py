@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from automl import events
 from automl.eventrows import event_of, row_of
 from automl.events import Diverged, Failed, Finished, Reported, Started, TrialKey
-from automl.study import Confirming, Created, Event, Lost, Pruned, Rested, Resumed, Suggested
+from automl.trials import Confirming, Created, Event, Lost, Pruned, Rested, Resumed, Suggested
 
 KEY = TrialKey("x", 3, 1)
 EVENTS: list[Event] = [

@@ -11,7 +11,8 @@ from automl.events import Configuration
 from automl.importances import FEWEST, Importance, importances, sentence
 from automl.space import Categorical, Condition, Float, Int, SearchSpace
 from automl.strategies import make_strategy
-from automl.study import State, Study
+from automl.study import Study
+from automl.trials import State
 from contracts.studies import Play, bowl, make_study, many_sided_space, play, replayed, troubled
 
 SPACE = SearchSpace((Float("strong", 1e-4, 1.0, log=True), Float("weak", 0.0, 1.0), Categorical("idle", ("a", "b", "c"))))

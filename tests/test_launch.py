@@ -26,8 +26,9 @@ from automl.events import Finished
 from automl.launch import Outcome
 from automl.plan import Plan, RunOptions, plan
 from automl.store import Store, hold
-from automl.study import Event, Resumed, Study, Suggested
+from automl.study import Study
 from automl.tracking import Mirror, MirrorReport, Summary
+from automl.trials import Event, Resumed, Suggested
 
 SPACE = """\
 name: small

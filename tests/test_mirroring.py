@@ -19,8 +19,8 @@ from automl.cli import automl
 from automl.errors import StudyError
 from automl.plan import RunOptions, plan
 from automl.store import Store, hold
-from automl.study import Rested
 from automl.tracking import Mirror, MirrorReport, Summary
+from automl.trials import Rested
 
 SPACE = """\
 name: small

@@ -17,7 +17,7 @@ from automl import pedanova
 from automl.draws import unit_at
 from automl.events import Value
 from automl.space import Categorical, Int, Parameter, SearchSpace
-from automl.study import Suggested, Trial, begun
+from automl.trials import Suggested, Trial, begun
 from contracts.studies import make_study, many_sided_space
 
 

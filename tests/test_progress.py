@@ -13,7 +13,8 @@ from automl.events import Finished, Reported, Slot, Started
 from automl.progress import Progress
 from automl.space import SearchSpace
 from automl.strategies import make_strategy
-from automl.study import Lost, Resumed, Study
+from automl.study import Study
+from automl.trials import Lost, Resumed
 from contracts.studies import METRIC, Play, continuous, make_study, troubled
 
 

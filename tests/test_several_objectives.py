@@ -29,9 +29,10 @@ from automl.space import Float, SearchSpace
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.specrecord import from_dict, to_dict
 from automl.store import Store
-from automl.study import LEADERS, MOST_KEPT, Created, Pruned, Study, Suggested
+from automl.study import LEADERS, MOST_KEPT, Study
 from automl.summary import best_record, front_sentence
 from automl.training.outcomes import report
+from automl.trials import Created, Pruned, Suggested
 from contracts.studies import continuous
 
 ACCURACY, SIZE, RECALL = Objective("accuracy", True), Objective("parameters", False), Objective("recall", True)

@@ -18,7 +18,7 @@ import pytest
 from automl.driver import drive
 from automl.errors import AutomlError, StudyError
 from automl.store import FORMAT, Store, is_being_driven
-from automl.study import Event, Rested, Resumed
+from automl.trials import Event, Rested, Resumed
 from contracts.driving import Rehearsed, numbers
 
 
@@ -74,7 +74,7 @@ def test_a_killed_writer_leaves_whole_commits(tmp_path: Path) -> None:
 import os, signal, threading
 from pathlib import Path
 from automl.store import Store
-from automl.study import Resumed
+from automl.trials import Resumed
 store = Store.open(Path({str(folder)!r}))
 print("ready", flush=True)
 while True:

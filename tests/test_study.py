@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from automl.engines.inline import InlineEngine
 from automl.events import Diverged, Finished, Reported, Slot, Started
 from automl.store import Store
-from automl.study import Event, Lost, Pruned, Resumed, Study, Suggested, Trial
+from automl.study import Study
 from automl.training.simulated import Fault, Rehearsal
+from automl.trials import Event, Lost, Pruned, Resumed, Suggested, Trial
 from contracts.driving import Rehearsed, curve, numbers
 
 

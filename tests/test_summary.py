@@ -7,8 +7,9 @@ import pytest
 from automl import events
 from automl.space import Int, SearchSpace
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
-from automl.study import Rested, Resumed, State, Study
+from automl.study import Study
 from automl.summary import best_record, epochs_saved, gain_text, grid_text, skill_text, state_of, trial_record, weights_text
+from automl.trials import Rested, Resumed, State
 from contracts.studies import Play, make_study
 
 SPACE = SearchSpace((Int("units", 8, 64),))

@@ -18,7 +18,8 @@ from automl.reading import read_study
 from automl.summary import best_record, confirmation_text, gain_text, number_text, skill_text, value_text, weights_text
 
 if TYPE_CHECKING:
-    from automl.study import Study, Trial
+    from automl.study import Study
+    from automl.trials import Trial
 
 
 @click.command()

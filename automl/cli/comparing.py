@@ -27,8 +27,9 @@ from automl.compare.running import Entry
 from automl.compare.statistics import Estimate
 from automl.driver import Follower
 from automl.events import Slot
-from automl.study import Event, Study
+from automl.study import Study
 from automl.summary import number_text
+from automl.trials import Event
 
 _MOST_ADVISED = 100  # repeats
 

@@ -19,8 +19,9 @@ from automl.cli.screen import COLOURS
 from automl.driver import Follower
 from automl.events import Slot
 from automl.plan import Plan
-from automl.study import Study, Trial
+from automl.study import Study
 from automl.summary import number_text
+from automl.trials import Trial
 
 
 class Display:

@@ -22,7 +22,8 @@ from automl.cli.screen import screen
 from automl.engines.usage import Usage
 from automl.events import Slot
 from automl.progress import Progress, Snapshot
-from automl.study import Event, Study
+from automl.study import Study
+from automl.trials import Event
 
 REFRESH = 4  # times a second
 

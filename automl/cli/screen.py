@@ -15,8 +15,8 @@ from automl.cli.charts import Series, plot, sparkline
 from automl.engines.usage import Use
 from automl.events import Configuration
 from automl.progress import DeviceState, Snapshot
-from automl.study import Trial
 from automl.summary import number_text, value_text
+from automl.trials import Trial
 
 COLOURS = {"complete": "green", "pruned": "yellow", "running": "cyan", "waiting": "dim"}  # all others are red
 _LABEL = 10

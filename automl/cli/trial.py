@@ -16,8 +16,9 @@ from automl.cli.status import shown_name
 from automl.cli.wrapping import print_sentence
 from automl.reading import Reading
 from automl.spec import training_name
-from automl.study import Study, Trial
+from automl.study import Study
 from automl.summary import number_text, trial_record, value_text
+from automl.trials import Trial
 
 _LOG_LINES = 15
 _PLOT_WIDTH, _PLOT_HEIGHT = 100, 14

@@ -12,13 +12,14 @@ from automl.cli.completion import studies
 from automl.errors import UsageError
 from automl.reading import Reading, read_study
 from automl.selection import SORTED_BY, selected
-from automl.study import ENDED
 from automl.summary import number_text, trial_record, value_text
+from automl.trials import ENDED
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from automl.study import Study, Trial
+    from automl.study import Study
+    from automl.trials import Trial
 
 _NARROW = 60  # columns that a table with parameters needs
 _STATES = ("waiting", "running", *ENDED)

@@ -21,7 +21,8 @@ from automl.store import Store, driver_of, is_being_driven
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from automl.study import Event, Study
+    from automl.study import Study
+    from automl.trials import Event
 
 _EVERY_SECONDS = 0.25
 

@@ -20,7 +20,8 @@ from automl.pruners import check_pruner
 from automl.specrecord import difference, sha256
 from automl.store import Store, is_being_driven
 from automl.strategies import check_strategy
-from automl.study import Created, Study
+from automl.study import Study
+from automl.trials import Created
 
 _DIFFERENCES_SHOWN = 3
 

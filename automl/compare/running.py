@@ -30,7 +30,8 @@ from automl.launch import MADE_BEFORE_THE_STUDY, Workers, begin, leave_nothing, 
 from automl.plan import settle
 from automl.store import Store, hold
 from automl.strategies import STRATEGIES
-from automl.study import Rested, Study
+from automl.study import Study
+from automl.trials import Rested
 from automl.winner import crown, is_crowned
 
 _SHARE_UNDER_WAY = 1 / 8  # of a study's trials, at most, where a strategy learns from those that have ended

@@ -13,8 +13,9 @@ from automl.importances import Importances
 from automl.page.palette import BLUE, GREY, INK, MUTED, ORANGE, PAPER, axis, colorscale, layout
 from automl.page.progress import marker, objective_range, sampled
 from automl.space import Categorical, Int, Parameter
-from automl.study import Study, Trial
+from automl.study import Study
 from automl.summary import number_text, value_text
+from automl.trials import Trial
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -15,8 +15,9 @@ from automl.confirmation import Confirmed, claimed_values
 from automl.draws import seed_at
 from automl.page.palette import BLUE, GREEN, GREY, INK, MUTED, ORANGE, SKY, STATE_COLOURS, STATE_SYMBOLS, axis, layout
 from automl.page.spans import Span, idle_free, packed
-from automl.study import Study, Trial
+from automl.study import Study
 from automl.summary import number_text
+from automl.trials import Trial
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

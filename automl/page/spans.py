@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from automl.events import Diverged, Failed, Finished, Reported, Started
-from automl.study import Event, Lost, Pruned, Rested, Resumed, Study
+from automl.study import Study
+from automl.trials import Event, Lost, Pruned, Rested, Resumed
 
 _PAUSE = 0.02  # of the whole time in which anything trained: shorter breaks of all workers stay as they are
 _LEAST_PAUSE = 2.0  # seconds

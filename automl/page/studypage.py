@@ -40,8 +40,9 @@ from automl.page.document import (
 from automl.page.spans import Span, spans_of, utilisation
 from automl.shorthand import format_duration
 from automl.store import Store, is_being_driven
-from automl.study import Created, Event, Rested, Resumed, Study, Trial
+from automl.study import Study
 from automl.summary import confirmation_text, epochs_saved, front_sentence, gain_text, number_text, state_of, value_text
+from automl.trials import Created, Event, Rested, Resumed, Trial
 
 _MOST_FAILURES = 20  # kinds of them, with their log lines
 _MOST_ON_FRONT = 20  # of it in its own table

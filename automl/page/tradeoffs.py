@@ -10,8 +10,9 @@ from automl.page.landscape import log_ticks
 from automl.page.palette import BLUE, GREY, INK, ORANGE, PAPER, axis, layout
 from automl.page.progress import sampled
 from automl.spec import Objective
-from automl.study import Study, Trial
+from automl.study import Study
 from automl.summary import number_text
+from automl.trials import Trial
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -12,7 +12,8 @@ from automl.events import Value
 from automl.families import Setting
 from automl.options import Method
 from automl.pruners.asha import best_loss
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 
 class Pruner(Protocol):

@@ -9,7 +9,8 @@ from array import array
 from collections.abc import Callable, Sequence
 
 from automl.spec import Objective
-from automl.study import Report, Study, Trial
+from automl.study import Study
+from automl.trials import Report, Trial
 
 
 class Asha:

@@ -7,7 +7,8 @@ import math
 
 from automl.draws import unit_at
 from automl.pruners.asha import Rungs, rung_epochs
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 
 class Hyperband:

@@ -7,7 +7,8 @@ import math
 from array import array
 
 from automl.pruners.asha import best_loss
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 
 class Percentile:

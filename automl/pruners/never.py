@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 
 class Never:

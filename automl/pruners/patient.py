@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from automl.pruners import Pruner
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 
 class Patient:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from automl.errors import UsageError
 from automl.pruners.asha import best_loss
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 
 def check(replicates: int, threshold: float) -> None:

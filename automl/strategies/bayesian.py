@@ -21,7 +21,8 @@ from automl.strategies.parzen import Choices, Mixture, Range, Scale, propose
 from automl.strategies.standing import BROKEN, COMPLETE, Standing, standing
 from automl.strategies.uniform import Uniform
 from automl.strategies.unvisited import Visited
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 _ATTEMPTS = 8  # of the model to find something new; then a uniform draw
 _MOST_GOOD = 25

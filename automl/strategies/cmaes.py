@@ -16,7 +16,8 @@ from automl.strategies.following import Follower
 from automl.strategies.standing import Standing, standing
 from automl.strategies.uniform import Uniform
 from automl.strategies.unvisited import Visited
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 if TYPE_CHECKING:
     from cmaes import CMA

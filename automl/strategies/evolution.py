@@ -14,7 +14,8 @@ from automl.strategies.nondomination import Survivors
 from automl.strategies.standing import BROKEN, Standing, standing
 from automl.strategies.uniform import Uniform
 from automl.strategies.unvisited import Visited
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 _ATTEMPTS = 32  # to find something new by mutation; then a uniform draw
 _STEP = 0.15  # standard deviation of a mutation, of a parameter's range

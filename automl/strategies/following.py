@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 
 from automl.events import Configuration
 from automl.strategies.unvisited import Visited, one_by_one
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 
 class Follower(ABC):

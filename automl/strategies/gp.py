@@ -22,7 +22,8 @@ from automl.strategies.mutation import mutated
 from automl.strategies.standing import BROKEN, COMPLETE, Standing, standing
 from automl.strategies.uniform import Uniform
 from automl.strategies.unvisited import Visited
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 if TYPE_CHECKING:
     from sklearn.gaussian_process import GaussianProcessRegressor

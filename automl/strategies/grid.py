@@ -16,7 +16,8 @@ from automl.space import Categorical, ConfigurationKey, Float, Int, SearchSpace
 from automl.strategies.following import Follower
 from automl.strategies.uniform import Uniform
 from automl.strategies.unvisited import Visited, Walk
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 _MOST_CELLS = 10_000  # of a grid that is listed whole
 _MOST_NODES = 50_000

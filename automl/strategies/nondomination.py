@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from automl.pareto import Losses, crowding
 from automl.strategies.standing import COMPLETE, Standing
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from automl.spec import Objective
-from automl.study import Trial
+from automl.trials import Trial
 
 Standing = tuple[int, float, float]
 

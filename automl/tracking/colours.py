@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from automl.study import Trial
+from automl.trials import Trial
 
 _BLUE, _ORANGE, _GREEN, _VERMILION, _SKY, _PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
 _GREY, _OCHRE = "#B0B0B0", "#8C6D1F"

@@ -14,10 +14,11 @@ from automl.events import Configuration, Value
 from automl.space import Float, Int
 from automl.spec import Objective
 from automl.specrecord import sha256
-from automl.study import Study, Trial
+from automl.study import Study
 from automl.summary import confirmation_text, epochs_saved, gain_text
 from automl.tracking.address import redacted
 from automl.tracking.colours import strategy_colour
+from automl.trials import Trial
 
 PAGE = "page.html"
 LONGEST_NAME = 40

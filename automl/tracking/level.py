@@ -12,13 +12,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from automl.errors import TrackingError
-from automl.study import Event
 from automl.tracking import client as mlflow_client
 from automl.tracking.address import redacted, sqlite_path
 from automl.tracking.content import PARENT_STATUS, StudyHeader
 from automl.tracking.presentation import Place, missing_artifacts
 from automl.tracking.trouble import reason
 from automl.tracking.writer import Writer
+from automl.trials import Event
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 from automl.errors import TrackingError
 from automl.folders import STUDIES
-from automl.study import Event
 from automl.tracking import client as mlflow_client
 from automl.tracking.address import redacted, sqlite_path
 from automl.tracking.client import PatientClient
@@ -26,6 +25,7 @@ from automl.tracking.presentation import REFUSED
 from automl.tracking.sqlite_store import checkpoint
 from automl.tracking.trouble import is_timeout, reason
 from automl.tracking.writer import Writer
+from automl.trials import Event
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

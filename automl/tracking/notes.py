@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from automl.events import Value
-from automl.study import Trial
 from automl.summary import number_text
 from automl.tracking.content import LONGEST_TAG, StudyHeader, Summary, last_part, shortened, text
+from automl.trials import Trial
 
 _ROWS = (10, 5, 3, 1)  # of the table: as many as there is room for
 _MOST_IMPORTANT = 5

@@ -21,21 +21,6 @@ from urllib.parse import urlsplit
 from automl.errors import TrackingError
 from automl.events import Diverged, Failed, Finished, Reported, Started, Tested
 from automl.spec import Objective, training_name
-from automl.study import (
-    ENDED,
-    Created,
-    Event,
-    Lost,
-    Pruned,
-    Rested,
-    Resumed,
-    Suggested,
-    Trial,
-    TrialEvent,
-    after,
-    begun,
-    put_back,
-)
 from automl.tracking import client as mlflow_client
 from automl.tracking import content, presentation
 from automl.tracking.address import redacted, sqlite_path
@@ -45,6 +30,7 @@ from automl.tracking.notes import Links
 from automl.tracking.origin import origin_tags
 from automl.tracking.presentation import GONE, REFUSED, Place
 from automl.tracking.trouble import StrangeAnswerError, reason
+from automl.trials import ENDED, Created, Event, Lost, Pruned, Rested, Resumed, Suggested, Trial, TrialEvent, after, begun, put_back
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from automl.events import Reported, Started
 from automl.store import Store
-from automl.study import Suggested
+from automl.trials import Suggested
 from throughput_parts.work import Answer, Trained, Work
 
 

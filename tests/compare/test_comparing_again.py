@@ -21,7 +21,7 @@ from automl.events import Configuration, Finished, Reported, Started
 from automl.folders import existing_study
 from automl.spec import StudySpec
 from automl.store import Store
-from automl.study import Created, Rested, Resumed, Suggested
+from automl.trials import Created, Rested, Resumed, Suggested
 
 SPACE = """\
 name: small

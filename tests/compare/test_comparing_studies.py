@@ -26,7 +26,8 @@ from automl.errors import AutomlError, StudyError
 from automl.events import Slot
 from automl.plan import RunOptions
 from automl.store import Store
-from automl.study import Event, Study
+from automl.study import Study
+from automl.trials import Event
 
 SPACE = """\
 name: small

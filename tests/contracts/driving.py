@@ -16,8 +16,9 @@ from automl.spacefile import to_dict
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.store import Store
 from automl.strategies import make_strategy
-from automl.study import Created, Rested, Resumed, Study, Trial
+from automl.study import Study
 from automl.training.simulated import Rehearsal
+from automl.trials import Created, Rested, Resumed, Trial
 
 SPACE = SearchSpace(
     (

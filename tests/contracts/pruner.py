@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from automl.draws import unit_at
 from automl.events import Finished, Value
 from automl.pruners import Pruner, default_min_epochs, make_pruner
-from automl.study import Event, State, Study
+from automl.study import Study
+from automl.trials import Event, State
 from contracts.studies import Play, continuous, make_study, replayed
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))

@@ -8,7 +8,8 @@ from pathlib import Path
 from automl import spacefile
 from automl.events import Diverged, Failed, Finished, Reported, Started
 from automl.store import Store
-from automl.study import Created, Event, Pruned, Rested, Resumed, Study, Suggested
+from automl.study import Study
+from automl.trials import Created, Event, Pruned, Rested, Resumed, Suggested
 
 SPACE = """\
 name: small

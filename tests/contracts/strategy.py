@@ -20,7 +20,8 @@ from automl.expressions import Expression
 from automl.space import Categorical, ConfigurationKey, Float, Int, SearchSpace
 from automl.spec import Objective
 from automl.strategies import Strategy, check_strategy, make_strategy
-from automl.study import Study, Trial
+from automl.study import Study
+from automl.trials import Trial
 from contracts.studies import COST, Play, bowl, continuous, cube, make_study, many_sided_space, play, replayed, spaces, troubled
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))

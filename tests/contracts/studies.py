@@ -14,7 +14,8 @@ from automl.expressions import Expression
 from automl.space import Categorical, Condition, Float, Int, SearchSpace
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.strategies import Strategy
-from automl.study import Event, Lost, Origin, Pruned, State, Study, Suggested
+from automl.study import Study
+from automl.trials import Event, Lost, Origin, Pruned, State, Suggested
 
 METRIC = "score"
 COST = Objective("cost", maximize=False)  # a second objective, known before training

@@ -14,7 +14,8 @@ from automl.events import Configuration, Diverged, Failed, Finished, Reported, S
 from automl.space import SearchSpace
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.store import Store
-from automl.study import Created, Event, Pruned, Rested, Resumed, Study, Suggested
+from automl.study import Study
+from automl.trials import Created, Event, Pruned, Rested, Resumed, Suggested
 
 T0 = 1_750_000_000.0
 Value = Callable[[Configuration], float]

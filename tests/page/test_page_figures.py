@@ -16,7 +16,8 @@ from automl.page.progress import best_so_far, by_epochs, by_trials, objective_ra
 from automl.space import Categorical, Float, Int, SearchSpace
 from automl.spec import Objective
 from automl.strategies import make_strategy
-from automl.study import Study, Suggested
+from automl.study import Study
+from automl.trials import Suggested
 from contracts.studies import Play, bowl, make_study, many_sided_space, play, troubled
 
 ALL = ["best-by-trials", "best-by-epochs", "best-by-seconds", "learning-curves", "importances", "parallel-coordinates"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from automl.events import Finished, Started, TrialKey
 from automl.page.spans import Span, idle_free, packed, spans_of, utilisation
-from automl.study import Event, Lost, Pruned, Rested, Resumed
+from automl.trials import Event, Lost, Pruned, Rested, Resumed
 
 
 def _started(trial: int, at: float, worker: str = "worker-0", replicate: int = 0) -> Started:

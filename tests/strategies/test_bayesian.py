@@ -8,7 +8,8 @@ from automl.draws import unit_at
 from automl.events import Configuration
 from automl.space import Float, SearchSpace
 from automl.strategies import make_strategy
-from automl.study import State, Study
+from automl.study import Study
+from automl.trials import State
 from contracts.strategy import StrategyContract
 from contracts.studies import Play, bowl, continuous, cube, make_study, many_sided_space, play
 

@@ -10,7 +10,8 @@ from automl.errors import UsageError
 from automl.space import Categorical, Condition, Float, Int, SearchSpace
 from automl.strategies import check_strategy, make_strategy
 from automl.strategies.gp import _last_fit, _log_improvement
-from automl.study import State, Study
+from automl.study import Study
+from automl.trials import State
 from contracts.strategy import StrategyContract
 from contracts.studies import Play, bowl, continuous, make_study, many_sided_space, play
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from automl.events import Configuration, Diverged, Failed, Finished, Reported, Started, TrialKey
-from automl.study import Event, Lost, Pruned, Report, Rested, Resumed, Suggested, Trial
 from automl.tracking import StudyHeader, Summary
+from automl.trials import Event, Lost, Pruned, Report, Rested, Resumed, Suggested, Trial
 
 T0 = 1_700_000_000.0
 

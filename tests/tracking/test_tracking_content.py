@@ -84,7 +84,7 @@ def test_every_state_has_a_status() -> None:
     from typing import get_args
 
     from automl.driver import WhyRested
-    from automl.study import State
+    from automl.trials import State
 
     assert set(STATUS) == set(get_args(State))
     assert set(get_args(WhyRested)) <= set(PARENT_STATUS)

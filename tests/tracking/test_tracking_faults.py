@@ -15,11 +15,11 @@ import pytest
 from tracking.shown import content, runs
 from tracking.stories import Said, header, numbered, study, summary, trial
 
-from automl.study import Event
 from automl.tracking import Mirror, MirrorReport
 from automl.tracking import client as client_module
 from automl.tracking import mirror as mirror_module
 from automl.tracking.client import connect
+from automl.trials import Event
 from contracts.faultyproxy import FaultyProxy, now_and_then, once
 
 STATES = ["complete", "pruned", "failed"]

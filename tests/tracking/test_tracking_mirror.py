@@ -18,10 +18,10 @@ import pytest
 from tracking.stories import T0, Said, header, key, numbered, report, start, story, study, suggestion, summary, trial
 
 from automl.events import Reported
-from automl.study import Resumed
 from automl.tracking import Mirror
 from automl.tracking import mirror as mirror_module
 from automl.tracking.client import connect
+from automl.trials import Resumed
 
 
 def runs(uri: str, identity: str) -> dict[str, Any]:

@@ -18,11 +18,11 @@ from tracking.stories import T0, configuration, counted, end, header, key, repor
 from automl import events as automl_events
 from automl.errors import TrackingError
 from automl.events import Finished, Reported, Started, TrialKey
-from automl.study import Confirming, Event, Lost, Rested, Resumed, Suggested
 from automl.tracking.client import connect
 from automl.tracking.colours import COMPLETE, WINNER
 from automl.tracking.views import BY_STRATEGY, STRATEGIES, TAG, TRIALS, own_key
 from automl.tracking.writer import Writer
+from automl.trials import Confirming, Event, Lost, Rested, Resumed, Suggested
 
 
 def opened(uri: str, identity: str, **more: Any) -> Writer:
