@@ -47,9 +47,9 @@ def event_of(row: Sequence[Any], identity: str) -> Event:
     make, readers, is_keyed = form
     try:
         body = _list(text)
-        values = [_moment(at), *(read(value) for read, value in zip(readers, body, strict=False))]
+        moment, values = _moment(at), [read(value) for read, value in zip(readers, body, strict=False)]
         is_longer = len(body) > len(readers)
-        event: Event = make(_key(identity, trial, replicate), *values) if is_keyed else make(*values)
+        event: Event = make(_key(identity, trial, replicate), moment, *values) if is_keyed else make(moment, *values)
     except (ValueError, TypeError, RecursionError):
         raise ValueError(f"it holds an event of kind {kind!r} that cannot be read") from None
     if is_longer:
