@@ -140,6 +140,8 @@ class Store:
                 yield row[-1], event
         except (sqlite3.Error, ValueError) as error:
             raise self._damaged(error) from None
+        except MemoryError:  # a damaged file may say that something in it is larger than all memory
+            raise self._damaged(ValueError("there is no memory for what they claim to be")) from None
 
     def _damaged(self, error: Exception) -> StudyError:
         return StudyError(f"{self.folder / 'study.db'}: must be a study's events, but {_words(error)}. Restore it from a copy.")

@@ -107,9 +107,13 @@ def _made(known: Known) -> dict[int, list[str]]:
     return made
 
 
+_LARGEST = float(np.finfo(np.float32).max)
+
+
 def _tells(known: Known, values: pd.Series) -> bool:
     """Whether what one half of the rows says of this feature and the target holds in the other half."""
     x = _codes(values) if values.dtype == object else values.to_numpy(np.float64)
+    x = np.clip(x, -_LARGEST, _LARGEST)  # trees take float32
     y = known.train.target
     order = np.random.default_rng(1).permutation(len(y))
     fitted, judged = order[::2], order[1::2]

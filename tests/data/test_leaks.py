@@ -190,3 +190,9 @@ def test_folds_are_looked_at_once(tmp_path: Path) -> None:
     frame = ordinary()
     frame["code"] = (frame.kind == "dear") * 1
     assert len(warnings(tmp_path, frame, folds=3)) == 1
+
+
+def test_numbers_too_large_for_float32_are_looked_at_too(tmp_path: Path) -> None:
+    rows = "\n".join(f"{n}e300,{n * 7 % 13},{'ab'[n % 2]}" for n in range(1, 400))
+    (tmp_path / "large.csv").write_text(f"size,other,label\n{rows}\n")
+    assert inspect(DataSpec(str(tmp_path / "large.csv"), "label")).task == "binary"
