@@ -12,12 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from automl.draws import seed_at
-from automl.events import (
-    Configuration,
-    Reported,
-    Tested,
-    TrialKey,
-)
+from automl.events import Configuration, Reported, Tested, TrialKey
 from automl.pareto import Losses, crowding, with_one_more
 from automl.space import ConfigurationKey, SearchSpace
 from automl.spec import Objective, StudySpec

@@ -22,7 +22,7 @@ from automl.errors import StudyError, UsageError
 from automl.events import Configuration, Job, TrialSpec
 from automl.spec import DataSpec
 from automl.training import make_trainer
-from contracts.trainer import finish, trial
+from contracts.training import finish, trial
 
 CONFIGURATION: Configuration = {"layers": 1, "units": 16, "learning_rate": 0.01, "batch_size": 16, "normalization": "batch", "l2": 1e-05}
 EXTRA = {"study": "first", "number": 3, "objective": 0.96, "test": {"accuracy": 0.9}, "gain": None}

@@ -25,6 +25,7 @@ FEWEST_SAVED = 10  # errors of always saying the most frequent class
 MOST_ERRORS = 0.005  # share of wrong answers up to which a column tells the class
 MOST_OF_ERRORS = 0.05  # the same, of the errors of always saying the most frequent class
 LEAST_EXPLAINED = 0.995  # of a number's variance, by a column
+_LARGEST = float(np.finfo(np.float32).max)  # trees take no larger numbers
 SUM_EXPLAINED = 0.999999  # by a weighted sum
 TELLING_GAPS = 0.1  # of those errors, where it is known whether a value is missing
 COINCIDENCE = 1e-4  # rows that are expected to be alike by chance, up to which copies are suspicious
@@ -107,13 +108,10 @@ def _made(known: Known) -> dict[int, list[str]]:
     return made
 
 
-_LARGEST = float(np.finfo(np.float32).max)
-
-
 def _tells(known: Known, values: pd.Series) -> bool:
     """Whether what one half of the rows says of this feature and the target holds in the other half."""
     x = _codes(values) if values.dtype == object else values.to_numpy(np.float64)
-    x = np.clip(x, -_LARGEST, _LARGEST)  # trees take float32
+    x = np.clip(x, -_LARGEST, _LARGEST)
     y = known.train.target
     order = np.random.default_rng(1).permutation(len(y))
     fitted, judged = order[::2], order[1::2]

@@ -100,7 +100,7 @@ def prepare_apart(spec: DataSpec, folder: Path) -> DataInfo:
     if answer.returncode == 2 and answer.stdout:
         raise DataError(answer.stdout.rstrip("\n"))
     if answer.returncode == -signal.SIGKILL:
-        hint = "as systems do where memory runs out. Free some, or use fewer rows (--rows N)"
+        hint = "as systems do where memory runs out. Free some, or give a file with less in it"
         raise DataError(f"{spec.source}: must be data that fit in memory, but the process that read them was killed, {hint}.")
     if answer.returncode != 0:
         words = answer.stderr.strip().splitlines()[-1:] or [f"exit code {answer.returncode}"]

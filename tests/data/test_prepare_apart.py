@@ -56,7 +56,7 @@ def test_a_reader_that_the_system_kills_is_told_of(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     sentence = (
         "greedy:make: must be data that fit in memory, but the process that read them was killed, as systems do where memory runs out. "
-        "Free some, or use fewer rows (--rows N)."
+        "Free some, or give a file with less in it."
     )
     with pytest.raises(DataError, match=f"^{re.escape(sentence)}$"):
         prepare_apart(DataSpec("greedy:make"), tmp_path / "data")

@@ -20,7 +20,7 @@ from automl.training.lanes.trainer import LaneTrainer
 from automl.training.losses import class_weights, loss_of
 from automl.training.samples import read_samples
 from automl.training.solo import SoloTrainer
-from contracts.trainer import PLAIN, curve, finish, job, trial
+from contracts.training import PLAIN, curve, finish, job, trial
 
 CPU = torch.device("cpu")
 NET: Configuration = {"channels": 2, "dense_units": 4, "batch_size": 16}

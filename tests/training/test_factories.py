@@ -16,7 +16,7 @@ from automl.training import make_trainer
 from automl.training.own.factory import adopted, made
 from automl.training.solo import SoloTrainer
 from contracts.owncode import module
-from contracts.trainer import curve, finish, job, trial
+from contracts.training import curve, finish, job, trial
 
 NOISY = """
     from torch import nn

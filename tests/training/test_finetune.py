@@ -29,7 +29,7 @@ from automl.training.samples import read_samples
 from automl.training.solo import SoloTrainer
 from automl.training.weights import initialised
 from contracts.owncode import module
-from contracts.trainer import curve, finish, job, trial
+from contracts.training import curve, finish, job, trial
 
 CPU = torch.device("cpu")
 SHAPE = (1, 6, 6)

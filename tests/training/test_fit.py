@@ -19,7 +19,7 @@ from automl.training.outcomes import NotFiniteError
 from automl.training.randomness import Dropout, key_at, permutation
 from automl.training.samples import Samples, read_samples
 from automl.training.weights import initialised
-from contracts.trainer import PLAIN, job, trial
+from contracts.training import PLAIN, job, trial
 
 CPU = torch.device("cpu")
 

@@ -11,20 +11,14 @@ import torch
 
 from automl import events as ev
 from automl.events import Diverged, Failed, Finished, Reported, Started, TrialSpec, WorkerEvent
-from automl.training import Trainer, make_trainer
-from contracts.owncode import finish, function_trial
+from automl.training import make_trainer
+from contracts.owncode import finish, function_trial, interrupted, trained
 
 CURVE = """
     def run(trial):
         for epoch in range(trial.epoch, trial.epochs):
             trial.report(accuracy=(epoch + 1) / 10, loss=1.0)
 """
-
-
-def trained(spec: TrialSpec) -> list[WorkerEvent]:
-    trainer = make_trainer("cpu", "worker-0")
-    trainer.start(spec)
-    return finish(trainer)
 
 
 def curve(events: list[WorkerEvent]) -> list[tuple[int, float]]:
@@ -284,15 +278,6 @@ RESUMING = """
             trial.report(accuracy=total if epoch != 3 else 0.0)
             trial.checkpoint({"total": torch.tensor(total), "epoch": epoch + 1})
 """
-
-
-def interrupted(spec: TrialSpec, answers: int) -> Trainer:
-    """A trainer that is left alone after so many answers, as a driver that is killed leaves it."""
-    trainer = make_trainer("cpu", "worker-0")
-    trainer.start(spec)
-    for _ in range(answers):
-        trainer.advance()
-    return trainer
 
 
 def test_an_interrupted_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from automl.training.lanes.placement import Pace
 from automl.training.lanes.replay import Capture, Recorder
 from automl.training.lanes.trainer import LaneTrainer
 from automl.training.solo import SoloTrainer
-from contracts.trainer import FOLDS, PICTURES, VARIETY, TrainerContract, curve, finish, folded_job, job, kinds, of, trial
+from contracts.trainer import TrainerContract
+from contracts.training import FOLDS, PICTURES, VARIETY, curve, finish, folded_job, job, kinds, of, trial
 
 SHARING = Pace(call_seconds=1.0, flops=1e12)  # calls are so dear that every trial shares where it may
 

@@ -19,7 +19,7 @@ from automl.training.lanes.trainer import LaneTrainer
 from automl.training.own.dropout import AloneDropout, positioned
 from automl.training.solo import SoloTrainer
 from contracts.owncode import module
-from contracts.trainer import curve, finish, job, trial
+from contracts.training import curve, finish, job, trial
 
 NET = """
     import torch

@@ -13,7 +13,8 @@ import torch
 from automl.events import Failed, Finished
 from automl.training import Trainer, make_trainer
 from automl.training.solo import SoloTrainer
-from contracts.trainer import PLAIN, TrainerContract, curve, finish, job, trial
+from contracts.trainer import TrainerContract
+from contracts.training import PLAIN, curve, finish, job, trial
 
 
 class TestSoloTrainer(TrainerContract):

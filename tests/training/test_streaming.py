@@ -14,7 +14,7 @@ from automl.training.lanes.trainer import LaneTrainer
 from automl.training.samples import StudySamples
 from automl.training.solo import SoloTrainer
 from automl.training.streaming import Stream, room_of
-from contracts.trainer import PICTURES, PLAIN, curve, finish, job, trial
+from contracts.training import PICTURES, PLAIN, curve, finish, job, trial
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from automl.training import files
-from contracts.trainer import PLAIN, job, trial
+from contracts.training import PLAIN, job, trial
 
 CPU = torch.device("cpu")
 
