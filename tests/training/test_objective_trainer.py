@@ -11,7 +11,7 @@ import pytest
 
 from automl.events import Code, Diverged, Failed, Finished, Reported, Started, TrialSpec, WorkerEvent
 from automl.training import make_trainer
-from contracts.owncode import finish, module, own_trial
+from contracts.owncode import module, own_trial, trained
 
 CURVE = """
     import optuna
@@ -30,12 +30,6 @@ CURVE = """
 
 def objective_trial(folder: Path, code: str, **more: Any) -> TrialSpec:
     return own_trial(folder, f"{module(folder, code)}:objective", Code("objective", (str(folder),)), 0, **more)
-
-
-def trained(spec: TrialSpec) -> list[WorkerEvent]:
-    trainer = make_trainer("cpu", "worker-0")
-    trainer.start(spec)
-    return finish(trainer)
 
 
 def curve(events: list[WorkerEvent]) -> list[tuple[int, float]]:
