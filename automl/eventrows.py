@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
+from operator import call
 from sys import intern
 from typing import Any, get_args, get_type_hints
 
@@ -40,19 +41,20 @@ def event_of(row: Sequence[Any], identity: str) -> Event:
 
     Of older studies the last values may be missing: those have defaults.
     """
-    at, kind, trial, replicate, text, *_ = row
+    at, kind, trial, replicate, text = row[:5]
     form = _FORMS.get(kind)
     if form is None:
         raise ValueError(f"it holds an event of kind {kind!r}")
     make, readers, is_keyed = form
     try:
-        body = _list(text)
-        moment, values = _moment(at), [read(value) for read, value in zip(readers, body, strict=False)]
-        is_longer = len(body) > len(readers)
-        event: Event = make(_key(identity, trial, replicate), moment, *values) if is_keyed else make(moment, *values)
+        body, end = _decode(text)
+        if type(body) is not list or end != len(text) or type(at) is not float:
+            raise TypeError
+        values = map(call, readers, body)
+        event: Event = make(_key(identity, trial, replicate), at, *values) if is_keyed else make(at, *values)
     except (ValueError, TypeError, RecursionError):
         raise ValueError(f"it holds an event of kind {kind!r} that cannot be read") from None
-    if is_longer:
+    if len(body) > len(readers):
         raise ValueError(f"it says more of an event of kind {kind!r} than this version of automl knows")
     return event
 
@@ -68,19 +70,6 @@ def _plain(value: Any) -> Any:
 
 # -- what a value may be: each returns it, or raises TypeError --------------------------------------------------------
 # Names and words are interned, since a large study says the same ones a million times.
-
-
-def _list(text: Any) -> list[Any]:
-    value, end = _decode(text)
-    if type(value) is list and end == len(text):
-        return value
-    raise TypeError
-
-
-def _moment(value: Any) -> float:
-    if type(value) is float:
-        return value
-    raise TypeError
 
 
 def _count(value: Any) -> int:

@@ -196,12 +196,18 @@ class Store:
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """Within, Python looks for no garbage: reading a study makes none, and looking for it again and again takes a fifth of the time."""
+    """Within, Python looks for no garbage: reading a study makes none, and looking for it again and again takes a fifth of the time.
+
+    Afterwards what there is counts as old, as if it had been looked through; looking takes a tenth.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        if not gc.get_freeze_count():
+            gc.freeze()
+            gc.unfreeze()
         if was_enabled:
             gc.enable()
 

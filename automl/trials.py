@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from sys import intern
 from typing import Any, Literal
 
@@ -220,6 +221,15 @@ class Confirmation:
 # -- what an event makes of a trial -----------------------------------------------------------------------------------
 
 
+_NAMES = tuple(each.name for each in fields(Trial))
+_values_of = attrgetter(*_NAMES)
+
+
+def _changed(trial: Trial, **changes: Any) -> Trial:
+    """As ``dataclasses.replace``, in a third of its time: of reading a large study that was a fifth."""
+    return Trial(*map(changes.get, _NAMES, _values_of(trial)))
+
+
 def begun(event: Suggested, in_space: bool, replicates: int = 1) -> Trial:
     """The trial as it begins."""
     trial = Trial(
@@ -232,7 +242,7 @@ def begun(event: Suggested, in_space: bool, replicates: int = 1) -> Trial:
         ask_seconds=event.ask_seconds,
         measures=event.measures,
     )
-    return replace(trial, replicates=(trial,) * replicates) if replicates > 1 else trial
+    return _changed(trial, replicates=(trial,) * replicates) if replicates > 1 else trial
 
 
 def after(trial: Trial, event: TrialEvent, objective: Objective) -> Trial:
@@ -248,7 +258,7 @@ def put_back(trial: Trial) -> Trial:
     """The trial when its driver is gone: what was running waits again."""
     if trial.state != "running":
         return trial
-    return replace(trial, state="waiting", replicates=tuple(put_back(replicate) for replicate in trial.replicates))
+    return _changed(trial, state="waiting", replicates=tuple(put_back(replicate) for replicate in trial.replicates))
 
 
 def _after_alone(trial: Trial, event: TrialEvent, objective: Objective) -> Trial:
@@ -256,37 +266,38 @@ def _after_alone(trial: Trial, event: TrialEvent, objective: Objective) -> Trial
         case Reported():
             return after_reports(trial, [event], objective)
         case Started(at=at, device=device, worker=worker):
-            return replace(trial, state="running", started=at if trial.started is None else trial.started, device=device, worker=worker)
+            return _changed(trial, state="running", started=at if trial.started is None else trial.started, device=device, worker=worker)
         case Finished(at=at, saved=saved, stopped_early=early):
-            return replace(trial, state="complete", ended=at, saved=saved, stopped_early=early)
+            return _changed(trial, state="complete", ended=at, saved=saved, stopped_early=early)
         case Pruned(at=at, epoch=epoch):
-            return replace(trial, state="pruned", ended=at, reason=f"pruned after epoch {epoch}")
+            return _changed(trial, state="pruned", ended=at, reason=f"pruned after epoch {epoch}")
         case Diverged(at=at, epoch=epoch, seconds=seconds):
             reason = f"the loss became NaN or infinite in epoch {epoch}"
-            return replace(trial, state="diverged", ended=at, reason=reason, extra_seconds=seconds)
+            return _changed(trial, state="diverged", ended=at, reason=reason, extra_seconds=seconds)
         case Failed(at=at, reason=why, detail=detail, seconds=seconds):
-            return replace(trial, state="failed" if why == "error" else why, ended=at, reason=detail, extra_seconds=seconds)
+            return _changed(trial, state="failed" if why == "error" else why, ended=at, reason=detail, extra_seconds=seconds)
         case Lost(at=at, why=why, detail=detail, reason=kind, beside=beside):
-            lost = replace(trial, losses=trial.losses + 1, losses_alone=trial.losses_alone + (not beside))
+            lost = _changed(trial, losses=trial.losses + 1, losses_alone=trial.losses_alone + (not beside))
             if lost.losses_alone < MOST_LOSSES:
-                return replace(lost, state="waiting")
-            return replace(lost, state=kind, ended=at, reason=f"{why}\n{detail}".strip())
+                return _changed(lost, state="waiting")
+            return _changed(lost, state=kind, ended=at, reason=f"{why}\n{detail}".strip())
 
 
 def after_reports(trial: Trial, events: Sequence[Reported], objective: Objective) -> Trial:
     """The trial of one training after these reports, which follow one another."""
     reports, best, best_event = list(trial.reports), trial.objective, None
-    best_loss = trial.metrics.get("loss")
+    best_loss, metric, maximize = trial.metrics.get("loss"), objective.metric, objective.maximize
     for event in events:
-        value = float(event.metrics.get(objective.metric, math.nan))
+        metrics = event.metrics
+        value = float(metrics.get(metric, math.nan))
         reports.append(Report(event.epoch, value, event.seconds))
-        loss = event.metrics.get("loss")
-        if math.isfinite(value) and improves(value, best, loss, best_loss, maximize=objective.maximize):
+        if math.isfinite(value) and improves(value, best, loss := metrics.get("loss"), best_loss, maximize=maximize):
             best, best_loss, best_event = value, loss, event
     if best_event is None:
-        return replace(trial, reports=tuple(reports))
-    metrics = {intern(name): value for name, value in (*trial.measures.items(), *best_event.metrics.items())}  # a million times the same
-    return replace(trial, reports=tuple(reports), objective=best, epoch=best_event.epoch, metrics=metrics)
+        return _changed(trial, reports=tuple(reports))
+    known = {**trial.measures, **best_event.metrics}
+    named = {intern(name): value for name, value in known.items()}  # a million times the same
+    return _changed(trial, reports=tuple(reports), objective=best, epoch=best_event.epoch, metrics=named)
 
 
 def _together(trial: Trial, replicates: tuple[Trial, ...], at: float) -> Trial:
@@ -297,7 +308,7 @@ def _together(trial: Trial, replicates: tuple[Trial, ...], at: float) -> Trial:
     counted = [one for one in replicates if one.has_ended or one.epochs == furthest]
     objectives = [one.objective for one in counted if one.objective is not None]
     shown = next((one for one in replicates if one.state == "running"), replicates[0])
-    return replace(
+    return _changed(
         trial,
         replicates=replicates,
         state=state,
