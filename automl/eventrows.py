@@ -47,11 +47,9 @@ def event_of(row: Sequence[Any], identity: str) -> Event:
         raise ValueError(f"it holds an event of kind {kind!r}")
     make, readers, is_keyed = form
     try:
-        body, end = _decode(text)
-        if type(body) is not list or end != len(text) or type(at) is not float:
-            raise TypeError
+        moment, body = _moment(at), _list(text)
         values = map(call, readers, body)
-        event: Event = make(_key(identity, trial, replicate), at, *values) if is_keyed else make(at, *values)
+        event: Event = make(_key(identity, trial, replicate), moment, *values) if is_keyed else make(moment, *values)
     except (ValueError, TypeError, RecursionError):
         raise ValueError(f"it holds an event of kind {kind!r} that cannot be read") from None
     if len(body) > len(readers):
@@ -70,6 +68,19 @@ def _plain(value: Any) -> Any:
 
 # -- what a value may be: each returns it, or raises TypeError --------------------------------------------------------
 # Names and words are interned, since a large study says the same ones a million times.
+
+
+def _list(text: Any) -> list[Any]:
+    value, end = _decode(text)
+    if type(value) is list and end == len(text):
+        return value
+    raise TypeError
+
+
+def _moment(value: Any) -> float:
+    if type(value) is float:
+        return value
+    raise TypeError
 
 
 def _count(value: Any) -> int:
