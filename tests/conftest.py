@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import compileall
+import gc
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import automl
 from contracts.browser import WHY_NONE, Browser, opened, programs
+
+_WRITES_NO_BYTECODE, sys.dont_write_bytecode = sys.dont_write_bytecode, False  # while tests are collected
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests start hundreds of processes, which would all compile the package where the environment keeps them from writing bytecode."""
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(automl.__file__).parent, quiet=2)
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays to the end: trainers collect garbage after every trial, and need not look through it."""
+    sys.dont_write_bytecode = _WRITES_NO_BYTECODE
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
