@@ -91,6 +91,9 @@ def imported(target: str, folders: Sequence[str]) -> Callable[..., Any]:
         found = getattr(found, part)
     if not callable(found):
         raise CodeError(f"{target!r} must be a function or class, but is {_article(type(found).__name__)}.")
+    if inspect.isgeneratorfunction(found) or inspect.iscoroutinefunction(found):
+        kind, word = ("a generator", "yield") if inspect.isgeneratorfunction(found) else ("a coroutine", "async")
+        raise CodeError(f"{target!r} must do its work when it is called, but is {kind}. Take {word!r} out of it.")
     function: Callable[..., Any] = found
     return function
 

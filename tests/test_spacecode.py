@@ -34,6 +34,12 @@ def run(trial):
 
 def run_two(trial, other):
     pass
+
+def lazy(trial):
+    yield
+
+async def later(trial):
+    pass
 """
 SPACE = "space:\n  width: {type: int, low: 1, high: 9}\n"
 AIM = "objective: {maximize: score}\n"
@@ -74,6 +80,8 @@ TRAIN = [
     ("mynett:run", ":1: train: there must be a module 'mynett', but none is in HERE. Did you mean 'mynet'?"),
     ("mynet:rum", ":1: train: 'mynet' must have 'rum', but has not. Did you mean 'run'?"),
     ("mynet:table", ":1: train: 'mynet:table' must be a function or class, but is a list."),
+    ("mynet:lazy", ":1: train: 'mynet:lazy' must do its work when it is called, but is a generator. Take 'yield' out of it."),
+    ("mynet:later", ":1: train: 'mynet:later' must do its work when it is called, but is a coroutine. Take 'async' out of it."),
     ("mynet:run_two", ":1: train: 'mynet:run_two' must take the trial as its only argument, but takes trial, other. Write def run(trial)."),
     ("broken:run", ":1: train: module 'broken' must be importable, but raises KeyError: 'missing' (broken.py:3)."),
     (

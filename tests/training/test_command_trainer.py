@@ -112,6 +112,31 @@ def test_the_last_word_on_test_data_counts(tmp_path: Path) -> None:
     assert tested == ev.Tested(spec.key, tested.at, {"accuracy": 0.4})
 
 
+def test_what_is_no_finite_number_of_test_data_is_left_out(tmp_path: Path) -> None:
+    """And a whole number that is too large for a float is no number at all."""
+    huge = "1" + "0" * 400
+    spec = command_trial(
+        tmp_path, f"""print('{{"accuracy": 0.5, "steps": {huge}, "test": {{"accuracy": NaN, "steps": {huge}, "loss": 2}}}}')"""
+    )
+    events = trained(replace(spec, tested=True))
+    assert values(events) == [{"accuracy": 0.5}]
+    assert events[-2] == ev.Tested(spec.key, events[-2].at, {"loss": 2.0})
+
+
+def test_the_same_words_about_an_epoch_count_once(tmp_path: Path) -> None:
+    """As a script gives them that prints and logs its metrics, or that runs in several processes; without a number of the epoch two equal
+    lines are two epochs."""
+    code = """
+        for epoch in (1, 2, 3):
+            for _ in range(2):
+                print('{"epoch": %d, "accuracy": 0.5, "loss": NaN}' % epoch)
+                print('INFO: {"epoch": %d, "accuracy": 0.5, "loss": NaN}' % epoch)
+        print('{"accuracy": 0.25}'); print('{"accuracy": 0.25}')
+    """
+    events = trained(command_trial(tmp_path, code, epochs=9))
+    assert values(events) == [{"accuracy": 0.5}] * 3 + [{"accuracy": 0.25}] * 2
+
+
 def test_a_pattern_finds_metrics_in_any_line(tmp_path: Path) -> None:
     code = "print('epoch 1: val acc 0.5, loss 2.5'); print('epoch 2: val acc 5e-1, loss none'); print('epoch 3: val acc nope')"
     spec = command_trial(tmp_path, code, pattern=r"val acc (?P<accuracy>[-0-9.e]+)(, loss (?P<loss>[0-9.]+))?")
@@ -238,6 +263,15 @@ def test_a_script_that_goes_on_from_a_checkpoint_of_its_own_is_counted_on(tmp_pa
     )
     assert [event.epoch for event in trained(spec) if isinstance(event, Reported)] == [1, 2]
     assert [event.epoch for event in trained(spec) if isinstance(event, Reported)] == [3, 4]
+
+
+def test_a_script_that_begins_anew_with_a_large_number_is_counted_from_one(tmp_path: Path) -> None:
+    """It reports every tenth epoch alone: with two reports known, its tenth is none that it goes on with."""
+    code = """for epoch in (10, 20, 30):\n    print('{"epoch": %d, "accuracy": 0.5}' % epoch)"""
+    spec = command_trial(tmp_path, code)
+    for known in (0, 2):
+        events = trained(replace(spec, reported=known))
+        assert [event.epoch for event in events if isinstance(event, Reported)] == [1, 2, 3]
 
 
 # -- nothing outlives it ----------------------------------------------------------------------------------------------

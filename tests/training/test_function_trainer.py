@@ -187,6 +187,10 @@ MISTAKES = [
     ("trial.report(accuracy='high')", "trial.report: accuracy must be a number, but is 'high'."),
     ("trial.report(accuracy=None)", "trial.report: accuracy must be a number, but is None."),
     ("trial.report(accuracy=[1, 2])", "trial.report: accuracy must be a number, but is of type list."),
+    (
+        "trial.report(0.5, 1)",
+        "trial.report: must be given metrics by name, but was given 0.5, 1. Write trial.report(accuracy=...).",
+    ),
     ("trial.report({3: 1.0})", "trial.report: the name of a metric must be a text, but is 3."),
     ("trial.checkpoint(3)", "trial.checkpoint: must be given a dict, but was given int. Write {'model': ...}."),
     (
@@ -263,6 +267,45 @@ def test_what_a_function_prints_is_in_the_log_of_its_trial_alone(tmp_path: Path,
     print("ours")
     assert capsys.readouterr().out == "ours\n"
     assert sys.stdout.isatty() in (True, False)
+
+
+def test_a_function_that_ends_by_sys_exit_without_an_error_has_ended(tmp_path: Path) -> None:
+    """After a report, as a script with exit code 0 has."""
+    events = trained(function_trial(tmp_path, "import sys\ndef run(trial):\n    trial.report(accuracy=1)\n    sys.exit(0)"))
+    assert [type(event) for event in events] == [Started, Reported, Finished]
+
+
+def test_what_a_trial_changes_for_the_whole_process_holds_for_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And until its end; neither the next trial nor whoever waits for a report notices. What the import of its module has changed holds
+    for all trials."""
+    monkeypatch.chdir(tmp_path)
+    spec = function_trial(
+        tmp_path,
+        """
+        import os, torch
+        torch.set_default_dtype(torch.float64)
+        def run(trial):
+            assert (os.path.basename(os.getcwd()), torch.get_default_dtype()) == (trial.parameters["began"], torch.float64)
+            assert not torch.are_deterministic_algorithms_enabled()
+            os.chdir(trial.folder)
+            torch.set_default_dtype(torch.float16)
+            torch.use_deterministic_algorithms(True)
+            for _ in range(trial.epochs):
+                trial.report(accuracy=1)
+                assert (os.getcwd(), torch.get_default_dtype()) == (str(trial.folder), torch.float16)
+                assert torch.are_deterministic_algorithms_enabled()
+        """,
+        configuration={"began": tmp_path.name},
+    )
+    trainer = make_trainer("cpu", "worker-0", 2)
+    trainer.start(spec)
+    trainer.start(replace(spec, key=replace(spec.key, trial=1)))
+    ends: list[WorkerEvent] = []
+    while news := trainer.advance():
+        ends += [event for event in news if not isinstance(event, Started | Reported)]
+        assert (Path.cwd(), torch.get_default_dtype()) == (tmp_path, torch.float32)
+        assert not torch.are_deterministic_algorithms_enabled()
+    assert [type(event) for event in ends] == [Finished, Finished], ends
 
 
 # -- checkpoints ------------------------------------------------------------------------------------------------------

@@ -135,10 +135,19 @@ class _Program:
                 self.tests.update(each.metrics)
                 continue
             at = time.perf_counter()
-            if self._is_again and not self.standing.epoch and not self.reports and each.epoch is not None and each.epoch > 1:
-                self.standing.epoch = each.epoch - 1  # it goes on from a checkpoint of its own
+            if self._goes_on_with(each):
+                assert each.epoch is not None
+                self.standing.epoch = each.epoch - 1
             self.reports.append((each, at - self._began))
             self._began = at
+
+    def _goes_on_with(self, first: Found) -> bool:
+        """Whether this is the first report of a program that goes on from a checkpoint of its own: the epoch after one that is known, or
+        after one that was on its way. One that reports every tenth epoch alone begins anew with its tenth."""
+        if not self._is_again or self.standing.epoch or self.reports or first.epoch is None:
+            return False
+        known = self.spec.reported
+        return first.epoch > 1 and (known is None or first.epoch <= known + 2)
 
     def close(self) -> None:
         """End the program, whatever it is doing; returns when it has ended."""

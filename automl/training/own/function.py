@@ -31,7 +31,8 @@ from automl.training.own.mistakes import placed, told
 from automl.training.own.objective import GaveUpError, as_function
 from automl.training.own.output import TrialLog, printed_to
 from automl.training.own.records import Standing, read_tested, write_tested
-from automl.training.own.trial import Trial, TrialStopped, of_test, of_validation
+from automl.training.own.surroundings import Own, Surroundings
+from automl.training.own.trial import Trial, TrialStopped, call_for, of_test, of_validation
 
 if TYPE_CHECKING:
     from automl.training.samples import Samples
@@ -55,6 +56,7 @@ class _Raise:
 
 
 _Said = _Report | _Return | _Raise
+_IMPORTED: dict[str, Surroundings] = {}  # what the import of a module has left: each of its trials begins so, not only the first
 
 
 class _Run:
@@ -66,6 +68,7 @@ class _Run:
         self._device, self._samples = device, samples
         self._others = {thread.ident for thread in threading.enumerate()}
         self._go, self._said = threading.Semaphore(0), queue.SimpleQueue[_Said]()
+        self._own = Own(_IMPORTED.get(spec.job.model) or Surroundings.found())
         name = f"trial {spec.key.trial}"
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -74,14 +77,14 @@ class _Run:
 
     def go_on(self) -> _Said:
         """Let the function work until it says something."""
-        with printed_to(self.log, self._others):
+        with printed_to(self.log, self._others), self._own.around():
             self._go.release()
             return self._said.get()
 
     def stop(self) -> None:
         """End the function at the report where it stands; raises RuntimeError where it does not end."""
         self.should_stop = True
-        with printed_to(self.log, self._others):
+        with printed_to(self.log, self._others), self._own.around():
             self._go.release()
             self._thread.join(_GRACE)
         if self._thread.is_alive():
@@ -99,12 +102,14 @@ class _Run:
         except TrialStopped:
             self._said.put(_Return(None))
         except BaseException as error:  # sys.exit() of a trial is no end of the worker
-            self._said.put(_Raise(error))
+            is_in_order = isinstance(error, SystemExit) and not error.code and self._is_limited and self.epoch > 0
+            self._said.put(_Return(None) if is_in_order else _Raise(error))
 
     def _call(self) -> object:
         code = self.spec.job.code
         assert code is not None
         function = imported(self.spec.job.model, code.folders)
+        _IMPORTED.setdefault(self.spec.job.model, Surroundings.found())
         trial = Trial(self.spec, self._device, files.own_folder(self.spec), self)
         _seed(trial.seed)
         if code.kind == "objective":
@@ -260,7 +265,7 @@ def _tests_of(value: object, log: TrialLog) -> dict[str, float]:
 
 def _reported_nothing(spec: TrialSpec, value: object) -> str:
     code, objective = spec.job.model, spec.job.objective
-    hint = f"Call trial.report({objective}=...)."
+    hint = f"Call {call_for(objective)}."
     if isinstance(value, int | float):
         hint += f" It returned {value!r}: what a function returns counts as its test result."
     return placed(f"{code}: must report {objective} at the end of every epoch, but ended without a report. {hint}", spec.job)

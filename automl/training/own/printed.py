@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,8 @@ class Found:
 @dataclass(slots=True)
 class Reader:
     """Finds metrics in lines. A line is a report where all objectives are in it; ``seen`` collects all names, for whoever has to say why
-    there was none.
+    there was none. A line that says the same of the same epoch as the report before it is no other report: what is printed and logged
+    alike, or printed by each of several processes, counts once.
 
     Without a ``pattern`` a line holds a JSON object from its first brace on: ``{"epoch": 1, "accuracy": 0.9}``; numbers in it are
     metrics, and ``{"test": {"accuracy": 0.88}}`` is what was reached on test data. With one, its named groups are metrics.
@@ -38,6 +40,7 @@ class Reader:
     pattern: str = ""
     further: tuple[str, ...] = ()
     seen: dict[str, None] = field(default_factory=dict)
+    _last: str = ""
 
     def line(self, text: str) -> list[Found]:
         """What a line says; nothing in most."""
@@ -55,10 +58,14 @@ class Reader:
         metrics = {str(name): float(value) for name, value in values.items() if _is_number(value) and name != "epoch"}
         self.seen.update(dict.fromkeys(metrics))
         if all(name in metrics for name in (self.objective, *self.further)):
-            found.append(Found(metrics, epoch=_whole(values.get("epoch"))))
+            report = Found(metrics, epoch=_whole(values.get("epoch")))
+            if report.epoch is None or repr(report) != self._last:
+                found.append(report)
+            self._last = repr(report)  # as a text, in which NaN is equal to itself
         tests = values.get(_TEST)
         if isinstance(tests, Mapping):
-            found.append(Found({str(name): float(value) for name, value in tests.items() if _is_number(value)}, is_test=True))
+            numbers = {str(name): float(value) for name, value in tests.items() if _is_number(value)}
+            found.append(Found({name: number for name, number in numbers.items() if math.isfinite(number)}, is_test=True))
         return found
 
 
@@ -74,7 +81,8 @@ def _object(text: str) -> Mapping[str, Any] | None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whole numbers that no float can hold are none."""
+    return (isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max) or isinstance(value, float)
 
 
 def _whole(value: object) -> int | None:

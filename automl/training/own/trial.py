@@ -130,7 +130,7 @@ class Trial:
         ``inputs`` and ``targets``; ``data.info`` says what they are. Raises UsageError where the space file has no ``data``."""
         return self._keeper.data()
 
-    def report(self, metrics: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+    def report(self, *metrics: Mapping[str, Any], **named: Any) -> None:
         """Say what the model reaches on validation data at the end of an epoch: ``trial.report(accuracy=0.93, loss=0.2)``.
 
         The objective must be among the metrics. Each call is one epoch. Waits until the study has taken it in, and raises TrialStopped
@@ -141,7 +141,7 @@ class Trial:
         data: they are kept apart, nobody chooses by them, and those of the best epoch are the trial's test result unless the function
         returns another. ``epoch`` is left out, since reports are counted.
         """
-        self._keeper.report(checked_metrics({**(metrics or {}), **named}, self._objectives, "trial.report"))
+        self._keeper.report(checked_metrics(_by_name(metrics, named, self._objectives[0]), self._objectives, "trial.report"))
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
         """Keep what is needed to go on after an interruption, in place of what was kept before: tensors, numbers, texts, and lists and
@@ -155,6 +155,21 @@ class Trial:
     def resume(self) -> dict[str, Any] | None:
         """The last ``checkpoint`` of this trial from before it was interrupted, on the trial's device; None where it begins anew."""
         return self._keeper.resume()
+
+
+def call_for(objective: str) -> str:
+    """How this metric is reported."""
+    return f"trial.report({objective}=...)" if objective.isidentifier() else f"trial.report({{{objective!r}: ...}})"
+
+
+def _by_name(metrics: Sequence[object], named: Mapping[str, Any], objective: str) -> dict[str, Any]:
+    together: dict[str, Any] = {}
+    for each in metrics:
+        if not isinstance(each, Mapping):
+            given = ", ".join(map(repr, metrics))
+            raise UsageError(f"trial.report: must be given metrics by name, but was given {given}. Write {call_for(objective)}.")
+        together.update(each)
+    return {**together, **named}
 
 
 def checked_metrics(given: Mapping[str, Any], objectives: Sequence[str], where: str) -> dict[str, float]:
@@ -181,7 +196,7 @@ def instead(objective: str, given: Iterable[str]) -> str:
 def _number(name: str, value: Any, where: str) -> float:
     if not isinstance(value, str | bytes):
         try:
-            return float(value.detach() if hasattr(value, "detach") else value)
+            return float(value.item() if hasattr(value, "item") else value)  # of tensors and arrays of one number
         except (TypeError, ValueError, RuntimeError, OverflowError):
             pass
     given = repr(value) if isinstance(value, str | bytes | None) else f"of type {type(value).__name__}"
