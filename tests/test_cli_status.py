@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -75,3 +77,20 @@ def test_a_study_without_an_end_to_show(monkeypatch: pytest.MonkeyPatch, capsys:
         "8s at work; pruning saved 0 of 0 epochs",
         "See why: automl trials first --failed",
     ]
+
+
+@pytest.mark.parametrize("command", ["status first", "trials first", "best first --json", "--help", "status --help"])
+def test_an_answer_that_nobody_reads_to_its_end_is_no_failure(command: str, folder: Path) -> None:
+    """``automl trials first | head`` in a shell that looks at the exit codes of all."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run([sys.executable, "-m", "automl", *command.split()], stdout=theirs, stderr=subprocess.PIPE, check=False)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(("command", "code"), [("status first", 0), ("status second", 2)])
+def test_streams_that_are_closed_are_said_nothing(command: str, code: int, folder: Path) -> None:
+    """And no file of the command takes their place."""
+    shell = f"exec {sys.executable} -m automl {command} <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", shell], check=False).returncode == code

@@ -8,8 +8,8 @@ import errno
 import importlib
 import os
 import sys
-from collections.abc import Mapping
-from typing import NoReturn
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
 
 import click
 
@@ -36,6 +36,23 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 _OF_THE_MACHINE = (*OF_THE_DISK, errno.EACCES, errno.EPERM)  # errors that are nobody's bug
 
 
+class _UnreadError(Exception):
+    """Whoever read our answer has gone (`automl trials x | head`)."""
+
+
+@contextlib.contextmanager
+def _unread() -> Iterator[None]:
+    """That is no failure, as which click and rich take it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise _UnreadError from None
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):
+            raise _UnreadError from None
+        raise
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands by name and imports one when it is needed."""
 
@@ -50,6 +67,16 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        """As click does, help included."""
+        with _unread():
+            return super().make_context(*arguments, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does."""
+        with _unread():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing any."""
@@ -77,6 +104,7 @@ def automl() -> None:
 
 def program() -> NoReturn:
     """The entry point of the ``automl`` command: ``main``, and away at once, since taking MLflow apart in memory takes seconds."""
+    _open_what_is_closed()
     try:
         main()
     except SystemExit as end:
@@ -86,6 +114,15 @@ def program() -> NoReturn:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Whoever closes stdin, stdout or stderr (``>&-``) wants to hear nothing. No file of ours may take their place, where others write."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+            os.set_inheritable(opened, True)
+            setattr(sys, name, open(opened, "r" if descriptor == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def main() -> NoReturn:
@@ -102,30 +139,31 @@ def main() -> NoReturn:
     except click.UsageError as error:
         from automl.cli.mistakes import sentence
 
-        click.echo(sentence(error), err=True)
+        _complain(sentence(error))
         code = 2
     except click.ClickException as error:
-        error.show()
+        _complain(f"Error: {error.format_message()}")
         code = error.exit_code
     except AutomlError as error:
-        click.echo(f"{error}", err=True)
+        _complain(f"{error}")
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted.", err=True)
+        _complain("Interrupted.")
         code = 130
-    except BrokenPipeError:
-        # Whoever read our answer has gone (`automl trials x | head`); nothing is left to say, also not at exit.
+    except _UnreadError:  # nothing is left to say, also not at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
         reason = os.strerror(error.errno).lower()
-        with contextlib.suppress(OSError):  # a terminal that was closed takes no words either
-            click.echo(
-                f"{error.filename2 or error.filename or 'automl'}: must be readable and writable, but {reason}. "
-                "The same command goes on after that.",
-                err=True,
-            )
+        where = error.filename2 or error.filename or "automl"
+        _complain(f"{where}: must be readable and writable, but {reason}. The same command goes on after that.")
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(sentence: str) -> None:
+    """On stderr. Where that is closed, the exit code says it."""
+    with contextlib.suppress(OSError):
+        click.echo(sentence, err=True)
