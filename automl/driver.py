@@ -64,6 +64,8 @@ _HOW = {
 }
 _SILENT_SECONDS = 60.0  # after which a person is told that their code has said nothing yet
 _TAIL_BYTES, _TAIL_LINES = 2**14, 12
+_AHEAD = 4  # for so many trials that are under way one more is chosen in advance
+_MOST_AHEAD = 16
 _FEWER = 8  # a trial that was lost is tried again beside an eighth of the trials, so that in the end the one at fault is alone
 
 
@@ -178,14 +180,32 @@ class Session:
         keys = self._waiting(count, losses)
         if losses:
             return [self.specify(key) for key in keys]
-        missing = min(math.ceil((count - len(keys)) / self.study.replicates), self.study.asked - len(self.study.trials))
-        if missing > 0 and not self.used_up:
-            began = time.perf_counter()
-            suggestions = self.strategy.suggest(self.study, missing)
-            self.used_up = len(suggestions) < missing
-            self.suggest(suggestions, "strategy", time.perf_counter() - began)
+        if self._ask(math.ceil((count - len(keys)) / self.study.replicates)):
             keys = self._waiting(count, losses)
         return [self.specify(key) for key in keys]
+
+    def ask_ahead(self) -> None:
+        """Choose trials for the lanes that will be free next, while the workers train: no worker waits for what was thought of before.
+
+        A quarter of as many as are under way. A strategy that learns then lacks the results that come in between, as it lacks those of
+        all that are under way; where fewer than four are, nothing is chosen in advance.
+        """
+        if self._has_searched or self.is_called_off:
+            return
+        under_way = len(self.on_slots if self.study.replicates == 1 else {key.trial for key in self.on_slots})
+        waiting = len(self.study.unended) - under_way
+        self._ask(min(_MOST_AHEAD, under_way // _AHEAD) - waiting)
+
+    def _ask(self, count: int) -> bool:
+        """New trials, at most so many, as far as the study and the strategy have room for them. Says whether there was any."""
+        count = min(count, self.study.asked - len(self.study.trials))
+        if count <= 0 or self.used_up:
+            return False
+        began = time.perf_counter()
+        suggestions = self.strategy.suggest(self.study, count)
+        self.used_up = len(suggestions) < count
+        self.suggest(suggestions, "strategy", time.perf_counter() - began)
+        return bool(suggestions)
 
     def _next_of_the_best(self, count: int, losses: int) -> list[TrialSpec]:
         if not self.study.is_confirming:
@@ -493,6 +513,8 @@ def drive(
                 idle.discard(slot)
         if not at_work or len(idle) == len(engine.slots):
             break
+        for session in at_work:
+            session.ask_ahead()
         for slot, answer in engine.wait(_LONGEST_WAIT):
             idle.add(slot)
             _take(lanes, slot, answer)

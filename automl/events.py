@@ -116,15 +116,25 @@ class TrialSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """Find out how many lanes pay, up to ``most``: ``examples`` are trials like those to come, of which the worker will train about so
+    many ``epochs`` in all. Measuring takes a small share of the time of that."""
+
+    examples: tuple[TrialSpec, ...]
+    most: int
+    epochs: float
+
+
+@dataclass(frozen=True, slots=True)
 class Orders:
     """What a worker does next, in this order: stop these, test these, start these, then train until something happens.
 
-    ``measure`` are examples of what will be trained, to find out how many lanes pay: an order of its own, answered with ``Measured``.
+    ``measure`` is an order of its own, answered with ``Measured``.
     """
 
     stop: tuple[TrialKey, ...] = ()
     test: tuple[TrialSpec, ...] = ()
-    measure: tuple[TrialSpec, ...] = ()
+    measure: Measure | None = None
     start: tuple[TrialSpec, ...] = ()
 
 
@@ -195,11 +205,8 @@ class Tested:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """How many lanes pay: ``rates`` are epochs of trials a second by the number of lanes. ``key`` is that of the first example."""
+    """Epochs of trials a second by the number of lanes; nothing where lanes do not matter, and one is as good as many."""
 
-    key: TrialKey
-    at: float
-    lanes: int
     rates: Mapping[int, float]
 
 

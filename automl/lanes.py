@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from statistics import fmean
 
 from automl.draws import seed_at
 from automl.driver import Session
 from automl.engines import Engine
-from automl.events import Measured, Orders, Slot, TrialKey, TrialSpec
+from automl.events import Measure, Measured, Orders, Slot, TrialKey, TrialSpec
 from automl.study import Study
 
 _EXAMPLES = 32
 _PATIENCE_SECONDS = 600.0  # with a worker that measures: that takes seconds
 _LONGEST_WAIT = 0.2  # seconds after which an interrupt is looked for
+_NEARLY_BEST = 0.95  # the fewest lanes that reach this share of the best rate are taken: fewer trials are under way at once
 _SHARE_UNDER_WAY = 1 / 8  # of a study's trials, at most, where a strategy learns from those that have ended
 
 
@@ -41,11 +43,13 @@ def lanes_of(
     most = share
     if learns:
         most = min(share, max(1, int(session.study.asked * _SHARE_UNDER_WAY / len(engine.slots))))
+    most = min(most, *(slot.lanes for slot in engine.slots))
     if most <= 1:
         return dict.fromkeys(engine.slots, 1), ""
-    measured = _measured(engine, _examples(session), is_interrupted)
-    lanes = {slot: min(measured[slot].lanes if slot in measured else 1, most) for slot in engine.slots}
-    return lanes, _said(measured, lanes)
+    order = Measure(_examples(session), most, trainings * session.study.spec.epochs / len(engine.slots))
+    rates = _by_device(_measured(engine, order, is_interrupted))
+    lanes = {slot: _best(rates.get(_device_of(slot), {})) for slot in engine.slots}
+    return lanes, _said(rates, lanes)
 
 
 def _examples(session: Session) -> tuple[TrialSpec, ...]:
@@ -61,12 +65,12 @@ def _examples(session: Session) -> tuple[TrialSpec, ...]:
     return tuple(specs)
 
 
-def _measured(engine: Engine, examples: Sequence[TrialSpec], is_interrupted: Callable[[], bool]) -> dict[Slot, Measured]:
+def _measured(engine: Engine, order: Measure, is_interrupted: Callable[[], bool]) -> dict[Slot, Measured]:
     """What each worker has measured; nothing of one that died of it, or hung."""
-    if not examples:
+    if not order.examples:
         return {}
     for slot in engine.slots:
-        engine.send(slot, Orders(measure=tuple(examples)), _PATIENCE_SECONDS)
+        engine.send(slot, Orders(measure=order), _PATIENCE_SECONDS)
     found: dict[Slot, Measured] = {}
     answered = 0
     while answered < len(engine.slots) and not is_interrupted():
@@ -77,9 +81,34 @@ def _measured(engine: Engine, examples: Sequence[TrialSpec], is_interrupted: Cal
     return found
 
 
-def _said(measured: Mapping[Slot, Measured], lanes: Mapping[Slot, int]) -> str:
-    for slot, event in measured.items():
-        if event.rates:
-            rates = ", ".join(f"{count}: {rate:.3g}" for count, rate in event.rates.items())
-            return f"lanes: {lanes[slot]} in each worker (measured, epochs of trials a second by lanes: {rates})"
-    return ""
+def _device_of(slot: Slot) -> str:
+    """What workers measure alike on: a GPU, or the CPU whichever of its cores they have."""
+    return "cpu" if slot.device.startswith("cpu") else slot.device
+
+
+def _by_device(measured: Mapping[Slot, Measured]) -> dict[str, dict[int, float]]:
+    """Epochs of trials a second of a worker, by device and number of lanes: the mean over those workers of it that measured."""
+    found: dict[str, list[Mapping[int, float]]] = {}
+    for slot, answer in measured.items():
+        found.setdefault(_device_of(slot), []).append(answer.rates)
+    return {
+        device: {count: fmean(rates[count] for rates in each) for count in each[0] if all(count in rates for rates in each)}
+        for device, each in found.items()
+    }
+
+
+def _best(rates: Mapping[int, float]) -> int:
+    """The fewest lanes that are nearly the best; one where nothing was measured."""
+    return min((count for count, rate in rates.items() if rate >= _NEARLY_BEST * max(rates.values())), default=1)
+
+
+def _said(by_device: Mapping[str, Mapping[int, float]], lanes: Mapping[Slot, int]) -> str:
+    """``lanes: 4 in each worker (measured, ...)``; of several devices each."""
+    chosen = {_device_of(slot): count for slot, count in lanes.items()}
+    parts = []
+    for device, rates in by_device.items():
+        if rates:
+            told = ", ".join(f"{count}: {rate:.3g}" for count, rate in rates.items())
+            place = f" on {device}" if len(by_device) > 1 else ""
+            parts.append(f"{chosen[device]} in each worker{place} (measured, epochs of trials a second by lanes: {told})")
+    return f"lanes: {'; '.join(parts)}" if parts else ""

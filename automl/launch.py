@@ -96,7 +96,7 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
             if why != "interrupted":
                 why = _crown(plan, workers, session, why, say)
             if why != "interrupted":
-                why, page = _write_page(plan.folder, session, why, say)
+                why, page = _write_page(plan, session, why, say)
         except AutomlError:
             if mirror is not None:
                 mirroring.bring_level(mirror, plan.folder, study, "failed", say)
@@ -340,18 +340,20 @@ def _crown(plan: Plan, workers: Workers, session: Session, why: WhyRested, say: 
     return why
 
 
-def _write_page(folder: Path, session: Session, why: WhyRested, say: Say) -> tuple[WhyRested, Path | None]:
+def _write_page(plan: Plan, session: Session, why: WhyRested, say: Say) -> tuple[WhyRested, Path | None]:
     """Write the study page; a study is none the worse for lacking it. Says why the run ends: it may be interrupted here as well."""
     try:
-        import pandas  # noqa: F401 -- plotly takes it as it finds it, also half imported by MLflow's thread
+        if plan.tracking_uri is not None:
+            import pandas  # noqa: F401 -- plotly takes it as it finds it, also half imported by MLflow's thread
 
         from automl.page.studypage import write_page
 
-        return why, write_page(folder, is_driven=False)
+        return why, write_page(plan.folder, is_driven=False)
     except KeyboardInterrupt:
         return _cut_short(session), None
     except Exception as error:  # whatever it is, the study is complete
-        say(f"The study page could not be made ({type(error).__name__}: {error}). `automl page {shlex.quote(str(folder))}` tries again.")
+        again = f"`automl page {shlex.quote(str(plan.folder))}` tries again."
+        say(f"The study page could not be made ({type(error).__name__}: {error}). {again}")
         return why, None
 
 

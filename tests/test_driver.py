@@ -83,6 +83,25 @@ def test_many_lanes_and_slots_meet_the_total_exactly(tmp_path: Path, replicates:
         assert study.ended == len(study.trials) == 10
 
 
+@pytest.mark.parametrize("replicates", [1, 2])
+@pytest.mark.parametrize(("lanes", "ahead"), [(3, 0), (8, 2), (96, 16)])
+def test_what_is_trained_next_is_chosen_while_the_workers_train(tmp_path: Path, lanes: int, ahead: int, replicates: int) -> None:
+    """A quarter of as many trials as are under way waits, never more than the study was asked for; with few none does."""
+    rehearsed = Rehearsed(tmp_path / "s", trials=150, strategy="bayesian", epochs=2, replicates=replicates)
+    waiting: list[int] = []
+
+    class Watched(InlineEngine):
+        def wait(self, timeout_seconds: float | None = None) -> list[tuple[Slot, Answer]]:
+            waiting.append(len(session.study.unended) - len({key.trial for key in session.on_slots}))
+            return super().wait(timeout_seconds)
+
+    with rehearsed.open() as store:
+        session = rehearsed.session(store)
+        assert drive(Watched(Slot(0, "cpu", lanes * replicates, "cpu"), Rehearsal()), [session]) == "done"
+    assert session.study.ended == len(session.study.trials) == 150
+    assert (waiting[0], max(waiting), waiting[-1]) == (ahead, ahead, 0)
+
+
 def test_a_used_up_space_ends_the_study_before_its_total(tmp_path: Path) -> None:
     rehearsed = Rehearsed(tmp_path / "s", trials=500, strategy="grid", epochs=1)
     study, why = rehearsed.drive()

@@ -13,7 +13,7 @@ from automl.engines import Engine
 from automl.engines.devices import Placement
 from automl.engines.inline import InlineEngine
 from automl.engines.local import LocalEngine
-from automl.events import Measured, Slot, TrialSpec
+from automl.events import Measure, Measured, Slot
 from automl.lanes import lanes_of
 from automl.training.simulated import Rehearsal, SimulatedTrainer
 from contracts.driving import Rehearsed
@@ -53,7 +53,7 @@ def test_lanes_are_as_asked_or_measured_and_leave_the_others_their_share(
 def test_what_was_measured_is_said(tmp_path: Path) -> None:
     with prepared(tmp_path, 40, lanes=8) as (engine, session):
         _, line = lanes_of(engine, session, None, 40, learns=False)
-    assert line == "lanes: 8 in each worker (measured, epochs of trials a second by lanes: 8: 800)"
+    assert line == "lanes: 8 in each worker (measured, epochs of trials a second by lanes: 1: 100, 8: 800)"
 
 
 def test_measuring_is_no_part_of_the_study(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_measuring_is_no_part_of_the_study(tmp_path: Path) -> None:
 class _Fragile(SimulatedTrainer):
     """Dies of being measured."""
 
-    def measure(self, trials: Sequence[TrialSpec]) -> Measured:
+    def measure(self, order: Measure) -> Measured:
         raise SystemExit(3)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
-from automl.events import Measured, TrialKey, TrialSpec, WorkerEvent
+from automl.events import Measure, Measured, TrialKey, TrialSpec, WorkerEvent
 
 
 class Trainer(Protocol):
@@ -35,8 +34,8 @@ class Trainer(Protocol):
     def test(self, trial: TrialSpec) -> WorkerEvent:
         """Measure the saved weights of an ended trial on the test split: ``Tested``, or ``Failed``."""
 
-    def measure(self, trials: Sequence[TrialSpec]) -> Measured:
-        """How many trials like these train best side by side, at most ``lanes``. Only where nothing trains; leaves nothing behind."""
+    def measure(self, order: Measure) -> Measured:
+        """How fast trials like these train side by side. Only where nothing trains; leaves nothing behind."""
 
 
 def make_trainer(device: str, worker: str, lanes: int = 1) -> Trainer:

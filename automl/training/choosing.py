@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from automl.events import Job, Measured, TrialKey, TrialSpec, WorkerEvent
+from automl.events import Job, Measure, Measured, TrialKey, TrialSpec, WorkerEvent
 
 if TYPE_CHECKING:
     from automl.training import Trainer
@@ -35,8 +34,8 @@ class ChoosingTrainer:
     def test(self, trial: TrialSpec) -> WorkerEvent:
         return self._for(trial.job).test(trial)
 
-    def measure(self, trials: Sequence[TrialSpec]) -> Measured:
-        return self._for(trials[0].job).measure(trials)
+    def measure(self, order: Measure) -> Measured:
+        return self._for(order.examples[0].job).measure(order)
 
     def _for(self, job: Job) -> Trainer:
         kind: _Kind = "model" if job.code is None or job.code.kind == "factory" else job.code.kind

@@ -19,7 +19,10 @@ _FUSED_ON = ("cpu", "cuda")
 
 
 class Optimiser:
-    """Moves ``weights`` in place, one ``step`` a gradient. ``state`` is all that a continuation needs."""
+    """Moves ``weights`` in place, one ``step`` a gradient. ``state`` is all that a continuation needs.
+
+    Neither weights nor gradients may be of those that torch records for.
+    """
 
     def __init__(self, settings: Mapping[str, Value], weights: Tensor, multipliers: Tensor | None = None) -> None:
         """``multipliers``: what the learning rate of each weight is multiplied with, a vector as long as ``weights``; None: 1."""
@@ -39,7 +42,6 @@ class Optimiser:
         if self.rule in ("sgd", "rmsprop") and self.momentum:
             self.state["velocity"] = torch.zeros_like(weights)
 
-    @torch.no_grad()
     def step(self, gradient: Tensor, learning_rate: float) -> None:
         """One update. L2 is weight decay: added to the gradient, for adamw taken off the weights.
 

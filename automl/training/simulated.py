@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -27,6 +27,7 @@ from automl.events import (
     Diverged,
     Failed,
     Finished,
+    Measure,
     Measured,
     Reported,
     Started,
@@ -141,8 +142,8 @@ class SimulatedTrainer:
     def test(self, trial: TrialSpec) -> WorkerEvent:
         return Tested(trial.key, now(), simulated_metrics(trial, trial.epochs, "test"))
 
-    def measure(self, trials: Sequence[TrialSpec]) -> Measured:
-        return Measured(trials[0].key, now(), self.lanes, {self.lanes: self.lanes / self._rehearsal.seconds_per_epoch})
+    def measure(self, order: Measure) -> Measured:
+        return Measured({lanes: lanes / self._rehearsal.seconds_per_epoch for lanes in (1, order.most)})
 
     def _epoch(self, lane: _Lane) -> tuple[list[WorkerEvent], _Lane | None]:
         """The events of a lane's next epoch, and the lane after it (None: the trial has ended)."""

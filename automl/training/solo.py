@@ -6,7 +6,6 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from automl.clock import now
-from automl.events import Diverged, Failed, Finished, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
+from automl.events import Diverged, Failed, Finished, Measure, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
 from automl.metrics import metrics_of
 from automl.training import files
 from automl.training.checkpoints import CHECKPOINT_SECONDS, Keeper
@@ -203,9 +202,9 @@ class SoloTrainer:
         metrics = {name: value for name, value in measured.items() if math.isfinite(value)}
         return Tested(trial.key, now(), metrics, _SHARED_SPLIT if info.shared_splits else "test")
 
-    def measure(self, trials: Sequence[TrialSpec]) -> Measured:
-        """One: nothing trains side by side here."""
-        return Measured(trials[0].key, now(), 1, {})
+    def measure(self, order: Measure) -> Measured:
+        """Nothing trains side by side here."""
+        return Measured({})
 
     def samples_of(self, trial: TrialSpec) -> Samples:
         """The data of the trial's study, of the fold that it is of, on the device; read once."""

@@ -21,6 +21,7 @@ from automl.events import (
     Diverged,
     Failed,
     Finished,
+    Measure,
     Reported,
     Started,
     Tested,
@@ -224,10 +225,9 @@ class TrainerContract:
     def test_measuring_finds_a_number_of_lanes_and_leaves_nothing_behind(self, tmp_path: Path) -> None:
         study, trainer = job(tmp_path), self.make(lanes=4)
         examples = [trial(study, configuration, number) for number, configuration in enumerate(VARIETY.values())]
-        measured = trainer.measure(examples)
-        assert 1 <= measured.lanes <= 4
-        assert set(measured.rates) <= {1, 2, 4}
-        assert all(rate > 0 for rate in measured.rates.values())
+        rates = trainer.measure(Measure(tuple(examples), 4, epochs=math.inf)).rates
+        assert set(rates) <= {1, 2, 4}
+        assert all(rate > 0 for rate in rates.values())
         assert trainer.advance() == []
         assert not Path(study.folder).exists()
         spec = trial(study, PLAIN)

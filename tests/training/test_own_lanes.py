@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from automl import events as ev
-from automl.events import Code, Failed, Finished, TrialSpec
+from automl.events import Code, Failed, Finished, Measure, TrialSpec
 from automl.training.lanes.own import kind_of
 from automl.training.lanes.trainer import LaneTrainer
 from automl.training.own.dropout import AloneDropout, positioned
@@ -205,10 +206,9 @@ def test_one_that_fails_fails_alone(tmp_path: Path) -> None:
 
 
 def test_lanes_are_measured_like_those_of_families(tmp_path: Path) -> None:
-    measured = LaneTrainer("cpu", "worker-0", 4).measure(own_trials(tmp_path, NET, [{}] * 4))
-    assert 1 in measured.rates
-    alone = LaneTrainer("cpu", "worker-0", 4).measure(own_trials(tmp_path, ALONE[0], [{}] * 4))
-    assert (alone.lanes, dict(alone.rates)) == (1, {})
+    together, alone = (Measure(tuple(own_trials(tmp_path, net, [{}] * 4)), 4, epochs=math.inf) for net in (NET, ALONE[0]))
+    assert 1 in LaneTrainer("cpu", "worker-0", 4).measure(together).rates
+    assert LaneTrainer("cpu", "worker-0", 4).measure(alone).rates == {}
 
 
 # -- what is alike ----------------------------------------------------------------------------------------------------

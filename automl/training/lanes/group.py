@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -83,7 +83,7 @@ class Group:
         self.rows, self.info = rows, info
         self.lanes: list[Lane] = []
         self._device, self._dtype = device, dtype
-        self._networks, self._network = networks, networks.network
+        self._networks, self._network, self._dropouts = networks, networks.network, networks.network.dropouts
         self._layout, self._statistics_layout = networks.layout, networks.statistics_layout
         self._weights = torch.zeros(0, self._layout.width, device=device, dtype=dtype)
         self._gradients = torch.zeros_like(self._weights)
@@ -151,7 +151,7 @@ class Group:
         pictures = self._network.takes_pictures
         self._train = Feed([lane.samples.train for lane in self.lanes], pictures)
         self._validation = Feed([lane.samples.validation for lane in self.lanes], pictures)
-        self._draws = _Draws(self.lanes, self._network.dropouts, self._device, self._dtype)
+        self._draws = _Draws(self.lanes, self._dropouts, self._device, self._dtype)
         self._smoothing = self._weights.new_tensor([lane.course.recipe.label_smoothing for lane in self.lanes])[:, None, None]
         if self._steps_together:
             self._together = Together([lane.optimiser for lane in self.lanes], [lane.course for lane in self.lanes], self._weights[:count])
@@ -171,17 +171,17 @@ class Group:
         return means
 
     @torch.no_grad()
-    def seconds_of_an_epoch(self, pieces: int, until: float = math.inf) -> float:
+    def seconds_of_an_epoch(self, pieces: int, clock: Callable[[], float] = time.perf_counter, until: float = math.inf) -> float:
         """How long an epoch would take, from its first few pieces, as many as there is time for, one at least; the first one warms up.
-        ``until`` is a time of ``time.perf_counter``. The lanes cannot go on after this."""
+        ``until`` is a time of the ``clock``. The lanes cannot go on after this."""
         epoch = self._epoch()
-        warming_up = time.perf_counter()
+        warming_up = clock()
         self._train_pieces(epoch, 1).sum().item()
-        began = time.perf_counter()
+        began = clock()
         affordable = max(0.0, until - began) / max(began - warming_up, 1e-9)
         pieces = max(1, int(min(pieces, len(epoch), affordable)))
         self._train_pieces(epoch, pieces).sum().item()  # which waits for the device
-        return (time.perf_counter() - began) / pieces * len(epoch)
+        return (clock() - began) / pieces * len(epoch)
 
     def _epoch(self) -> _Epoch:
         self._bind()
@@ -215,7 +215,7 @@ class Group:
         return losses
 
     def _pieces_at_once(self) -> int:
-        units = sum(dropout.units for dropout in self._network.dropouts) if self._draws.are_needed else 0
+        units = sum(dropout.units for dropout in self._dropouts) if self._draws.are_needed else 0
         numbers = len(self.lanes) * self.rows * (self._train.numbers + units)
         return max(1, (_NUMBERS_AT_ONCE_CUDA if self._device.type == "cuda" else _NUMBERS_AT_ONCE) // numbers)
 
@@ -230,7 +230,7 @@ class Group:
     def _piece(self, adds: bool, x: Tensor, targets: Tensor, weight: Tensor, *masks: Tensor) -> Tensor:
         """Forward and backward for one piece of a batch of every lane; returns the losses ``[lanes, rows]``."""
         stages = self._network.stages
-        for dropout, mask in zip(self._network.dropouts, masks or repeat(None), strict=False):
+        for dropout, mask in zip(self._dropouts, masks or repeat(None), strict=False):
             dropout.masks = mask
         for stage in stages:
             x = stage.forward(x, training=True)

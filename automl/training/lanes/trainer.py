@@ -12,7 +12,7 @@ from functools import partial
 import torch
 
 from automl.clock import now
-from automl.events import Diverged, Finished, Measured, Reported, Started, TrialKey, TrialSpec, WorkerEvent
+from automl.events import Diverged, Finished, Measure, Measured, Reported, Started, TrialKey, TrialSpec, WorkerEvent
 from automl.families import TRAINING, complete
 from automl.families.training import ALONE
 from automl.training import files
@@ -42,15 +42,15 @@ _Groups = deque[tuple[Place, Group]]
 _FAMILIES_THAT_RIDE = ("mlp", "cnn")
 _LONGEST_ROUND = 0.1  # seconds after which an answer is due
 _ANSWER_SECONDS = 0.002  # of an answer and the orders after it, with what the driver does in between (benchmarks/turnaround.py)
-_MEASURED_SECONDS = 0.6  # after which no larger number of lanes is tried on a CPU
-_MEASURED_SECONDS_CUDA = 5.0
+_MEASURED_SECONDS = {"cpu": 0.6, "cuda": 5.0}  # after which no larger number of lanes is tried
+_MEASURED_SHARE = 0.03  # of the time that the training will take, the same
+_MORE_LANES = {"cpu": 4, "cuda": 2}  # times as many are tried next
 _LOOKED_SECONDS = 2.0  # for finding out which examples can ride
 _MEASURED_PIECES = 6
 _MEASURED_PIECES_CUDA = 32  # enough for steps to be recorded
-_MEASURED_TRIALS = 8  # at least so many of the examples are trained at each number of lanes
+_MEASURED_TRIALS = 16  # which are the same at every number of lanes up to it, and each several times at larger ones
 _SHARE_OF_MEMORY = 0.8  # of a GPU's that lanes may take
 _MUCH_LONGER = 50  # times the calls of a step: arithmetic beside which they are nothing
-_NEARLY_BEST = 0.95  # the smallest number of lanes that reaches this share of the best rate is taken: fewer trials are under way at once
 
 
 @dataclass(slots=True, eq=False)
@@ -111,6 +111,8 @@ class LaneTrainer:
         self._most_in_group = lanes
         self._pace = pace
         self._together = self._device.type == "cuda" if together is None else together
+        # Where others compute as well, as the other workers do that measure now, only a thread's own time is like from one try to the next.
+        self._clock = time.thread_time if self._device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
         self._recorder = recorder
         if recorder is None and self._device.type == "cuda":
             self._recorder = cuda_recorder(self._device)
@@ -134,25 +136,27 @@ class LaneTrainer:
         """Measure all metrics of the task on the test split, with the weights of the trial's best epoch."""
         return self._solo.test(trial)
 
-    def measure(self, trials: Sequence[TrialSpec]) -> Measured:
-        """Train a few steps of these examples at 1, 2, 4, ... lanes, as long as that pays and fits. One lane without a measurement where
-        the arithmetic of a step is so long that what lanes save would not be seen."""
+    def measure(self, order: Measure) -> Measured:
+        """Train a few steps of these examples with more and more lanes, as long as that pays and fits. Nothing is measured where the
+        arithmetic of a step is so long that what lanes save would not be seen."""
         rates: dict[int, float] = {}
-        examples = self._riding(trials)
-        count = 1
+        examples = self._riding(order.examples[:_MEASURED_TRIALS])
+        count, most = 1, min(order.most, self.lanes)
         with contextlib.suppress(Exception):  # what is wrong, or too large, will be told of the trial that it is true of
-            if examples:
+            if examples and most > 1 and self._may_gain(examples):
                 self._rate(examples[:1], 1, 0.0)  # the first touch of the data and of torch's kernels says nothing about lanes
-            until = time.perf_counter() + (_MEASURED_SECONDS if self._device.type == "cpu" else _MEASURED_SECONDS_CUDA)
-            while examples and self._may_gain(examples) and count <= self.lanes and time.perf_counter() < until:
-                rates[count] = self._rate(examples, count, until)
-                if rates[count] < 0.8 * max(rates.values()) or not self._has_room_for(count):
-                    break
-                count *= 2
+                began = self._clock()
+                until = began + _MEASURED_SECONDS[self._device.type]
+                while count not in rates and self._clock() < until:
+                    rates[count] = self._rate(examples, count, until)
+                    best = max(rates.values())
+                    until = min(until, began + _MEASURED_SHARE * order.epochs / best)
+                    if rates[count] < 0.8 * best or not self._has_room_for(count):
+                        break
+                    count = min(most, count * _MORE_LANES[self._device.type])
         self._own.forget()
         free_memory(self._device)
-        lanes = min((count for count, rate in rates.items() if rate >= _NEARLY_BEST * max(rates.values())), default=1)
-        return Measured(trials[0].key, now(), lanes, rates)
+        return Measured(rates)
 
     def _riding(self, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
         """Those that can ride, as far as there is time to look: networks of a person's own have to be built for that."""
@@ -165,14 +169,14 @@ class LaneTrainer:
     def _rate(self, examples: Sequence[TrialSpec], lanes: int, until: float) -> float:
         """Epochs of trials a second, with so many of them in the worker at once; fewer batches of them where time is short."""
         trained, seconds = 0, 0.0
-        while trained < max(lanes, _MEASURED_TRIALS) and (not trained or time.perf_counter() < until):
+        while trained < max(lanes, len(examples)) and (not trained or self._clock() < until):
             groups = _Groups()
             for number in range(trained, trained + lanes):
                 trial = examples[number % len(examples)]
                 group = self._group_for(_Waiting(trial), groups, lanes)
                 group.admit(replace(trial, key=replace(trial.key, replicate=number)), self._solo.samples_of(trial))
             pieces = _MEASURED_PIECES if self._recorder is None else _MEASURED_PIECES_CUDA
-            seconds += _ANSWER_SECONDS + sum(group.seconds_of_an_epoch(pieces, until) for _, group in groups)
+            seconds += _ANSWER_SECONDS + sum(group.seconds_of_an_epoch(pieces, self._clock, until) for _, group in groups)
             trained += lanes
         return trained / seconds
 

@@ -17,7 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from automl.clock import now
-from automl.events import Diverged, Failed, FailureReason, Finished, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
+from automl.events import (
+    Diverged,
+    Failed,
+    FailureReason,
+    Finished,
+    Measure,
+    Measured,
+    Reported,
+    Started,
+    Tested,
+    TrialKey,
+    TrialSpec,
+    WorkerEvent,
+)
 from automl.owncode import command_line, filled
 from automl.training import files
 from automl.training.outcomes import raise_if_of_the_disk
@@ -266,9 +279,9 @@ class CommandTrainer:
         """What the program said of test data when it trained this trial; no metrics where it said nothing."""
         return Tested(trial.key, now(), read_tested(trial))
 
-    def measure(self, trials: Sequence[TrialSpec]) -> Measured:
-        """One: nothing trains side by side here."""
-        return Measured(trials[0].key, now(), 1, {})
+    def measure(self, order: Measure) -> Measured:
+        """Nothing trains side by side here."""
+        return Measured({})
 
     def _end(self, program: _Program) -> None:
         """Leave nothing of the program running."""

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ import torch
 
 from automl.clock import now
 from automl.errors import UsageError
-from automl.events import Diverged, Failed, Finished, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
+from automl.events import Diverged, Failed, Finished, Measure, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
 from automl.owncode import imported
 from automl.training import files
 from automl.training.outcomes import free_memory, raise_if_of_the_disk, reason
@@ -238,9 +238,9 @@ class FunctionTrainer:
         """What the function said of test data when it trained this trial; no metrics where it said nothing."""
         return Tested(trial.key, now(), read_tested(trial), OWN_SPLIT)
 
-    def measure(self, trials: Sequence[TrialSpec]) -> Measured:
-        """One: nothing trains side by side here."""
-        return Measured(trials[0].key, now(), 1, {})
+    def measure(self, order: Measure) -> Measured:
+        """Nothing trains side by side here."""
+        return Measured({})
 
     def _end(self, run: _Run) -> None:
         """Leave nothing of the trial in memory, and no checkpoint."""
