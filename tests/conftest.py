@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import automl
+from automl import data
+from automl.spec import DataSpec
 from contracts.browser import WHY_NONE, Browser, opened, programs
 
 _WRITES_NO_BYTECODE, sys.dont_write_bytecode = sys.dont_write_bytecode, False  # while tests are collected
@@ -44,3 +46,17 @@ def browser(the_browser: Browser) -> Browser:
     the_browser.resize(1280, 900)
     the_browser.prefer("light")
     return the_browser
+
+
+@pytest.fixture
+def prepares_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies of this process prepare their data in it, where the libraries are loaded already.
+
+    tests/data/test_prepare_apart.py says that this makes no difference.
+    """
+    apart = data.prepare_apart
+
+    def prepare(spec: DataSpec, folder: Path) -> data.DataInfo:
+        return data.prepare(spec, folder) if spec.source else apart(spec, folder)
+
+    monkeypatch.setattr(data, "prepare_apart", prepare)

@@ -18,6 +18,8 @@ from automl.space import Float, SearchSpace
 from contracts.browser import WHY_NONE, programs
 from contracts.told import Story, write_study
 
+pytestmark = pytest.mark.usefixtures("prepares_here")
+
 SPACE = SearchSpace((Float("learning_rate", 1e-5, 1e-1, log=True),))
 REAL = """\
 name: small

@@ -30,6 +30,8 @@ from automl.study import Study
 from automl.tracking import Mirror, MirrorReport, Summary
 from automl.trials import Event, Resumed, Suggested
 
+pytestmark = pytest.mark.usefixtures("prepares_here")
+
 SPACE = """\
 name: small
 data: iris

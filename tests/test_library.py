@@ -18,6 +18,8 @@ from automl import library, load_space, load_study, run
 from automl.errors import SpaceError, StudyError, UsageError
 from contracts.stored import stored_study
 
+pytestmark = pytest.mark.usefixtures("prepares_here")
+
 PAGE = Path(__file__).parent.parent / "docs" / "library.md"
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 

@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 from click.testing import CliRunner
 
-from automl import launch, mirroring
+from automl import data, launch, mirroring
 from automl.cli import automl
 from automl.errors import StudyError
 from automl.plan import RunOptions, plan
@@ -41,7 +41,9 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = RunOptions(
         space=str(folder / "small.yaml"), study=str(folder / "first"), engine="inline", mlflow=f"sqlite:///{folder}/mlflow.db"
     )
-    launch.run(plan(options))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(data, "prepare_apart", data.prepare)
+        launch.run(plan(options))
     return folder
 
 

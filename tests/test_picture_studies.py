@@ -12,6 +12,8 @@ from sklearn.datasets import load_digits
 from automl import load_best
 from automl.cli import automl
 
+pytestmark = pytest.mark.usefixtures("prepares_here")
+
 QUICK = ("--trials", "2", "--epochs", "1", "--engine", "inline", "--lanes", "1", "--confirm", "0", "--mlflow", "off")
 
 

@@ -259,6 +259,7 @@ study: {strategy: random, trials: 6}
 """
 
 
+@pytest.mark.usefixtures("prepares_here")
 def test_a_run_ends_with_a_winner_and_a_front_that_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("two.yaml").write_text(SPACE)

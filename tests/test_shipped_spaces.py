@@ -11,6 +11,8 @@ from automl import load_best
 from automl.cli import automl
 from automl.folders import shipped_spaces
 
+pytestmark = pytest.mark.usefixtures("prepares_here")
+
 MNIST = Path(__file__).parents[2] / "shared/data/image"
 QUICK = ("--study", "s", "--trials", "2", "--epochs", "1", "--engine", "inline", "--confirm", "0", "--mlflow", "off")
 

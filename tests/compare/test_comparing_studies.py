@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from automl import data
 from automl.compare import plan as planning
 from automl.compare import running
 from automl.compare.concluding import Outcome, compare
@@ -28,6 +27,8 @@ from automl.plan import RunOptions
 from automl.store import Store
 from automl.study import Study
 from automl.trials import Event
+
+pytestmark = pytest.mark.usefixtures("prepares_here")
 
 SPACE = """\
 name: small
@@ -45,7 +46,6 @@ study: {strategy: random, pruner: none, trials: 3}
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("automl.data.prepare_apart", data.prepare)  # the same in this process, where the libraries are loaded already
     Path("small.yaml").write_text(SPACE)
     return tmp_path
 

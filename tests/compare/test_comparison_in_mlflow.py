@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from automl import data
 from automl.compare.concluding import compare
 from automl.compare.plan import CompareOptions, plan
 from automl.plan import RunOptions
@@ -23,9 +22,9 @@ study: {strategy: random, pruner: none, trials: 2}
 """
 
 
+@pytest.mark.usefixtures("prepares_here")
 def test_a_comparison_is_one_run_beside_the_runs_of_its_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("automl.data.prepare_apart", data.prepare)
     Path("small.yaml").write_text(SPACE)
     planned = plan(
         RunOptions(space="small.yaml", engine="inline", lanes="1", mlflow="sqlite:///mlflow.db"),
