@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,60 @@ class Shell:
         return json.loads(self.run(*arguments, "--json")[0])
 
 
+class Here(Shell):
+    """The same command in this process, which has loaded its libraries already: for all that no process of its own decides."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        super().__init__(folder)
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+        monkeypatch.chdir(folder)
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        for name in ("COLUMNS", "NO_COLOR"):
+            monkeypatch.setenv(name, self.environment[name])
+
+    def run(self, *arguments: str, code: int = 0) -> tuple[str, str]:
+        self._monkeypatch.setattr(sys, "argv", ["automl", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = self._capsys.readouterr()
+        assert (end.value.code or 0) == code, f"exit code {end.value.code}\n{out}\n{err}"
+        return out, err
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], prepares_here: None) -> Here:
+    return Here(tmp_path, monkeypatch, capsys)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A study that was run from its beginning to its end by one command: what that printed, and its trials."""
+
+    out: str
+    err: str
+    trials: list[Any]
+
+
+def run_whole(folder: Path, epochs: int, *options: str) -> Whole:
+    shell = Shell(folder)
+    (folder / "small.yaml").write_text(SPACE.format(epochs=epochs))
+    return Whole(*shell.run("run", "small.yaml", "--mlflow", "off", *options), shell.json("trials", "small-random"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """All four trials of the space as it is, in one process."""
+    return run_whole(tmp_path_factory.mktemp("whole"), 3, "--engine", "inline", "--lanes", "1")
+
+
+@pytest.fixture(scope="module")
+def whole_of_40_epochs(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    return run_whole(tmp_path_factory.mktemp("whole_of_40_epochs"), 40, "--trials", "6", "--workers", "1", "--lanes", "1")
 
 
 def plain(trials: list[Mapping[str, Any]]) -> list[Any]:
@@ -96,17 +148,16 @@ def test_a_run_leaves_a_finished_study_that_the_other_commands_can_tell_of(shell
     assert f"Trial {best['number']} won after 4 trials." in words
 
 
-def test_the_same_command_again_continues_to_the_same_total_and_a_larger_one_goes_on(shell: Shell) -> None:
+def test_the_same_command_again_continues_to_the_same_total_and_a_larger_one_goes_on(here: Here, whole: Whole) -> None:
     command = ("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--lanes", "1")
-    shell.run(*command, "--trials", "2")
-    two = shell.json("trials", "small-random")
-    shell.run(*command, "--trials", "2")
-    assert shell.json("trials", "small-random") == two
-    shell.run(*command, "--trials", "4")
-    four = shell.json("trials", "small-random")
+    here.run(*command, "--trials", "2")
+    two = here.json("trials", "small-random")
+    here.run(*command, "--trials", "2")
+    assert here.json("trials", "small-random") == two
+    here.run(*command, "--trials", "4")
+    four = here.json("trials", "small-random")
     assert four[:2] == two
-    shell.run(*command, "--trials", "4", "--study", "whole")
-    assert plain(shell.json("trials", "whole")) == plain(four)
+    assert plain(whole.trials) == plain(four)
 
 
 def test_a_killed_driver_continues_to_exactly_the_asked_number(shell: Shell) -> None:
@@ -143,7 +194,9 @@ def _wait_for_trials(shell: Shell, study: str, count: int, process: subprocess.P
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_stops_within_moments_keeps_everything_and_says_how_to_continue(shell: Shell, number: signal.Signals) -> None:
+def test_an_interrupt_stops_within_moments_keeps_everything_and_says_how_to_continue(
+    shell: Shell, whole_of_40_epochs: Whole, number: signal.Signals
+) -> None:
     (shell.folder / "small.yaml").write_text(SPACE.format(epochs=40))
     command = ("run", "small.yaml", "--mlflow", "off", "--trials", "6", "--workers", "1", "--lanes", "1")
     process = shell.start(*command)
@@ -159,76 +212,75 @@ def test_an_interrupt_stops_within_moments_keeps_everything_and_says_how_to_cont
     status = shell.json("status", "small-random")
     assert status["state"] == "interrupted"
     shell.run(*command)
-    shell.run(*command, "--study", "whole")
-    assert plain(shell.json("trials", "small-random")) == plain(shell.json("trials", "whole"))
+    assert plain(shell.json("trials", "small-random")) == plain(whole_of_40_epochs.trials)
 
 
-def test_own_configurations_are_trained_first_and_once(shell: Shell) -> None:
-    (shell.folder / "mine.yaml").write_text("- {units: 20, learning_rate: 0.02}\n- {units: 16, learning_rate: 0.001}\n")
-    shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--enqueue", "mine.yaml")
-    trials = shell.json("trials", "small-random")
+def test_own_configurations_are_trained_first_and_once(here: Here) -> None:
+    (here.folder / "mine.yaml").write_text("- {units: 20, learning_rate: 0.02}\n- {units: 16, learning_rate: 0.001}\n")
+    here.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--enqueue", "mine.yaml")
+    trials = here.json("trials", "small-random")
     assert [trial["parameters"] for trial in trials[:2]] == [{"units": 16, "learning_rate": 0.001}, {"units": 20, "learning_rate": 0.02}]
     assert len(trials) == 4
 
 
-def test_a_winning_baseline_is_trained_again_alone(shell: Shell) -> None:
-    out, _ = shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--trials", "1")
+def test_a_winning_baseline_is_trained_again_alone(here: Here) -> None:
+    out, _ = here.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--trials", "1")
     (again,) = (line.partition(":  ")[2] for line in out.splitlines() if line.startswith("Train it again:"))
-    shell.run(*shlex.split(again)[1:], "--mlflow", "off", "--engine", "inline")
-    assert [trial["parameters"] for trial in shell.json("trials", "small-random-again")] == [{"units": 16, "learning_rate": 0.001}]
+    here.run(*shlex.split(again)[1:], "--mlflow", "off", "--engine", "inline")
+    assert [trial["parameters"] for trial in here.json("trials", "small-random-again")] == [{"units": 16, "learning_rate": 0.001}]
 
 
-def test_a_baseline_that_leaves_out_what_is_searched_can_be_trained_again(shell: Shell) -> None:
+def test_a_baseline_that_leaves_out_what_is_searched_can_be_trained_again(here: Here) -> None:
     text = SPACE.format(epochs=1).replace("baseline: {units: 16, learning_rate: 0.001}", "baseline: {units: 16}")
-    (shell.folder / "small.yaml").write_text(text)
-    shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--trials", "1")
-    text, said = shell.run("best", "small-random")
+    (here.folder / "small.yaml").write_text(text)
+    here.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--trials", "1")
+    text, said = here.run("best", "small-random")
     assert text == "units: 16\nlearning_rate: 0.001\n"
     assert said.startswith("Trial 0 won after 1 trial.")
-    (shell.folder / "best.yaml").write_text(text)
-    shell.run("run", "small.yaml", "--config", "best.yaml", "--mlflow", "off", "--engine", "inline")
-    assert [trial["parameters"] for trial in shell.json("trials", "small-best")] == [{"units": 16, "learning_rate": 0.001}]
-    (shell.folder / "best.yaml").write_text(text.replace("16", "17"))
-    _, err = shell.run("run", "small.yaml", "--config", "best.yaml", "--mlflow", "off", "--engine", "inline", code=2)
+    (here.folder / "best.yaml").write_text(text)
+    here.run("run", "small.yaml", "--config", "best.yaml", "--mlflow", "off", "--engine", "inline")
+    assert [trial["parameters"] for trial in here.json("trials", "small-best")] == [{"units": 16, "learning_rate": 0.001}]
+    (here.folder / "best.yaml").write_text(text.replace("16", "17"))
+    _, err = here.run("run", "small.yaml", "--config", "best.yaml", "--mlflow", "off", "--engine", "inline", code=2)
     assert err.splitlines()[-1] == (
         "studies/small-best holds a study of another configuration than best.yaml. Use --study NAME for a new one."
     )
 
 
-def test_what_a_run_prints_about_its_winner_works_as_it_stands(shell: Shell) -> None:
+def test_what_a_run_prints_about_its_winner_works_as_it_stands(here: Here) -> None:
     """Also for a study with blanks and a quote in its name: load it, train it again, list its trials."""
     study = "my 'first' study"
-    out, _ = shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--study", study)
+    out, _ = here.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--study", study)
     printed = {name: line for name, _, line in (line.partition(":  ") for line in out.splitlines())}
-    winner = shell.json("best", study)["parameters"]
+    winner = here.json("best", study)["parameters"]
     code = f"{printed['Use it'].strip()}; print(model.predict([[0.0] * 64]).shape)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=shell.folder, capture_output=True, text=True).stdout == "(1,)\n"
-    head = (shell.folder / "studies" / study / "best" / "config.yaml").read_text().splitlines()[:3]
+    assert subprocess.run([sys.executable, "-c", code], cwd=here.folder, capture_output=True, text=True).stdout == "(1,)\n"
+    head = (here.folder / "studies" / study / "best" / "config.yaml").read_text().splitlines()[:3]
     assert [line.partition(":  ")[2].strip() for line in head[1:]] == [
         f"{printed['Use it'].strip()}; model.predict(rows)",
         printed["Train it again"].strip(),
     ]
-    shell.run(*shlex.split(printed["Train it again"])[1:], "--mlflow", "off", "--engine", "inline")
-    assert winner in [trial["parameters"] for trial in shell.json("trials", f"{study}-again")]
-    shell.run(*shlex.split(printed["All trials"])[1:])
+    here.run(*shlex.split(printed["Train it again"])[1:], "--mlflow", "off", "--engine", "inline")
+    assert winner in [trial["parameters"] for trial in here.json("trials", f"{study}-again")]
+    here.run(*shlex.split(printed["All trials"])[1:])
 
 
-def test_a_changed_space_is_refused_with_the_difference(shell: Shell) -> None:
+def test_a_changed_space_is_refused_with_the_difference(here: Here) -> None:
     command = ("run", "small.yaml", "--mlflow", "off", "--engine", "inline", "--trials", "1")
-    shell.run(*command)
+    here.run(*command)
     text = SPACE.format(epochs=3).replace("high: 1e-1", "high: 1.0")
-    (shell.folder / "small.yaml").write_text(text)
-    _, err = shell.run(*command, code=2)
+    (here.folder / "small.yaml").write_text(text)
+    _, err = here.run(*command, code=2)
     assert err.splitlines()[-1] == (
         "studies/small-random holds a study of another space (learning_rate.high was 0.1, now 1.0). Use --study NAME for a new one."
     )
 
 
-def test_a_dry_run_says_what_may_be_wrong_with_the_data(shell: Shell) -> None:
+def test_a_dry_run_says_what_may_be_wrong_with_the_data(here: Here) -> None:
     rows = "".join(f"{number * 37 % 101},{'ab'[number % 2]},{number % 2}\n" for number in range(200))
-    (shell.folder / "leak.csv").write_text(f"size,code,y\n{rows}")
+    (here.folder / "leak.csv").write_text(f"size,code,y\n{rows}")
     asked = ("run", "small.yaml", "--data", "leak.csv", "--target", "y", "--dry-run")
-    report = shell.json(*asked)["data_report"]
+    report = here.json(*asked)["data_report"]
     assert report["facts"] == [
         "128 for train, 32 for validation, 40 for test.",
         "Columns: 1 number, 1 category.",
@@ -238,64 +290,79 @@ def test_a_dry_run_says_what_may_be_wrong_with_the_data(shell: Shell) -> None:
         "Leak? code tells the target alone, in rows that were not looked at to find out how. If it is not known before the target is, "
         "leave it out: --drop 'code'."
     ]
-    said = " ".join(shell.run(*asked)[0].split())
+    said = " ".join(here.run(*asked)[0].split())
     assert f"warning: {report['warnings'][0]} data: 128 for train" in said
 
 
-def test_a_dry_run_says_what_would_be_done_and_does_nothing(shell: Shell) -> None:
-    record = shell.json("run", "small.yaml", "--dry-run", "--trials", "7", "--time", "90s", "--trial-time", "5m")
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(here: Here) -> None:
+    record = here.json("run", "small.yaml", "--dry-run", "--trials", "7", "--time", "90s", "--trial-time", "5m")
     assert (record["trials"], record["time_seconds"], record["strategy"], record["continues"]) == (7, 90.0, "random", False)
     assert record["trial_seconds"] == 300.0
     assert record["study"] == "studies/small-random"
-    assert not (shell.folder / "studies").exists()
+    assert not (here.folder / "studies").exists()
 
 
-def test_a_table_without_a_space_gets_a_shipped_one(shell: Shell) -> None:
+def test_a_table_without_a_space_gets_a_shipped_one(here: Here) -> None:
     rows = "\n".join(f"{x % 7},{x % 5},{'abc'[x % 3]},{3.0 * (x % 7) - (x % 5) + 0.1 * (x % 11)}" for x in range(200))
-    (shell.folder / "houses.csv").write_text(f"area,rooms,kind,price\n{rows}\n")
-    command = ("run", "--data", "houses.csv", "--target", "price", "--trials", "2", "--epochs", "2", "--mlflow", "off")
-    shell.run(*command)
-    record = shell.json("best", "houses-bayesian")
+    (here.folder / "houses.csv").write_text(f"area,rooms,kind,price\n{rows}\n")
+    command = (
+        "run",
+        "--data",
+        "houses.csv",
+        "--target",
+        "price",
+        "--trials",
+        "2",
+        "--epochs",
+        "2",
+        "--mlflow",
+        "off",
+        "--engine",
+        "inline",
+    )
+    here.run(*command)
+    record = here.json("best", "houses-bayesian")
     assert set(record["test"]) >= {"rmse", "mae", "r2"}
 
 
-def test_sequences_without_a_space_get_a_shipped_one(shell: Shell) -> None:
+def test_sequences_without_a_space_get_a_shipped_one(here: Here) -> None:
     """By a .ts file, whose classes the model then knows from arrays."""
     lines = "\n".join(f"{','.join(str(x * (-1) ** n + n % 5) for x in range(3 + n % 4))}:{'ab'[n % 2]}" for n in range(60))
-    (shell.folder / "ramps.ts").write_text(f"@timeStamps false\n@univariate true\n@classLabel true a b\n@data\n{lines}\n")
-    shell.run("run", "--data", "ramps.ts", "--trials", "2", "--epochs", "2", "--confirm", "0", "--mlflow", "off")
-    record = shell.json("best", "ramps-bayesian")
+    (here.folder / "ramps.ts").write_text(f"@timeStamps false\n@univariate true\n@classLabel true a b\n@data\n{lines}\n")
+    here.run("run", "--data", "ramps.ts", "--trials", "2", "--epochs", "2", "--confirm", "0", "--mlflow", "off", "--engine", "inline")
+    record = here.json("best", "ramps-bayesian")
     assert {"kernel_size", "pooling"} <= set(record["parameters"])
     assert record["folds"] is not None
-    predicted = load_best(shell.folder / "studies" / "ramps-bayesian").predict([[0, 1, 2], [0, -1, -2, -3]])
+    predicted = load_best(here.folder / "studies" / "ramps-bayesian").predict([[0, 1, 2], [0, -1, -2, -3]])
     assert set(predicted) <= {"a", "b"}
 
 
-def test_forecasts_without_a_space_get_a_shipped_one(shell: Shell) -> None:
+def test_forecasts_without_a_space_get_a_shipped_one(here: Here) -> None:
     rows = "\n".join(f"{day},{day % 7},{day * 0.5}" for day in range(200))
-    (shell.folder / "days.csv").write_text(f"day,a,b\n{rows}\n")
+    (here.folder / "days.csv").write_text(f"day,a,b\n{rows}\n")
     command = ("run", "--data", "days.csv", "--target", "a,b", "--drop", "day", "--horizon", "3", "--window", "14")
-    shell.run(*command, "--trials", "2", "--epochs", "2", "--confirm", "0", "--mlflow", "off")
-    assert set(shell.json("best", "days-bayesian")["test"]) >= {"rmse", "mae", "skill"}
-    predicted = load_best(shell.folder / "studies" / "days-bayesian").predict(pd.DataFrame({"a": range(14), "b": 90.0}))
+    here.run(*command, "--trials", "2", "--epochs", "2", "--confirm", "0", "--mlflow", "off", "--engine", "inline")
+    assert set(here.json("best", "days-bayesian")["test"]) >= {"rmse", "mae", "skill"}
+    predicted = load_best(here.folder / "studies" / "days-bayesian").predict(pd.DataFrame({"a": range(14), "b": 90.0}))
     assert predicted.shape == (2, 3)
     assert abs(predicted[1] - 90).max() < 90
 
 
-def test_texts_without_a_space_get_a_shipped_one_and_its_winner_reads_texts(shell: Shell) -> None:
+def test_texts_without_a_space_get_a_shipped_one_and_its_winner_reads_texts(here: Here) -> None:
     rows = "\n".join(
         f"{x},it was {a} and {b} number {x},{'pos' if a == 'good' else 'neg'}"
         for x, (a, b) in enumerate([("good", "warm"), ("bad", "cold")] * 60)
     )
-    (shell.folder / "films.csv").write_text(f"id,review,mood\n{rows}\n")
-    shell.run("run", "--data", "films.csv", "--text", "review", "--target", "mood", "--trials", "1", "--epochs", "20", "--mlflow", "off")
-    record = shell.json("best", "films-bayesian")
+    (here.folder / "films.csv").write_text(f"id,review,mood\n{rows}\n")
+    asked = ("--data", "films.csv", "--text", "review", "--target", "mood", "--trials", "1", "--epochs", "20")
+    here.run("run", *asked, "--mlflow", "off", "--engine", "inline")
+    record = here.json("best", "films-bayesian")
     assert record["test"]["accuracy"] > 0.9
-    model = load_best(shell.folder / "studies" / "films-bayesian")
+    model = load_best(here.folder / "studies" / "films-bayesian")
     assert model.predict(["It WAS good and warm number 200", "it was bad and cold number 201"]).tolist() == ["pos", "neg"]
-    shell.run("space", "new", "films.csv", "--text", "review", "--target", "mood", "-o", "films.yaml")
-    assert "Texts of up to 7 words, two classes" in (shell.folder / "films.yaml").read_text()
-    shell.run("space", "check", "films.yaml")
+    here.run("space", "new", "films.csv", "--text", "review", "--target", "mood", "-o", "films.yaml")
+    assert "Texts of up to 7 words, two classes" in (here.folder / "films.yaml").read_text()
+    here.run("space", "check", "films.yaml")
 
 
 MISTAKES = [
@@ -338,51 +405,50 @@ def test_mistakes_are_answered_with_a_sentence_and_start_nothing(shell: Shell, a
     assert not (shell.folder / "studies").exists()
 
 
-def test_data_that_do_not_fit_leave_no_study_behind(shell: Shell) -> None:
-    (shell.folder / "data.csv").write_text("area,rooms,price\n1,2,3\n4,5,6\n")
-    _, err = shell.run("run", "--data", "data.csv", "--target", "prise", "--mlflow", "off", code=2)
+def test_data_that_do_not_fit_leave_no_study_behind(here: Here) -> None:
+    (here.folder / "data.csv").write_text("area,rooms,price\n1,2,3\n4,5,6\n")
+    _, err = here.run("run", "--data", "data.csv", "--target", "prise", "--mlflow", "off", code=2)
     assert err.splitlines()[-1] == "data.csv: column 'prise' is not there. Columns: area, rooms, price. Did you mean 'price'?"
-    assert not (shell.folder / "studies").exists()
-    _, err = shell.run("run", "small.yaml", "--data", "wine", "--mlflow", "off", "--trials", "1", "--strategy", "grid", code=0)
+    assert not (here.folder / "studies").exists()
+    _, err = here.run("run", "small.yaml", "--data", "wine", "--mlflow", "off", "--engine", "inline", "--trials", "1", "--strategy", "grid")
 
 
-def test_trials_in_lanes_have_the_numbers_that_they_have_alone(shell: Shell) -> None:
+def test_trials_in_lanes_have_the_numbers_that_they_have_alone(here: Here) -> None:
     """But for the last digits: sums of float32 are taken in another order."""
     command = ("run", "small.yaml", "--mlflow", "off", "--trials", "9", "--workers", "1")
-    shell.run(*command, "--lanes", "1", "--study", "alone")
-    shell.run(*command, "--lanes", "4", "--study", "lanes")
-    alone, lanes = shell.json("trials", "alone"), shell.json("trials", "lanes")
+    here.run(*command, "--lanes", "1", "--study", "alone")
+    here.run(*command, "--lanes", "4", "--study", "lanes")
+    alone, lanes = here.json("trials", "alone"), here.json("trials", "lanes")
     assert [trial["parameters"] for trial in lanes] == [trial["parameters"] for trial in alone]
     assert [trial["objective"] for trial in lanes] == pytest.approx([trial["objective"] for trial in alone], abs=0.02)
     assert [trial["metrics"]["loss"] for trial in lanes] == pytest.approx([trial["metrics"]["loss"] for trial in alone], rel=0.01)
 
 
-def test_lanes_that_cannot_be_are_refused_before_anything_starts(shell: Shell) -> None:
-    _, err = shell.run("run", "small.yaml", "--lanes", "many", code=2)
+def test_lanes_that_cannot_be_are_refused_before_anything_starts(here: Here) -> None:
+    _, err = here.run("run", "small.yaml", "--lanes", "many", code=2)
     assert err == "--lanes: must be 'auto' or a whole number from 1 to 4096, but 'many' was given. Leave it out.\n"
-    assert not (shell.folder / "studies").exists()
+    assert not (here.folder / "studies").exists()
 
 
-def test_a_model_for_pictures_is_refused_for_a_table(shell: Shell) -> None:
-    (shell.folder / "small.yaml").write_text(SPACE.format(epochs=1).replace("model: mlp", "model: cnn").replace("units", "dense_units"))
-    _, err = shell.run("run", "small.yaml", "--data", "wine", "--mlflow", "off", code=2)
+def test_a_model_for_pictures_is_refused_for_a_table(here: Here) -> None:
+    (here.folder / "small.yaml").write_text(SPACE.format(epochs=1).replace("model: mlp", "model: cnn").replace("units", "dense_units"))
+    _, err = here.run("run", "small.yaml", "--data", "wine", "--mlflow", "off", code=2)
     said = "small.yaml: model cnn takes pictures, but the data are a table of 13 features. Use model: mlp or tabular_resnet."
     assert err.splitlines()[-1] == said
-    assert not (shell.folder / "studies").exists()
+    assert not (here.folder / "studies").exists()
 
 
-def test_without_a_terminal_there_is_a_line_for_every_trial_and_no_animation(shell: Shell) -> None:
-    _, err = shell.run("run", "small.yaml", "--mlflow", "off", "--engine", "inline")
-    lines = [line for line in err.splitlines() if line.startswith("[")]
+def test_without_a_terminal_there_is_a_line_for_every_trial_and_no_animation(whole: Whole) -> None:
+    lines = [line for line in whole.err.splitlines() if line.startswith("[")]
     assert [line.split("]")[0] for line in lines] == ["[1/4", "[2/4", "[3/4", "[4/4"]
-    assert "\x1b" not in err
+    assert "\x1b" not in whole.err
 
 
-def test_help_is_there_for_every_command(shell: Shell) -> None:
+def test_help_is_there_for_every_command(here: Here) -> None:
     from automl.cli import COMMANDS
 
     for name in COMMANDS:
-        out, _ = shell.run(name, "--help")
+        out, _ = here.run(name, "--help")
         assert out.startswith(f"Usage: automl {name}") or out.startswith(f"Usage: python -m automl {name}")
 
 

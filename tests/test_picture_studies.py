@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from sklearn.datasets import load_digits
 
 from automl import load_best
 from automl.cli import automl
@@ -27,16 +26,6 @@ def run(*arguments: str) -> Result:
     result = CliRunner().invoke(automl, ["run", *arguments, *QUICK], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result
-
-
-@pytest.mark.parametrize("space", ["image_cnn", "image_resnet", "finetune_image"])
-def test_spaces_for_pictures_run_as_they_are(space: str) -> None:
-    run(space, "--study", "s")
-    digits = load_digits()
-    found = load_best("studies/s").predict(digits.images[:50])
-    assert found.shape == (50,)
-    assert set(found) <= set(range(10))
-    assert "nothing left to do" in run(space, "--study", "s").output
 
 
 def test_a_study_is_trained_on_by_another(folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sklearn.datasets import load_digits
 
 from automl import load_best
 from automl.cli import automl
@@ -14,6 +15,7 @@ from automl.folders import shipped_spaces
 pytestmark = pytest.mark.usefixtures("prepares_here")
 
 MNIST = Path(__file__).parents[2] / "shared/data/image"
+OF_DIGITS = ("image_cnn", "image_resnet", "finetune_image")
 QUICK = ("--study", "s", "--trials", "2", "--epochs", "1", "--engine", "inline", "--confirm", "0", "--mlflow", "off")
 
 
@@ -32,5 +34,10 @@ def test_a_shipped_space_runs_and_leaves_a_model(space: str, tmp_path: Path, mon
         monkeypatch.setenv("AUTOML_DATA", str(MNIST))
     monkeypatch.chdir(tmp_path)
     assert "s: 2 of 2 trials (" in run(space).output
-    assert load_best("studies/s").info.sizes["train"] > 0
+    model = load_best("studies/s")
+    assert model.info.sizes["train"] > 0
+    if space in OF_DIGITS:
+        found = model.predict(load_digits().images[:50])
+        assert found.shape == (50,)
+        assert set(found) <= set(range(10))
     assert "nothing left to do" in run(space).output
