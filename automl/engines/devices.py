@@ -10,13 +10,15 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from automl.controlgroups import GROUPS, PROCESS, groups
 from automl.errors import DeviceError
 from automl.events import Slot
+from automl.memory import total_bytes
 
 NVIDIA_SMI_TIMEOUT_SECONDS = 5.0
 MOST_WORKERS = 1024
@@ -115,51 +117,19 @@ def torch_without_cuda() -> str:
     return ""
 
 
-def cpu_cores(processes: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> int:
+def cpu_cores(process: Path = PROCESS, root: Path = GROUPS) -> int:
     """How many cores this process may use: its affinity, and the CPU quota of its control groups (rounded down), at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quotas = list(_cgroup_quotas(processes, groups))
-    return max(1, int(min([cores, *quotas])))
+    return max(1, int(min([cores, *_quotas(process, root)])))
 
 
-def _cgroup_quotas(processes: Path, groups: Path) -> Iterable[float]:
-    """The CPU quotas, in cores, of this process's control group and of all groups above it (version 2 and version 1)."""
-    for controllers, path in cgroups(processes):
-        if controllers == "":
-            readings = [_words(groups / part / "cpu.max") for part in _ancestors(path)]
-        elif "cpu" in controllers.split(","):
-            folders = [groups / name / part for name in dict.fromkeys((controllers, "cpu")) for part in _ancestors(path)]
-            readings = [_words(folder / "cpu.cfs_quota_us") + _words(folder / "cpu.cfs_period_us") for folder in folders]
-        else:
-            readings = []
-        for reading in readings:
-            if len(reading) == 2 and all(number.isdigit() for number in reading) and int(reading[1]) > 0:
-                yield int(reading[0]) / int(reading[1])
-
-
-def cgroups(processes: Path) -> Iterable[tuple[str, str]]:
-    """(controllers, path) of each hierarchy that the process is in; controllers are empty for version 2."""
-    try:
-        lines = processes.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        yield controllers, path
-
-
-def _ancestors(path: str) -> list[str]:
-    """A group's path and those above it, relative to the root: ``/a/b`` gives ``a/b``, ``a`` and the root itself."""
-    parts = [part for part in path.split("/") if part not in ("", "..")]
-    return ["/".join(parts[:end]) for end in range(len(parts), -1, -1)]
-
-
-def _words(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8").split()
-    except OSError:
-        return []
+def _quotas(process: Path, root: Path) -> Iterator[float]:
+    """The CPU quotas, in cores, of this process's control group and of all groups above it."""
+    for group in groups("cpu", process, root):
+        files = ("cpu.max",) if group.version == 2 else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        reading = [word for file in files for word in group.words(file)]
+        if len(reading) == 2 and all(number.isdigit() for number in reading) and int(reading[1]) > 0:
+            yield int(reading[0]) / int(reading[1])
 
 
 def _cpu_model() -> str:
@@ -174,7 +144,7 @@ def _cpu_model() -> str:
 
 def _cpu_memory_gib() -> float | None:
     try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB, 1)
+        return round(total_bytes() / GIB, 1)
     except (ValueError, OSError):
         return None
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from automl.engines.devices import cgroups
+from automl.controlgroups import GROUPS, PROCESS, groups
 
+_COUNTERS = {1: "memory.oom_control", 2: "memory.events"}
 _REMEMBERED_SECONDS = 5.0  # a death is heard of within milliseconds
 
 
-def kernel_kills(
-    processes: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup"), machine: Path = Path("/proc/vmstat")
-) -> int | None:
+def kernel_kills(process: Path = PROCESS, root: Path = GROUPS, machine: Path = Path("/proc/vmstat")) -> int | None:
     """How many processes the kernel has killed for want of memory; None where that cannot be read.
 
     Those of this process's control group (of version 2, else 1) where it keeps count, else those of the whole machine.
     """
-    for file in (*_counters(processes, groups), machine):
+    counters = [(group.version, group.folder / _COUNTERS[group.version]) for group in groups("memory", process, root)]
+    for file in (*(file for _, file in sorted(counters, key=lambda counter: -counter[0])), machine):
         try:
             words = file.read_text(encoding="utf-8").split()
         except OSError:
@@ -25,17 +25,6 @@ def kernel_kills(
         if "oom_kill" in words[:-1]:
             return int(words[words.index("oom_kill") + 1])
     return None
-
-
-def _counters(processes: Path, groups: Path) -> Iterator[Path]:
-    found = list(cgroups(processes))
-    for controllers, path in found:
-        if controllers == "":
-            yield groups / path.lstrip("/") / "memory.events"
-    for controllers, path in found:
-        if "memory" in controllers.split(","):
-            yield groups / controllers / path.lstrip("/") / "memory.oom_control"
-            yield groups / "memory" / path.lstrip("/") / "memory.oom_control"
 
 
 class KernelKills:
