@@ -104,11 +104,11 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         if mirror is None:
             return Outcome(study, plan.folder, why, info, page=page)
         try:
-            url = mirroring.bring_level(mirror, plan.folder, study, why, say)
+            report = mirroring.bring_level(mirror, plan.folder, study, why, say)
         except KeyboardInterrupt:
             why = "interrupted"
-            url = mirroring.bring_level(mirror, plan.folder, study, why, say)
-        return Outcome(study, plan.folder, why, info, url, page)
+            report = mirroring.bring_level(mirror, plan.folder, study, why, say)
+        return Outcome(study, plan.folder, why, info, report.url, page)
 
 
 class Workers:

@@ -56,13 +56,13 @@ def start_mirror(uri: str, experiment: str | None, folder: Path, store: Store, s
     return Mirror(uri, study_header(folder, store, study, experiment, uri), reread=partial(read_events, folder), say=say)
 
 
-def bring_level(mirror: Mirror, folder: Path, study: Study, why: str, say: Say) -> str:
-    """Let MLflow have everything, and say what it lacks. ``why`` the run ends decides how long that may take. Returns where to look."""
+def bring_level(mirror: Mirror, folder: Path, study: Study, why: str, say: Say) -> MirrorReport:
+    """Let MLflow have everything, and say what it lacks. ``why`` the run ends decides how long that may take."""
     report = mirror.finish(summary_of(study, folder, why), study_artifacts(folder), _SECONDS[why])
     _keep_receipt(folder, mirror, report)
     for problem in report.problems:
         say(problem)
-    return report.url
+    return report
 
 
 def sync(folder: Path, uri: str, experiment: str | None) -> MirrorReport:

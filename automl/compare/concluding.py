@@ -90,17 +90,22 @@ def notes_of(judged: Judged, trials: int | None) -> list[str]:
 
 
 def _bring_level(plan: ComparePlan, uri: str, entries: Sequence[Entry], report: Report, record: Record, say: Say) -> str:
-    """Each study is written as every study is, one after the other: many writers would only wait for each other. Returns where to look."""
-    experiment, url = plan.options.experiment, ""
-    missing = [entry for entry in entries if mirroring.where_level(entry.folder, uri, experiment, entry.store, entry.study) is None]
+    """Each study is written as every study is, one after the other: many writers would only wait for each other. Where MLflow is away
+    when the first of them is to be written, the others are not tried. Returns where to look."""
+    experiment = plan.options.experiment
+    known = [mirroring.where_level(entry.folder, uri, experiment, entry.store, entry.study) for entry in entries]
+    missing = [entry for entry, url in zip(entries, known, strict=True) if url is None]
+    url = next((url for url in known if url), "")
     if missing:
         say(f"bringing MLflow level with {len(missing)} studies ...")
-    for entry in entries:
-        known = None if entry in missing else mirroring.where_level(entry.folder, uri, experiment, entry.store, entry.study)
-        if known is None:
-            mirror = mirroring.start_mirror(uri, experiment, entry.folder, entry.store, entry.study, say)
-            known = mirroring.bring_level(mirror, entry.folder, entry.study, "done", say)
-        url = url or known
+    for place, entry in enumerate(missing, 1):
+        mirror = mirroring.start_mirror(uri, experiment, entry.folder, entry.store, entry.study, say)
+        report_of_it = mirroring.bring_level(mirror, entry.folder, entry.study, "done", say)
+        if not report_of_it.run:
+            left = len(missing) - place
+            say(f"The other {left} studies and the comparison are not in MLflow either. The same command writes them once it is back.")
+            return url
+        url = url or report_of_it.url
     problem = write_comparison(uri, _content(plan, report, record))
     if problem:
         say(problem)

@@ -9,6 +9,8 @@ import pytest
 from automl.compare.concluding import compare
 from automl.compare.plan import CompareOptions, plan
 from automl.plan import RunOptions
+from automl.tracking import client as mlflow_client
+from automl.tracking import mirror
 from automl.tracking.comparison import ComparisonContent, write_comparison
 
 SPACE = """\
@@ -65,3 +67,35 @@ def test_without_mlflow_the_comparison_stands(tmp_path: Path) -> None:
     problem = write_comparison(f"sqlite:///{tmp_path}/file/mlflow.db", ComparisonContent("id", "first", "small", "note"))
     assert problem.startswith(f"MLflow (sqlite:///{tmp_path}/file/mlflow.db) has no run of the comparison: ")
     assert problem.endswith(" The same command tries again.")
+
+
+@pytest.mark.usefixtures("prepares_here")
+def test_an_mlflow_that_is_away_is_waited_for_once_and_the_same_command_writes_what_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(mirror, "_PATIENCE", 0.5)
+    Path("small.yaml").write_text(SPACE)
+    opened = mlflow_client.connect
+
+    def away(uri: str) -> object:
+        raise ConnectionError("nobody is there")
+
+    monkeypatch.setattr(mlflow_client, "connect", away)
+    options = RunOptions(space="small.yaml", engine="inline", lanes="1", mlflow="sqlite:///mlflow.db")
+    planned = plan(options, CompareOptions(strategies="random,sobol", repeats=6))
+    said: list[str] = []
+    outcome = compare(planned, say=said.append)
+    assert outcome.report is not None
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+    trouble = [sentence for sentence in said if sentence.startswith("MLflow (")]
+    assert trouble[1:] == [
+        f"MLflow ({address}) is not level with the study: nobody is there. `automl sync studies/small-compare/random-1` does it."
+    ]
+    assert said[-1] == "The other 11 studies and the comparison are not in MLflow either. The same command writes them once it is back."
+    monkeypatch.setattr(mlflow_client, "connect", opened)
+    said.clear()
+    again = compare(planned, say=said.append)
+    assert again.tracking
+    assert "bringing MLflow level with 12 studies ..." in said
+    assert not [sentence for sentence in said if "not" in sentence and "MLflow" in sentence]
