@@ -20,6 +20,8 @@ from automl.launch import Outcome
 from automl.plan import RunOptions, plan
 from automl.summary import confirmation_text
 
+pytestmark = pytest.mark.usefixtures("prepares_here")
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 SPACE = """\

@@ -35,6 +35,7 @@ def curve(events: list[WorkerEvent]) -> dict[int, float]:
     return {event.epoch: event.metrics["eval_loss"] for event in events if isinstance(event, Reported)}
 
 
+@pytest.mark.usefixtures("prepares_here")
 def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     options = RunOptions(space=str(EXAMPLE / "space.yaml"), study="first", engine="inline", mlflow="off", confirm="0", trials=2, epochs=2)
