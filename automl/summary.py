@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from automl.confirmation import Confirmed, Estimate, confirmed
@@ -10,6 +11,31 @@ from automl.shorthand import format_duration
 from automl.spec import StudySpec, training_name
 from automl.study import Study
 from automl.trials import Trial
+
+_PLACED = re.compile(r"\S+:\d+: ")  # as errors in a person's own code begin
+
+
+def why_text(trial: Trial) -> str:
+    """What the matter was with a trial that did not work out, in a line; the whole reason is in ``trials --json``.
+
+    Of an error in the house its name and message; in a person's own code also the place. Of a command how it ended and its last words.
+    """
+    lines = [line.rstrip() for line in trial.reason.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    first = lines[0].strip().removesuffix(" The end of its log:")
+    if trial.state in ("lost", "timeout") or (
+        trial.losses and trial.state == "out_of_memory"
+    ):  # the rest is a dump of what the process was doing
+        return first
+    inner = max((number for number, line in enumerate(lines) if line.lstrip().startswith('File "')), default=-1)
+    raised = next((line for line in lines[inner + 1 :] if not line.startswith(" ")), lines[-1]) if inner >= 0 else lines[-1]
+    raised = raised.strip()
+    if _PLACED.match(first):
+        return first if raised in first or inner < 0 else f"{first} ({raised})"
+    if first.startswith("the command") and len(lines) > 1:
+        return f"{first}: {raised}"
+    return raised if inner >= 0 else first
 
 
 def trial_record(trial: Trial, spec: StudySpec) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from automl import launch
+from automl.cli import automl
 from automl.cli.outcome import print_outcome
-from automl.cli.page import page
 from automl.errors import StudyError
 from automl.plan import RunOptions, plan
 from automl.space import Float, SearchSpace
@@ -48,7 +48,7 @@ def stored(name: str, trials: int = 3) -> None:
 
 
 def invoke(*arguments: str) -> tuple[str, str]:
-    answer = CliRunner().invoke(page, arguments, catch_exceptions=False)
+    answer = CliRunner().invoke(automl, ["page", *arguments], catch_exceptions=False)  # as a command by itself it would keep other help
     assert answer.exit_code == 0, answer.output
     return answer.stdout, answer.stderr
 

@@ -8,8 +8,8 @@ from automl import events
 from automl.space import Int, SearchSpace
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.study import Study
-from automl.summary import best_record, epochs_saved, gain_text, grid_text, skill_text, state_of, trial_record, weights_text
-from automl.trials import Rested, Resumed, State
+from automl.summary import best_record, epochs_saved, gain_text, grid_text, skill_text, state_of, trial_record, weights_text, why_text
+from automl.trials import Rested, Resumed, State, Trial
 from contracts.studies import Play, make_study
 
 SPACE = SearchSpace((Int("units", 8, 64),))
@@ -116,3 +116,38 @@ def test_the_record_of_a_trial_names_its_trainings() -> None:
     alone = Play(make_study(SPACE))
     alone.suggest({"units": 8})
     assert trial_record(alone.study.trials[0], alone.study.spec)["trainings"] == []
+
+
+HOUSE = """    return F.linear(input, self.weight)
+  File "torch/functional.py", line 9, in linear
+    return _linear(input)
+RuntimeError: CUDA error: an illegal memory access was encountered
+Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions."""
+LOADER = """digits.py:33: ValueError: Caught ValueError in DataLoader worker process 1.
+Traceback (most recent call last):
+  File "digits.py", line 30, in __getitem__
+    raise ValueError("bad sample 20")
+ValueError: bad sample 20
+"""
+DUMP = """digits:run had reported nothing for 60 s: it was at digits.py:9
+Current thread 0x1 (most recent call first):
+  File "digits.py", line 9 in run"""
+
+
+@pytest.mark.parametrize(
+    ("reason", "state", "losses", "said"),
+    [
+        ("", "failed", 0, ""),
+        ("accuracy: must be finite", "failed", 0, "accuracy: must be finite"),
+        (HOUSE, "failed", 0, "RuntimeError: CUDA error: an illegal memory access was encountered"),
+        ('net.py:6: ValueError: no\nTraceback\n  File "net.py"\n    x\nValueError: no', "failed", 0, "net.py:6: ValueError: no"),
+        (LOADER, "failed", 0, f"{LOADER.splitlines()[0]} (ValueError: bad sample 20)"),
+        ("the command exited with code 1\nloading\nKeyError: 'x'", "failed", 0, "the command exited with code 1: KeyError: 'x'"),
+        ("the command had reported nothing for 9 s. The end of its log:\nx", "timeout", 0, "the command had reported nothing for 9 s."),
+        (DUMP, "timeout", 0, DUMP.splitlines()[0]),
+        (DUMP.replace("digits:run", "killed"), "lost", 2, DUMP.replace("digits:run", "killed").splitlines()[0]),
+    ],
+)
+def test_why_a_trial_did_not_work_out_is_a_line(reason: str, state: State, losses: int, said: str) -> None:
+    trial = Trial(0, {}, "strategy", True, state=state, reason=reason, losses=losses)
+    assert why_text(trial) == said

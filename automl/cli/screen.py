@@ -15,7 +15,7 @@ from automl.cli.charts import Series, plot, sparkline
 from automl.engines.usage import Use
 from automl.events import Configuration
 from automl.progress import DeviceState, Snapshot
-from automl.summary import number_text, value_text
+from automl.summary import number_text, value_text, why_text
 from automl.trials import Trial
 
 COLOURS = {"complete": "green", "pruned": "yellow", "running": "cyan", "waiting": "dim"}  # all others are red
@@ -220,8 +220,8 @@ def how_it_ended(trial: Trial, epochs: int) -> str:
         return f"{took}, stopped early" if trial.stopped_early else took
     if trial.state == "pruned":
         return took
-    said = [line.strip() for line in trial.reason.splitlines() if line.strip()]
-    return f"{said[-1]} ({took})" if said else took
+    said = why_text(trial)
+    return f"{said} ({took})" if said else took
 
 
 def words(configuration: Configuration) -> str:

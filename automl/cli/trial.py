@@ -17,7 +17,7 @@ from automl.cli.wrapping import print_sentence
 from automl.reading import Reading
 from automl.spec import training_name
 from automl.study import Study
-from automl.summary import number_text, trial_record, value_text
+from automl.summary import number_text, trial_record, value_text, why_text
 from automl.trials import Trial
 
 _LOG_LINES = 15
@@ -60,9 +60,8 @@ def print_trial(reading: Reading, trial: Trial) -> None:
     print_sentence(
         f"Trial {trial.number} of {reading.folder.name}: {state}{reached}; {took}{f' on {trial.device}' if trial.device else ''}"
     )
-    why = [line.strip() for line in trial.reason.splitlines() if line.strip()]
     if _is_told(trial):
-        print_sentence(f"Why: {why[-1]}")
+        print_sentence(f"Why: {why_text(trial)}")
     standing = _standing(study, trial)
     if standing:
         print_sentence(standing)

@@ -12,7 +12,7 @@ from automl.cli.completion import studies
 from automl.errors import UsageError
 from automl.reading import Reading, read_study
 from automl.selection import SORTED_BY, selected
-from automl.summary import number_text, trial_record, value_text
+from automl.summary import number_text, trial_record, value_text, why_text
 from automl.trials import ENDED
 
 if TYPE_CHECKING:
@@ -146,4 +146,4 @@ def _parameter_words(wanted: Sequence[Trial]) -> dict[str, list[str]]:
 
 
 def _reasons(wanted: Sequence[Trial]) -> dict[str, list[str]]:
-    return {"reason": [trial.reason.strip() for trial in wanted]}
+    return {"reason": [why_text(trial) for trial in wanted]}

@@ -41,7 +41,7 @@ from automl.page.spans import Span, spans_of, utilisation
 from automl.shorthand import format_duration
 from automl.store import Store, is_being_driven
 from automl.study import Study
-from automl.summary import confirmation_text, epochs_saved, front_sentence, gain_text, number_text, state_of, value_text
+from automl.summary import confirmation_text, epochs_saved, front_sentence, gain_text, number_text, state_of, value_text, why_text
 from automl.trials import Created, Event, Rested, Resumed, Trial
 
 _MOST_FAILURES = 20  # kinds of them, with their log lines
@@ -377,13 +377,12 @@ def _failures(known: Known) -> Iterator[Block]:
         return
     kinds: dict[tuple[str, str], list[Trial]] = {}
     for trial in broken:
-        last = trial.reason.strip().splitlines()[-1].strip() if trial.reason.strip() else ""
-        kinds.setdefault((trial.state, last if trial.state != "diverged" else ""), []).append(trial)
+        kinds.setdefault((trial.state, why_text(trial) if trial.state != "diverged" else ""), []).append(trial)
     yield Text(f"{len(broken)} of {study.ended} trials did not work out.")
-    for (state, last), trials in list(kinds.items())[:_MOST_FAILURES]:
+    for (state, why), trials in list(kinds.items())[:_MOST_FAILURES]:
         numbers = ", ".join(str(trial.number) for trial in trials[:12]) + (", ..." if len(trials) > 12 else "")
         first = trials[0]
-        said = last or ("the loss became NaN or infinite" if state == "diverged" else "no words were left")
+        said = why or ("the loss became NaN or infinite" if state == "diverged" else "no words were left")
         yield Folded(
             f"{state.replace('_', ' ')}: {said} (trial{'s' if len(trials) > 1 else ''} {numbers})",
             [
