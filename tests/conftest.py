@@ -15,6 +15,7 @@ from automl import data
 from automl.spec import DataSpec
 from contracts.browser import WHY_NONE, Browser, opened, programs
 
+_loaded = 0  # modules, when what is loaded was last kept
 _WRITES_NO_BYTECODE, sys.dont_write_bytecode = sys.dont_write_bytecode, False  # while tests are collected
 
 
@@ -25,8 +26,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is there before the first test stays to the end: trainers collect garbage after every trial, and need not look through it."""
     sys.dont_write_bytecode = _WRITES_NO_BYTECODE
+    _keep_what_is_loaded()
+
+
+def pytest_runtest_logfinish() -> None:
+    if len(sys.modules) > _loaded + 100:  # the test has loaded a library
+        _keep_what_is_loaded()
+
+
+def _keep_what_is_loaded() -> None:
+    """It stays to the end: trainers and others collect garbage again and again, and need not look through all of it."""
+    global _loaded
+    _loaded = len(sys.modules)
     gc.collect()
     gc.freeze()
 
