@@ -30,6 +30,7 @@ from automl.trials import Created, Event
 
 FORMAT = 1
 LOCK = "study.lock"  # who has it drives the study
+_somebody_froze = False  # objects, so that they are not looked through for garbage
 _TRIES = 8  # to get the lock: a quarter of a second in all
 _TABLE = """
     create table if not exists events (
@@ -198,14 +199,17 @@ class Store:
 def _without_collections() -> Iterator[None]:
     """Within, Python looks for no garbage: reading a study makes none, and looking for it again and again takes a fifth of the time.
 
-    Afterwards what there is counts as old, as if it had been looked through; looking takes a tenth.
+    Afterwards what there is counts as old, as if it had been looked through; looking takes a tenth. Where somebody has frozen objects,
+    they stay so and nothing is moved; that is asked no more once it was so, since the answer counts them all.
     """
+    global _somebody_froze
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if not gc.get_freeze_count():
+        _somebody_froze = _somebody_froze or gc.get_freeze_count() > 0
+        if not _somebody_froze:
             gc.freeze()
             gc.unfreeze()
         if was_enabled:
