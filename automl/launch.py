@@ -165,8 +165,10 @@ def refuse_another(plan: Plan, fingerprint: str | None = None) -> None:
     """
     with Store.read_only(plan.folder) as store:
         created, before = store.created(), store.spec()
-    differences = spacefile.difference(before, replace(plan.spec, objective=plan.spec.objective or before.objective))
-    if fingerprint is not None and created.data_fingerprint != fingerprint and not differences:
+    has_same_data = created.data_fingerprint == fingerprint
+    spec = replace(plan.spec, objective=plan.spec.objective or before.objective)
+    differences = spacefile.difference(before, spec, has_same_data=has_same_data)
+    if fingerprint is not None and not has_same_data and not differences:
         differences = [f"the content of {plan.spec.data.source} has changed"]
     if differences:
         more = len(differences) - _DIFFERENCES_SHOWN

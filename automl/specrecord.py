@@ -166,15 +166,21 @@ def sha256(spec: StudySpec) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True, ensure_ascii=False, allow_nan=True).encode()).hexdigest()
 
 
-def difference(a: StudySpec, b: StudySpec) -> list[str]:
+_PLACES_OF_DATA = ("data.source", "data.test")
+
+
+def difference(a: StudySpec, b: StudySpec, *, has_same_data: bool = False) -> list[str]:
     """What differs between a study's specification ``a`` and a new one ``b``, line by line: ``learning_rate.high was 0.1, now 1.0``.
 
-    Everything counts that a study cannot change on the way. Its name and source and the limits of trials and time do not.
+    Everything counts that a study cannot change on the way. Its name and source and the limits of trials and time do not, nor where
+    its data lie, if they are known to have the same content.
     """
     before, after = dict(_flat(a)), dict(_flat(b))
     lines = []
     for key in dict.fromkeys([*before, *after]):
         was, now = before.get(key), after.get(key)
+        if has_same_data and key in _PLACES_OF_DATA:
+            continue
         if was is None:
             lines.append(f"{key} was not there, now {now}")
         elif now is None:

@@ -254,6 +254,21 @@ def test_a_finished_study_whose_data_have_changed_is_refused() -> None:
         run(data="rows.csv", target="y")
 
 
+def test_a_study_goes_on_with_the_same_data_at_another_place() -> None:
+    """As on another machine, or from another folder; other data at that place are refused."""
+    rows = [f"{x % 7},{'ab'[x % 2]}" for x in range(60)]
+    Path("rows.csv").write_text("\n".join(["x,y", *rows]))
+    run(data="rows.csv", target="y", trials=1)
+    Path("moved").mkdir()
+    moved = Path("rows.csv").rename("moved/rows.csv")
+    assert run(data="moved/rows.csv", target="y", trials=2).study.ended == 2
+    assert run(data=str(moved.absolute()), target="y", trials=3).study.ended == 3
+    moved.write_text("\n".join(["x,y", *rows, "3,a"]))
+    message = "studies/first holds a study of another space (data.source was rows.csv, now moved/rows.csv). Use --study NAME for a new one."
+    with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
+        run(data="moved/rows.csv", target="y")
+
+
 def test_a_smaller_total_of_a_finished_study_is_noted_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     run()
     monkeypatch.delattr(launch, "make_engine")

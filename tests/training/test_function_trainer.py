@@ -269,6 +269,25 @@ def test_what_a_function_prints_is_in_the_log_of_its_trial_alone(tmp_path: Path,
     assert sys.stdout.isatty() in (True, False)
 
 
+def test_what_stands_in_for_stdout_can_what_scripts_do_with_it(tmp_path: Path) -> None:
+    spec = function_trial(
+        tmp_path,
+        """
+        import sys
+        def run(trial):
+            sys.stdout.reconfigure(line_buffering=True)
+            sys.stdout.buffer.write(b"bytes \\xff\\n")
+            sys.stdout.buffer.flush()
+            sys.stdout.writelines(["a\\n", "b\\n"])
+            print("c", flush=True)
+            trial.report(accuracy=1)
+        """,
+    )
+    events = trained(spec)
+    assert isinstance(events[-1], Finished), events
+    assert log_of(spec) == "bytes \ufffd\na\nb\nc\n"
+
+
 def test_a_function_that_ends_by_sys_exit_without_an_error_has_ended(tmp_path: Path) -> None:
     """After a report, as a script with exit code 0 has."""
     events = trained(function_trial(tmp_path, "import sys\ndef run(trial):\n    trial.report(accuracy=1)\n    sys.exit(0)"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -26,16 +27,15 @@ class TrialLog:
         """Add to it. A full disk costs the log and nothing else."""
         if not data:
             return
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
+            log = self._opened()
             try:
-                self.file.parent.mkdir(parents=True, exist_ok=True)
-                with self.file.open("ab") as log:
-                    log.write(data)
-                    size = log.tell()
-                if size > MOST_BYTES:
-                    self._shorten()
-            except OSError:
-                pass
+                os.write(log, data)
+                size = os.fstat(log).st_size
+            finally:
+                os.close(log)
+            if size > MOST_BYTES:
+                self._shorten()
 
     def note(self, text: str) -> None:
         """Add a line of the house's own."""
@@ -43,8 +43,7 @@ class TrialLog:
 
     def descriptor(self) -> int:
         """For programs that the trial starts: what they print goes here as well. To be closed by the caller."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        return self._opened()
 
     def last_lines(self, count: int = _LINES_IN_A_REASON) -> str:
         """The last lines of it, without those of the house and empty ones."""
@@ -57,9 +56,37 @@ class TrialLog:
             return ""
         return "\n".join([line for line in lines if line.strip() and not line.startswith("[automl] ")][-count:])
 
+    def _opened(self) -> int:
+        """Anew for each write, since the file may be deleted meanwhile; the folder is there nearly always."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        try:
+            return os.open(self.file, flags, 0o644)
+        except FileNotFoundError:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self.file, flags, 0o644)
+
     def _shorten(self) -> None:
         kept = self.file.read_bytes()[-MOST_BYTES // 2 :]
         self.file.write_bytes(b"[automl] older lines are left out\n" + kept[kept.find(b"\n") + 1 :])
+
+
+class _Bytes(io.RawIOBase):
+    """The ``buffer`` of a stream, for those who print bytes."""
+
+    def __init__(self, stream: _Stream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, data: Any) -> int:
+        content = bytes(data)
+        self._stream.write(content.decode("utf-8", errors="replace"))
+        return len(content)
+
+    def writable(self) -> bool:
+        return True
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 class _Stream(io.TextIOBase):
@@ -76,6 +103,10 @@ class _Stream(io.TextIOBase):
         self.log: TrialLog | None = None
         self.original: Any = None
         self.others: set[int | None] = set()
+        self.buffer = _Bytes(self)
+
+    def reconfigure(self, **settings: object) -> None:
+        """What scripts ask for (``line_buffering=True``) is so already, or makes no difference to a log."""
 
     def write(self, text: str) -> int:
         if self.log is None or threading.get_ident() in self.others:
