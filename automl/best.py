@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from automl.durable import are_whole, sync
 from automl.errors import StudyError
 from automl.events import Checkpoint, Code, Configuration
-from automl.folders import home_expanded
+from automl.folders import existing_study, home_expanded
 
 if TYPE_CHECKING:
     from automl.study import Study
@@ -159,10 +159,12 @@ def load_best(study: str | Path, device: str = "cpu") -> Predictor:
     """The winner of a study, ready to predict: ``load_best("studies/mnist_cnn").predict(rows)``.
 
     Args:
-        study: the study's folder, or its ``best`` folder, or one under ``front``; these may have been moved elsewhere.
+        study: the study's name or folder, or its ``best`` folder, or one under ``front``; these may have been moved elsewhere.
         device: where to calculate, as torch calls it.
     """
     path = home_expanded(str(study))
+    if not path.exists():
+        path = existing_study(str(study))
     folder = path if (path / CONFIG).is_file() else path / FOLDER
     _refuse_own_training(folder)
     for name in (CONFIG, WEIGHTS, _OF_THE_DATA[0]):

@@ -122,6 +122,20 @@ def test_a_study_without_a_winner_is_answered(tmp_path: Path) -> None:
         load_best(tmp_path)
 
 
+def test_a_study_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by the commands; one that is not there is answered with those that are."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies" / "first").mkdir(parents=True)
+    (tmp_path / "studies" / "first" / "study.db").touch()
+    for name in ("first", Path("studies/first")):
+        missing = "studies/first: must be a study with a winner, but studies/first/best/config.yaml is not there. "
+        with pytest.raises(StudyError, match=f"^{missing}`automl run` makes it at its end\\.$"):
+            load_best(name)
+    near = r"^studies/fist: there must be a study here, but there is no study\.db\. Studies under studies: first\. Did you mean 'first'\?$"
+    with pytest.raises(StudyError, match=near):
+        load_best("fist")
+
+
 def test_weights_of_another_model_are_answered(tmp_path: Path) -> None:
     train(tmp_path / "study", "iris")
     (tmp_path / "study/best/weights.pt").write_bytes(b"torn")
