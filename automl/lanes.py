@@ -12,7 +12,7 @@ from automl.engines import Engine
 from automl.events import Measure, Measured, Orders, Slot, TrialKey, TrialSpec
 from automl.study import Study
 
-_EXAMPLES = 32
+_FEWEST_EXAMPLES, _MOST_EXAMPLES = 32, 256
 _PATIENCE_SECONDS = 600.0  # with a worker that measures: that takes seconds
 _LONGEST_WAIT = 0.2  # seconds after which an interrupt is looked for
 _NEARLY_BEST = 0.95  # the fewest lanes that reach this share of the best rate are taken: fewer trials are under way at once
@@ -46,19 +46,24 @@ def lanes_of(
     most = min(most, *(slot.lanes for slot in engine.slots))
     if most <= 1:
         return dict.fromkeys(engine.slots, 1), ""
-    order = Measure(_examples(session), most, trainings * session.study.spec.epochs / len(engine.slots))
+    examples = _examples(session, max(_FEWEST_EXAMPLES, min(most, _MOST_EXAMPLES)))
+    order = Measure(examples, most, trainings * session.study.spec.epochs / len(engine.slots))
+        _examples(session, max(_FEWEST_EXAMPLES, min(most, _MOST_EXAMPLES))),
+        most,
+        trainings * session.study.spec.epochs / len(engine.slots),
+    )
     rates = _by_device(_measured(engine, order, is_interrupted))
     lanes = {slot: _best(rates.get(_device_of(slot), {})) for slot in engine.slots}
     return lanes, _said(rates, lanes)
 
 
-def _examples(session: Session) -> tuple[TrialSpec, ...]:
-    """Trials like those to come: draws from the space that it allows."""
+def _examples(session: Session, count: int) -> tuple[TrialSpec, ...]:
+    """Trials like those to come, at most so many: draws from the space that it allows."""
     study: Study = session.study
     space, specs = study.space, list[TrialSpec]()
-    for number in range(4 * _EXAMPLES):
+    for number in range(4 * count):
         configuration = space.sample("lanes", study.seed, number)
-        if space.allows(configuration) and len(specs) < _EXAMPLES:
+        if space.allows(configuration) and len(specs) < count:
             key = TrialKey(study.identity, len(specs))
             whole = {**space.fixed, **configuration}
             specs.append(TrialSpec(key, session.job, whole, seed_at("lanes", number), study.spec.epochs))

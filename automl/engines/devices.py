@@ -22,7 +22,7 @@ from automl.memory import total_bytes
 
 NVIDIA_SMI_TIMEOUT_SECONDS = 5.0
 MOST_WORKERS = 1024
-_MOST_MEASURED_LANES = {"cpu": 64, "gpu": 512}  # where nobody says how many
+_MOST_MEASURED_LANES = {"cpu": 32, "gpu": 512}  # where nobody says how many
 GIB = 2.0**30
 
 

@@ -363,4 +363,4 @@ def test_device_errors_are_errors_for_people() -> None:
 
 def test_where_nobody_says_how_many_a_gpu_may_take_more_lanes_than_a_core() -> None:
     (cpu,), (gpu, *_) = place(WITHOUT_GPUS, workers="1", lanes=None), place(WITH_GPUS, lanes=None)
-    assert (cpu.slot.lanes, gpu.slot.lanes) == (64, 512)
+    assert (cpu.slot.lanes, gpu.slot.lanes) == (32, 512)

@@ -43,12 +43,12 @@ _FAMILIES_THAT_RIDE = ("mlp", "cnn")
 _LONGEST_ROUND = 0.1  # seconds after which an answer is due
 _ANSWER_SECONDS = 0.002  # of an answer and the orders after it, with what the driver does in between (benchmarks/turnaround.py)
 _MEASURED_SECONDS = {"cpu": 0.6, "cuda": 5.0}  # after which no larger number of lanes is tried
-_MEASURED_SHARE = 0.03  # of the time that the training will take, the same
+_MEASURED_SHARE = 0.1  # of the time that the training will take, the same: lanes may save a fifth of that, or half
 _MORE_LANES = {"cpu": 4, "cuda": 2}  # times as many are tried next
 _LOOKED_SECONDS = 2.0  # for finding out which examples can ride
 _MEASURED_PIECES = 6
 _MEASURED_PIECES_CUDA = 32  # enough for steps to be recorded
-_MEASURED_TRIALS = 16  # which are the same at every number of lanes up to it, and each several times at larger ones
+_MEASURED_TRIALS = 32  # the same at every number of lanes up to it: networks differ in what they cost
 _SHARE_OF_MEMORY = 0.8  # of a GPU's that lanes may take
 _MUCH_LONGER = 50  # times the calls of a step: arithmetic beside which they are nothing
 
@@ -140,7 +140,7 @@ class LaneTrainer:
         """Train a few steps of these examples with more and more lanes, as long as that pays and fits. Nothing is measured where the
         arithmetic of a step is so long that what lanes save would not be seen."""
         rates: dict[int, float] = {}
-        examples = self._riding(order.examples[:_MEASURED_TRIALS])
+        examples = self._riding(order.examples)
         count, most = 1, min(order.most, self.lanes)
         with contextlib.suppress(Exception):  # what is wrong, or too large, will be told of the trial that it is true of
             if examples and most > 1 and self._may_gain(examples):
@@ -169,7 +169,7 @@ class LaneTrainer:
     def _rate(self, examples: Sequence[TrialSpec], lanes: int, until: float) -> float:
         """Epochs of trials a second, with so many of them in the worker at once; fewer batches of them where time is short."""
         trained, seconds = 0, 0.0
-        while trained < max(lanes, len(examples)) and (not trained or self._clock() < until):
+        while trained < max(lanes, min(_MEASURED_TRIALS, len(examples))) and (not trained or self._clock() < until):
             groups = _Groups()
             for number in range(trained, trained + lanes):
                 trial = examples[number % len(examples)]
