@@ -48,10 +48,6 @@ def lanes_of(
         return dict.fromkeys(engine.slots, 1), ""
     examples = _examples(session, max(_FEWEST_EXAMPLES, min(most, _MOST_EXAMPLES)))
     order = Measure(examples, most, trainings * session.study.spec.epochs / len(engine.slots))
-        _examples(session, max(_FEWEST_EXAMPLES, min(most, _MOST_EXAMPLES))),
-        most,
-        trainings * session.study.spec.epochs / len(engine.slots),
-    )
     rates = _by_device(_measured(engine, order, is_interrupted))
     lanes = {slot: _best(rates.get(_device_of(slot), {})) for slot in engine.slots}
     return lanes, _said(rates, lanes)
