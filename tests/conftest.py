@@ -15,7 +15,7 @@ from automl import data
 from automl.spec import DataSpec
 from contracts.browser import WHY_NONE, Browser, opened, programs
 
-_loaded = 0  # modules, when what is loaded was last kept
+_kept = (Path(), 0)  # for which file what there is was last kept, and how many modules that were
 _WRITES_NO_BYTECODE, sys.dont_write_bytecode = sys.dont_write_bytecode, False  # while tests are collected
 
 
@@ -27,20 +27,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     sys.dont_write_bytecode = _WRITES_NO_BYTECODE
-    _keep_what_is_loaded()
 
 
-def pytest_runtest_logfinish() -> None:
-    if len(sys.modules) > _loaded + 100:  # the test has loaded a library
-        _keep_what_is_loaded()
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What there is when a file begins, and what a test has loaded, stays to the end.
 
-
-def _keep_what_is_loaded() -> None:
-    """It stays to the end: trainers and others collect garbage again and again, and need not look through all of it."""
-    global _loaded
-    _loaded = len(sys.modules)
-    gc.collect()
-    gc.freeze()
+    Trainers and others collect garbage again and again, and need not look through all of it.
+    """
+    global _kept
+    file, modules = _kept
+    if item.path != file or len(sys.modules) > modules + 100:
+        _kept = (item.path, len(sys.modules))
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")
