@@ -12,7 +12,7 @@ from automl.compare.page import PAGE, write_page
 from automl.compare.plan import ComparePlan
 from automl.compare.record import Record, read_record, write_record
 from automl.compare.report import ROWS, Report, write_csv
-from automl.compare.results import result_of
+from automl.compare.results import VALIDATION, result_of
 from automl.compare.running import Entry, Finished, Watcher, carried_out
 from automl.compare.verdict import Judged, judge
 from automl.driver import WhyRested
@@ -84,7 +84,9 @@ def notes_of(judged: Judged, trials: int | None) -> list[str]:
         fewest = min(result.trials for result in standing.results)
         if trials is not None and fewest < trials:
             notes.append(f"{standing.name}: its space was used up after {fewest} of {trials} trials.")
-    if judged.split != "test":
+    if VALIDATION.startswith(judged.split):
+        notes.append("The code says nothing of test data: picks were measured on the validation data, by which they were chosen.")
+    elif judged.split != "test":
         notes.append(f"These data have no test split of their own: picks were measured on the {judged.split}, by which they were chosen.")
     return notes
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from automl.compare import statistics
 from automl.compare.arms import Arm
-from automl.compare.results import Result, by_arm, goodness
+from automl.compare.results import Result, as_measured, by_arm, goodness
 from automl.compare.statistics import LEVEL, Estimate, Outlook
 from automl.spec import Objective
 from automl.summary import number_text
@@ -99,6 +99,7 @@ class Judged:
 
 def judge(results: Sequence[Result], objective: Objective, is_paired: bool = True) -> Judged:
     """Judge the results of two or more arms. ``is_paired``: equal repeats belong together, and every arm has the same ones."""
+    results = as_measured(results)
     arms = by_arm(results)
     values = {name: [goodness(result.test, objective) for result in own] for name, own in arms.items()}
     ranks = _mean_ranks(values, is_paired)
@@ -121,7 +122,7 @@ def judge(results: Sequence[Result], objective: Objective, is_paired: bool = Tru
         for (a, b), p, p_adjusted in zip(pairs, p_values, adjusted, strict=True)
     )
     split = next((result.split for result in results if result.test is not None), "test")
-    return Judged(objective, is_paired, split.partition(" (")[0], standings, judged)  # training data (there is no other)
+    return Judged(objective, is_paired, split.partition(" (")[0], standings, judged)  # without why it is no test split
 
 
 def _mean_ranks(values: dict[str, list[float]], is_paired: bool) -> dict[str, float]:

@@ -145,6 +145,21 @@ def test_data_without_a_test_split_are_told_of() -> None:
     ]
 
 
+def test_code_that_says_nothing_of_test_data_is_judged_by_validation_data() -> None:
+    """A study without a pick stays worse than all others. One test value, and the others are taken as missing."""
+    mine = [replace(result, test=None, validation=value) for value, result in zip(BASE, results("a", BASE), strict=True)]
+    theirs = [replace(result, test=None, validation=value) for value, result in zip(BETTER, results("b", BETTER), strict=True)]
+    judged = judge([*mine, *theirs], ACCURACY)
+    assert judged.split == "validation data"
+    assert sentences(judged, "9 trials")[1].startswith("On the validation data the pick of b was better than that of a in 7 of 7 repeats")
+    assert notes_of(judged, 4) == [
+        "The code says nothing of test data: picks were measured on the validation data, by which they were chosen."
+    ]
+    judged = judge([*mine[1:], replace(mine[0], pick=None, validation=None), *theirs], ACCURACY)
+    assert notes_of(judged, 4)[0] == "a: no pick could be tested in a-1; that counts as worse than every other value."
+    assert judge([*mine, *results("b", BETTER)], ACCURACY).split == "test"
+
+
 def test_equal_results_are_called_equal() -> None:
     judged = judge([*results("random", BASE), *results("bayesian", BASE)], ACCURACY)
     assert sentences(judged, "8 trials")[:3] == [
