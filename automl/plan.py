@@ -25,7 +25,7 @@ from automl.inputs import KINDS, Inputs
 from automl.pruners import check_pruner
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.specrecord import from_dict
-from automl.starter import epochs_for
+from automl.starter import epochs_for, is_short
 from automl.store import Store
 from automl.strategies import check_strategy
 from automl.tracking import OFF, redacted, resolve_uri
@@ -308,7 +308,7 @@ def _data_alone(options: RunOptions) -> tuple[DataSpec, DataInfo]:
 def _space_for(info: DataInfo) -> str:
     """The shipped space for such data."""
     if info.continues:
-        return "forecast_mlp"
+        return "forecast_short" if is_short(info) else "forecast_mlp"
     if info.kind == "sequences":
         return "sequence_cnn"
     if info.kind == "tokens":
@@ -449,8 +449,8 @@ def _check_kind(spec: StudySpec, info: DataInfo) -> None:
 
 
 def _check_training(spec: StudySpec, info: DataInfo) -> None:
-    """Some parameters of the training are for some data only, unless they stay at their default."""
-    for name, setting in families.TRAINING.items():
+    """Some parameters are for some data only, unless they stay at their default."""
+    for name, setting in families.family_of(spec.model).known.items():
         is_for_kind = not setting.kinds or info.kind in setting.kinds
         if (is_for_kind and (not setting.tasks or info.task in setting.tasks)) or not _departs(spec, name, setting.default):
             continue

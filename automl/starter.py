@@ -16,6 +16,7 @@ from automl.yamlfile import written
 _EPOCHS = 30
 _MOST_STEPS = 256
 _SEEN_SEQUENCES, _MOST_EPOCHS = 16_000, 300  # that a trial of few sequences sees, over its epochs; and how many epochs it takes at most
+_FEW_WINDOWS = 1000  # of which training takes too few steps to arrive where a regression is solved
 _SMALL_PICTURE = 16  # pixels a side, up to which two convolutions are enough and nothing is cut or turned
 
 
@@ -38,6 +39,11 @@ def epochs_for(info: DataInfo, least: int) -> int:
     if info.kind != "sequences" or info.continues:
         return least
     return max(least, min(_MOST_EPOCHS, math.ceil(_SEEN_SEQUENCES / info.sizes["train"])))
+
+
+def is_short(info: DataInfo) -> bool:
+    """Whether these are forecasts of series so short that training begins best at a regression."""
+    return info.continues and info.sizes["train"] < _FEW_WINDOWS
 
 
 def _lines(data: DataSpec, info: DataInfo, name: str) -> Iterator[str]:
@@ -141,11 +147,13 @@ def _architecture(info: DataInfo) -> Iterator[str]:
     yield "  normalization: {type: categorical, choices: [none, batch]}"
     if info.continues:
         yield "  instance_norm: {type: categorical, choices: [none, last, mean, standard]}"
+    if is_short(info):
+        yield "  ridge: {type: categorical, choices: [0, 0.001, 0.01, 0.1, 1.0]}    # penalty of the regression at which training begins"
 
 
 def _baseline(info: DataInfo) -> str:
     if info.continues:
-        return "layers: 0, instance_norm: last"
+        return "layers: 0, instance_norm: last" + ", ridge: 0.1" * is_short(info)
     if info.kind == "tokens":
         return "embedding: 64, word_dropout: 0.3, conv_layers: 0, pooling: mean"
     return {

@@ -21,6 +21,7 @@ from automl.folders import study_folder
 from automl.plan import RunOptions, lanes_asked, plan, settle, specify
 from automl.space import SearchSpace
 from automl.spec import DataSpec, Objective, StudySpec
+from automl.starter import starter
 
 SPACE = """\
 name: small
@@ -414,6 +415,8 @@ def test_no_other_number_of_lanes_can_be(text: str) -> None:
         ("iris", "crop: {type: int, low: 0, high: 2}", "crop is for pictures, but the data are a table of 4 features."),
         ("iris", "flip: true", "flip is for pictures, but the data are a table of 4 features."),
         ("diabetes", "class_weights: sqrt", "class_weights is for binary and multiclass, but the task is regression."),
+        ("iris", "ridge: 0.1", "ridge is for regression, but the task is multiclass."),
+        ("digits", "ridge: {type: float, low: 0, high: 1}", "ridge is for tables and sequences, but the data are pictures of 1 x 8 x 8."),
     ],
 )
 def test_parameters_of_other_data_are_refused(folder: Path, data: str, line: str, sentence: str) -> None:
@@ -444,7 +447,18 @@ def test_few_sequences_without_a_space_are_divided_into_folds(folder: Path) -> N
     assert {name: spec.epochs for name, spec in found.items()} == {"few": 300, "many": 84, "rare": 300}
     assert specify(RunOptions(data="few.ts", folds=3)).data.folds == 3
     assert specify(RunOptions(data="few.ts", epochs=3)).epochs == 3
-    assert specify(RunOptions(data="seasons", horizon=3)).name == "forecast_mlp"
+    assert specify(RunOptions(data="seasons", horizon=3)).name == "forecast_short"
+
+
+@pytest.mark.parametrize(("rows", "windows", "space"), [(1579, 999, "forecast_short"), (1580, 1000, "forecast_mlp")])
+def test_a_forecast_of_few_windows_begins_at_a_regression(folder: Path, rows: int, windows: int, space: str) -> None:
+    """Without a space, and in the file that is written to start from."""
+    (folder / "days.csv").write_text("n\n" + "\n".join(str(day % 7) for day in range(rows)))
+    data = DataSpec("days.csv", horizon=1, window=11)
+    info = inspect(data)
+    assert info.sizes["train"] == windows
+    assert specify(RunOptions(data="days.csv", horizon=1, window=11)).name == space
+    assert ("ridge:" in starter(data, info, "days")) == (space == "forecast_short")
 
 
 def test_other_rows_are_for_test_with_another_split_seed(folder: Path) -> None:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from automl.events import Value
 from automl.families.costs import OWN_WEIGHTS, Cost, dense, total
 from automl.families.family import Family, layer_values, named, whole
-from automl.families.settings import INSTANCE_NORM, LAYER_SETTINGS, Setting
+from automl.families.settings import INSTANCE_NORM, LAYER_SETTINGS, RIDGE, Setting
 from automl.inputs import Inputs
 
 _SETTINGS = named(
@@ -17,13 +17,15 @@ _SETTINGS = named(
     Setting("units", "int", 128, "width of every hidden layer", low=1, high=65536),
     *LAYER_SETTINGS,
     INSTANCE_NORM,
+    RIDGE,
 )
 
 
 def _cost(settings: Mapping[str, Value], inputs: Inputs, outputs: int) -> Cost:
     widths = [math.prod(inputs.shape), *layer_values(settings, "units", whole(settings["layers"]))]
     own = OWN_WEIGHTS[str(settings["normalization"])]
-    return total(dense(a, b, own) for a, b in pairwise(widths)) + dense(widths[-1], outputs)
+    beside = dense(widths[0], outputs, own=0) if settings["ridge"] and len(widths) > 1 else Cost()
+    return total(dense(a, b, own) for a, b in pairwise(widths)) + dense(widths[-1], outputs) + beside
 
 
 MLP = Family(

@@ -77,6 +77,16 @@ INSTANCE_NORM = Setting(
     choices=("none", "last", "mean", "standard"),
 )
 
+RIDGE = Setting(
+    "ridge",
+    "float",
+    0.0,
+    "at the beginning the outputs are a ridge regression on the inputs with this penalty, and layers learn what is beside it (0: without)",
+    low=0,
+    kinds=("features", "sequences"),
+    tasks=("regression",),
+)
+
 LAYER_SETTINGS = (
     Setting("activation", "categorical", "relu", "the non-linearity after every hidden layer", choices=ACTIVATIONS),
     Setting("normalization", "categorical", "none", "what normalises every hidden layer, before its activation", choices=NORMALIZATIONS),

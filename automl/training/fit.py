@@ -17,6 +17,7 @@ from automl.events import TrialSpec
 from automl.models import build
 from automl.models.finetune import Finetuned
 from automl.models.layers import BatchNorm, Drop, keep_all
+from automl.models.mlp import MLP
 from automl.training.augmentation import Augmentation, Mixture
 from automl.training.course import Course
 from automl.training.features import with_features
@@ -25,6 +26,7 @@ from automl.training.metrics import measure
 from automl.training.optimisers import Optimiser
 from automl.training.outcomes import NotFiniteError
 from automl.training.randomness import Dropout, key_at, permutation
+from automl.training.ridge import begin_at_ridge
 from automl.training.samples import Samples, Split
 from automl.training.weights import initialised, slices
 
@@ -51,6 +53,8 @@ class Fit:
         self.recipe = self.course.recipe
         self.rows = rows
         self.module, self.weights, self.gradients = network(trial, info, device, dtype)
+        if isinstance(self.module, MLP) and self.module.ridge:
+            begin_at_ridge(self.module, samples.train)
         self.optimiser = Optimiser(self.course.settings, self.weights, self._multipliers())
         self.is_own = trial.job.code is not None
         self.is_foreign = self.is_own or trial.job.checkpoint is not None  # some of its layers may be torch's own

@@ -260,7 +260,7 @@ class LaneTrainer:
         settings = complete(trial.job.model, trial.configuration)
         if any(settings[name] != TRAINING[name].default for name in ALONE) or self._solo.streams(trial):
             return False
-        if trial.job.code is None and settings.get("instance_norm", "none") != "none":
+        if trial.job.code is None and (settings.get("instance_norm", "none") != "none" or settings.get("ridge")):
             return False
         is_bfloat16 = settings["precision"] == "bfloat16"
         if is_bfloat16 and self._device.type == "cpu":
