@@ -39,6 +39,7 @@ def throughput(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
+@pytest.mark.long
 def test_a_tracked_study_on_both_sides_and_a_contender_that_is_not_there() -> None:
     """Two trials each: the same shape of answer as from thousands."""
     small = ("--trials", "2", "--epochs", "2", "--pairs", "1", "--settings", "processes:2+async")
