@@ -192,6 +192,8 @@ def number_text(value: float | None, digits: int = 4) -> str:
         return str(value)
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
+    if abs(value) >= 1e15:
+        return f"{value:.{digits}g}"
     if abs(value) >= 10_000:
         return f"{value:,.0f}"
     if abs(value) >= 1:

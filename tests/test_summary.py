@@ -8,7 +8,18 @@ from automl import events
 from automl.space import Int, SearchSpace
 from automl.spec import DataSpec, Objective, StudySettings, StudySpec
 from automl.study import Study
-from automl.summary import best_record, epochs_saved, gain_text, grid_text, skill_text, state_of, trial_record, weights_text, why_text
+from automl.summary import (
+    best_record,
+    epochs_saved,
+    gain_text,
+    grid_text,
+    number_text,
+    skill_text,
+    state_of,
+    trial_record,
+    weights_text,
+    why_text,
+)
 from automl.trials import Rested, Resumed, State, Trial
 from contracts.studies import Play, make_study
 
@@ -151,3 +162,9 @@ Current thread 0x1 (most recent call first):
 def test_why_a_trial_did_not_work_out_is_a_line(reason: str, state: State, losses: int, said: str) -> None:
     trial = Trial(0, {}, "strategy", True, state=state, reason=reason, losses=losses)
     assert why_text(trial) == said
+
+
+def test_a_number_of_any_size_is_short() -> None:
+    values = (0.97834, 1.2e-5, 47_730.0, 123_456_789.5, 7.5e14, 7.54321e15, -1e300)
+    said = ["0.9783", "1.2e-05", "47,730", "123,456,790", "750,000,000,000,000", "7.543e+15", "-1e+300"]
+    assert [number_text(value) for value in values] == said

@@ -90,7 +90,7 @@ def saved_views(header: StudyHeader, known: Mapping[str, str], important: Sequen
 def _drawn(header: StudyHeader, important: Sequence[str]) -> Drawn:
     columns = [name for name in header.searched if name not in header.conditional]
     two = [name for name in important if name in header.numeric and name in columns][:2]
-    metrics = tuple(dict.fromkeys([header.metric, "loss", "train_loss"]))
+    metrics = tuple(dict.fromkeys([entity_key(header.metric), "loss", "train_loss"]))
     return Drawn(_axes(header, columns), _axes(header, header.searched), metrics, _axes(header, two))
 
 

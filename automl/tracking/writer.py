@@ -284,7 +284,7 @@ class Writer:
 
     def _report_points(self, trial: Trial, event: Reported) -> list[Point]:
         """The curves of a fold or replicate stand under its name; the trial's is their mean, once all of them have got there."""
-        now, metric = _milliseconds(event.at), self._objective.metric
+        now, metric = _milliseconds(event.at), content.entity_key(self._objective.metric)
         points = _points(event, self._prefix(event.key.replicate), event.epoch)
         if trial.replicates and all(one.epochs >= event.epoch for one in trial.replicates):
             points += [(metric, report.value, now, report.epoch) for report in trial.reports if report.epoch == event.epoch]
@@ -506,7 +506,7 @@ def _tags_now(trial: Trial) -> dict[str, str]:
 def _points(event: Reported | Tested, prefix: str, step: int) -> list[Point]:
     """Its metrics, as far as they are finite."""
     now = _milliseconds(event.at)
-    return [(f"{prefix}{name}", value, now, step) for name, value in event.metrics.items() if math.isfinite(value)]
+    return [(content.entity_key(f"{prefix}{name}"), value, now, step) for name, value in event.metrics.items() if math.isfinite(value)]
 
 
 def _measured_on(split: str) -> str:

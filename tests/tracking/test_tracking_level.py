@@ -12,6 +12,7 @@ from tracking.shown import runs
 from tracking.stories import header, numbered, study, summary, trial
 
 from automl.errors import TrackingError
+from automl.events import Reported
 from automl.tracking import Level, Mirror
 from automl.tracking.level import compared
 
@@ -37,6 +38,18 @@ def change(uri: str, statement: str, trial: str) -> None:
     run = runs(uri, "level")[trial].info.run_id
     with contextlib.closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as connection, connection:
         connection.execute(statement, [run])
+
+
+def test_metrics_of_a_persons_own_code_have_names_that_mlflow_takes(uri: str) -> None:
+    """Whatever they are called: what it refuses of a trial is not there at all."""
+    own = {"mAP@0.5": 0.5, "f1 (macro) ü": 0.25, "x" * 300: 1.0}
+    events = [replace(each, metrics={**each.metrics, **own}) if isinstance(each, Reported) else each for each in study("level", STATES)]
+    told = numbered(events)
+    mirror = Mirror(uri, header("level"), flush_seconds=0.02, reread=lambda after: told[after:])
+    assert mirror.finish(summary(trial(0)), {}, 60).is_level
+    assert compared(uri, header("level"), told, "done", {}).is_level
+    shown = runs(uri, "level")["0"].data.metrics
+    assert (shown["mAP_0.5"], shown["f1 _macro_ _"], shown["x" * 250]) == (0.5, 0.25, 1.0)
 
 
 def dump(uri: str) -> list[str]:
