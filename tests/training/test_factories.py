@@ -179,6 +179,7 @@ def test_mistakes_are_placed(tmp_path: Path) -> None:
 
 MISTAKES = [
     ("def build(): return 3", ": must return a torch.nn.Module, but returned of type int. Return the network."),
+    ("def build(): raise SystemExit(3)", ": must return a torch.nn.Module, but called sys.exit(3). Return the network."),
     ("def build(): pass", ": must return a torch.nn.Module, but returned nothing. Return the network."),
     (
         "from torch import nn\ndef build(): return nn.LazyLinear(7)",

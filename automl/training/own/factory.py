@@ -46,7 +46,10 @@ def made(
     arguments = {name: value for name, value in {**configuration, **shapes}.items() if _is_wanted(name, takes)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_at(seed, "initial"))
-        module = factory(**arguments)
+        try:
+            module = factory(**arguments)
+        except SystemExit as end:  # no end of the worker
+            raise UsageError(f"{model}: must return a torch.nn.Module, but called sys.exit({end.code!r}). Return the network.") from end
     if not isinstance(module, nn.Module):
         raise UsageError(f"{model}: must return a torch.nn.Module, but returned {_kind(module)}. Return the network.")
     _try_out(model, module, inputs, None if any_outputs else outputs)
