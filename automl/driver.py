@@ -506,7 +506,7 @@ def drive(
         if at_work:
             _clear(lanes, [session for session in sessions if session not in at_work])
         for slot in sorted(idle, key=lambda slot: slot.index):
-            orders = Orders(start=tuple(_fill(lanes, slot, at_work)), stop=tuple(lanes.stops[slot]))
+            orders = Orders(start=tuple(_fill(lanes, slot, at_work)), stop=tuple(lanes.stops[slot]), decided=_decided(at_work))
             if orders.stop or lanes.has_work(slot):
                 engine.send(slot, orders, lanes.patience(slot))
                 lanes.sent(slot)
@@ -536,6 +536,16 @@ def drive(
 
 def _is_late(seconds: float | None, began: float) -> bool:
     return seconds is not None and time.monotonic() - began >= seconds
+
+
+def _decided(sessions: Sequence[Session]) -> frozenset[int] | None:
+    """After which epochs a trial of one of these studies may be stopped; None: after any."""
+    epochs: set[int] = set()
+    for session in sessions:
+        if session.pruner.decided is None or session.trial_seconds is not None:
+            return None
+        epochs |= session.pruner.decided
+    return frozenset(epochs)
 
 
 def _clear(lanes: _Lanes, sessions: Sequence[Session]) -> None:

@@ -129,13 +129,15 @@ class Measure:
 class Orders:
     """What a worker does next, in this order: stop these, test these, start these, then train until something happens.
 
-    ``measure`` is an order of its own, answered with ``Measured``.
+    ``decided`` are the epochs after which it may be decided that a trial stops; None: any. Reports of other epochs need not be told one
+    by one. ``measure`` is an order of its own, answered with ``Measured``.
     """
 
     stop: tuple[TrialKey, ...] = ()
     test: tuple[TrialSpec, ...] = ()
     measure: Measure | None = None
     start: tuple[TrialSpec, ...] = ()
+    decided: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -75,7 +76,7 @@ class SimulatedWorkers:
             self._epoch_seconds[slot.index] = _epoch_seconds(orders.start[0])
             self.handed_out_at = self.clock
         self.idle += self.clock - self._free_since[slot.index]
-        self._orders[slot.index] = orders
+        self._orders[slot.index] = replace(orders, decided=None)  # an answer for each epoch, whose seconds pass in no time
         heapq.heappush(self._ready, (self.clock + self._epoch_seconds[slot.index], slot.index))
 
     def wait(self, timeout_seconds: float | None = None) -> list[tuple[Slot, Answer]]:

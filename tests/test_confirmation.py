@@ -236,7 +236,7 @@ def test_every_prefix_of_the_events_is_a_study_and_the_whole_is_the_study(tmp_pa
 def test_an_interrupted_study_ends_with_the_same_claims(tmp_path: Path, lanes: int, replicates: int) -> None:
     rehearsed = Rehearsed(tmp_path / "whole", trials=12, replicates=replicates)
     whole = Driven(rehearsed, lanes)
-    pieces = Driven(rehearsed.but(folder=tmp_path / "pieces"), lanes, stop_after=7)
+    pieces = Driven(rehearsed.but(folder=tmp_path / "pieces"), lanes, stop_after=4)
     assert pieces.drives > 3
     assert pieces.why == "done"
     assert numbers(pieces.study) == numbers(whole.study)

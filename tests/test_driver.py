@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,34 @@ def test_what_is_trained_next_is_chosen_while_the_workers_train(tmp_path: Path, 
         assert drive(Watched(Slot(0, "cpu", lanes * replicates, "cpu"), Rehearsal()), [session]) == "done"
     assert session.study.ended == len(session.study.trials) == 150
     assert (waiting[0], max(waiting), waiting[-1]) == (ahead, ahead, 0)
+
+
+@pytest.mark.parametrize(
+    ("pruners", "trial_seconds", "decided"),
+    [
+        (("none",), None, frozenset()),
+        (("asha",), None, frozenset({1, 3})),
+        (("asha", "median"), None, frozenset(range(1, 7))),  # of studies that share their workers all
+        (("none",), 60.0, None),
+    ],
+)
+def test_workers_know_after_which_epochs_they_are_to_wait(
+    tmp_path: Path, pruners: Sequence[str], trial_seconds: float | None, decided: frozenset[int] | None
+) -> None:
+    class Watched(InlineEngine):
+        def send(self, slot: Slot, orders: Orders, patience_seconds: float = 0.0) -> None:
+            sent.append(orders.decided)
+            super().send(slot, orders, patience_seconds)
+
+    sent: list[frozenset[int] | None] = []
+    with ExitStack() as stack:
+        sessions = []
+        for number, pruner in enumerate(pruners):
+            rehearsed = Rehearsed(tmp_path / str(number), trials=3, pruner=pruner)
+            sessions.append(rehearsed.session(stack.enter_context(rehearsed.open())))
+            sessions[-1].trial_seconds = trial_seconds
+        drive(Watched(Slot(0, "cpu", 2, "cpu"), Rehearsal()), sessions)
+    assert sent[0] == decided
 
 
 def test_a_used_up_space_ends_the_study_before_its_total(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 from automl.errors import AutomlError, DiskError
-from automl.events import Measured, Orders, Slot, Started, WorkerEvent
+from automl.events import Measured, Orders, Reported, Slot, Started, WorkerEvent
 from automl.training import Trainer
+
+_LONGEST_SILENCE = 0.1  # seconds after which an answer is due
 
 TrainerFactory = Callable[[str, str, int], Trainer]
 """Makes the trainer of a worker from its device, its name and its number of lanes. Crosses process boundaries by pickle."""
@@ -36,6 +39,8 @@ def make_real_trainer(device: str, worker: str, lanes: int) -> Trainer:
 def handle(trainer: Trainer, orders: Orders) -> list[WorkerEvent] | Measured:
     """Follow orders: stop, test, start, then train until something happens (the events of tests come first); or measure.
 
+    Reports about which nothing is decided are told together, after a tenth of a second or with what comes first.
+
     Raises DiskError where the trainer could not write: another one could not either.
     """
     try:
@@ -52,7 +57,17 @@ def _followed(trainer: Trainer, orders: Orders) -> list[WorkerEvent] | Measured:
     events = [trainer.test(trial) for trial in orders.test]
     for trial in orders.start:
         trainer.start(trial)
-    return events + trainer.advance()
+    began = time.perf_counter()
+    while news := trainer.advance():
+        events += news
+        if not _goes_on(news, orders.decided) or time.perf_counter() - began >= _LONGEST_SILENCE:
+            break
+    return events
+
+
+def _goes_on(news: Sequence[WorkerEvent], decided: frozenset[int] | None) -> bool:
+    """Whether training goes on after this whatever the driver thinks of it."""
+    return decided is not None and all(isinstance(event, Reported) and event.epoch not in decided for event in news)
 
 
 def serve(connection: Connection, factory: TrainerFactory, slot: Slot, known_as: str) -> None:

@@ -17,7 +17,13 @@ from automl.trials import Trial
 
 
 class Pruner(Protocol):
-    """Decides after each report. A plain function of what has happened: caches that are functions of the events are fine."""
+    """Decides after each report. A plain function of what has happened: caches that are functions of the events are fine.
+
+    ``decided`` are the epochs of a training after which it may stop a trial; None: any.
+    """
+
+    @property
+    def decided(self) -> frozenset[int] | None: ...
 
     def prune(self, study: Study, trial: Trial) -> bool:
         """Whether to stop this running trial now. Asked once for each new report of it, which the study already holds.
@@ -129,6 +135,10 @@ class Considerate:
     def __init__(self, rule: Pruner, epochs: int) -> None:
         self._rule = rule
         self._epochs = epochs
+
+    @property
+    def decided(self) -> frozenset[int] | None:
+        return self._rule.decided
 
     def prune(self, study: Study, trial: Trial) -> bool:
         if trial.origin == "baseline" or trial.epochs_trained >= self._epochs * len(trial.trainings):

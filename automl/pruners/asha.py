@@ -25,7 +25,9 @@ class Asha:
     """
 
     def __init__(self, epochs: int, min_epochs: int, reduction_factor: int) -> None:
-        self._rungs = Rungs(rung_epochs(min_epochs, reduction_factor, epochs), reduction_factor)
+        rungs = rung_epochs(min_epochs, reduction_factor, epochs)
+        self.decided = frozenset(rungs)
+        self._rungs = Rungs(rungs, reduction_factor)
 
     def prune(self, study: Study, trial: Trial) -> bool:
         return self._rungs.stops(study, trial)

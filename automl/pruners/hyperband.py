@@ -22,6 +22,7 @@ class Hyperband:
 
     def __init__(self, epochs: int, min_epochs: int, reduction_factor: int) -> None:
         rungs = rung_epochs(min_epochs, reduction_factor, epochs)
+        self.decided = frozenset(rungs)
         self._brackets = [Rungs(rungs[skipped:], reduction_factor) for skipped in range(len(rungs) + 1)]
         harshest = len(rungs)  # s_max
         # n_s = ceil((s_max + 1) / (s + 1) * eta^s) trials begin in bracket s

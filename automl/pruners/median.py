@@ -20,6 +20,7 @@ class Percentile:
     """
 
     def __init__(self, epochs: int, min_epochs: int, n_startup: int, keep: float) -> None:
+        self.decided = frozenset(range(min_epochs, epochs + 1))
         self._epochs = epochs
         self._min_epochs = min_epochs
         self._n_startup = n_startup

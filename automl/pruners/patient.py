@@ -22,6 +22,10 @@ class Patient:
         self._patience = patience
         self._min_delta = min_delta
 
+    @property
+    def decided(self) -> frozenset[int] | None:
+        return self._rule.decided
+
     def prune(self, study: Study, trial: Trial) -> bool:
         in_training = [one for one in trial.trainings if one.reports and not one.has_ended]
         return not any(self._gets_better(study, one) for one in in_training) and self._rule.prune(study, trial)

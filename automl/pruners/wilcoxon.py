@@ -33,6 +33,7 @@ class Wilcoxon:
     """
 
     def __init__(self, epochs: int, min_epochs: int, threshold: float) -> None:
+        self.decided = frozenset(range(min_epochs, epochs + 1))
         self._min_epochs = min_epochs
         self._threshold = threshold
 

@@ -66,6 +66,19 @@ class EngineContract:
         assert {event.key for event in events} == {trial.key}
         assert [event.metrics for event in events if isinstance(event, Reported)] == [simulated_metrics(trial, e) for e in (1, 2, 3)]
 
+    def test_reports_on_which_nothing_hangs_are_told_together(self, tmp_path: Path) -> None:
+        """Up to an epoch after which the trial may be stopped, and from there to its end."""
+        trial, decided = a_trial(tmp_path, epochs=40), frozenset({4})
+        with self.engine(tmp_path) as engine:
+            slot = engine.slots[0]
+            answers = [events_of(engine, slot, Orders(start=(trial,), decided=decided))]
+            while answers[-1]:
+                answers.append(events_of(engine, slot, Orders(decided=decided)))
+        told = [[event.epoch for event in answer if isinstance(event, Reported)] for answer in answers]
+        assert [epoch for epochs in told for epoch in epochs] == list(range(1, 41))
+        assert any(epochs[-1:] == [4] for epochs in told)
+        assert len(told) < 20
+
     def test_started_names_the_device_and_the_worker_as_the_slot_does(self, tmp_path: Path) -> None:
         with self.engine(tmp_path) as engine:
             slot = engine.slots[0]

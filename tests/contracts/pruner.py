@@ -89,6 +89,14 @@ class PrunerContract:
         assert isinstance(first, int)
         assert all(first <= epoch < EPOCHS for _, epoch, stops in decisions if stops)
 
+    @QUICK
+    @given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.integers(1, 9))
+    def test_nothing_is_pruned_after_an_epoch_that_is_not_decided(self, error: list[float], parallel: int) -> None:
+        """Workers do not wait for an answer there."""
+        pruner = self.make()
+        _, decisions = train_all(pruner, [curve(level) for level in error], parallel=parallel)
+        assert pruner.decided is None or {epoch for _, epoch, stops in decisions if stops} <= pruner.decided
+
     @pytest.mark.parametrize("parallel", [1, 4, 64])
     @pytest.mark.parametrize("place", [0, 20, 39])
     def test_the_clearly_best_trial_is_never_pruned(self, parallel: int, place: int) -> None:
