@@ -31,6 +31,7 @@ _KILL_SECONDS = 2.0  # from there until the fork server is taken for stopped as 
 # A small tensor is freed and asked for again thousands of times a second: glibc keeps the pages instead of handing them back to the
 # system each time (a step of a small network: 82 microseconds instead of 121). Other allocators ignore this.
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_TOP_PAD_": str(2**24)}
+_WAITS = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}  # of the two OpenMP libraries that torch comes with
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -261,10 +262,11 @@ class LocalEngine:
 def _server_environment(threads: int) -> dict[str, str]:
     """What the fork server and its workers see: all but what is meant for MLflow, and at most ``threads`` threads for arithmetic.
 
-    Fewer where the person has set fewer. Threads that have nothing to do sleep instead of spinning: spinning on a core that another
-    process needs held up a small step for 200 ms (``benchmarks/turnaround.py`` on two busy cores).
+    Fewer where the person has set fewer. Threads that have nothing to do wait awake for some microseconds, and then sleep: on a core that
+    another process needs waiting awake held up a small step for 200 ms, and being woken costs as much as a small step takes.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     given = [int(environment[name]) for name in _THREAD_VARIABLES if environment.get(name, "").isdecimal()]
     number = min([threads, *(limit for limit in given if limit > 0)])
-    return _MEMORY | {"OMP_WAIT_POLICY": "PASSIVE"} | environment | clock.for_children() | dict.fromkeys(_THREAD_VARIABLES, str(number))
+    waits = {} if "OMP_WAIT_POLICY" in environment else _WAITS
+    return _MEMORY | waits | environment | clock.for_children() | dict.fromkeys(_THREAD_VARIABLES, str(number))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from automl.data import DataInfo
 from automl.draws import seed_at
 from automl.events import TrialSpec
+from automl.families import multiply_adds
 from automl.models import build
 from automl.models.finetune import Finetuned
 from automl.models.layers import BatchNorm, Drop, keep_all
@@ -28,6 +29,7 @@ from automl.training.outcomes import NotFiniteError
 from automl.training.randomness import Dropout, key_at, permutation
 from automl.training.ridge import begin_at_ridge
 from automl.training.samples import Samples, Split
+from automl.training.threads import FLOPS_A_MULTIPLICATION
 from automl.training.weights import initialised, slices
 
 if TYPE_CHECKING:
@@ -83,6 +85,14 @@ class Fit:
         for name, place in slices({name: tuple(weight.shape) for name, weight in trained.items()}).items():
             found[place] = rates[name]
         return found
+
+    @property
+    def step_flops(self) -> float | None:
+        """Floating-point operations of a step, about; None where the network is no family's."""
+        if self.is_foreign:
+            return None
+        one = multiply_adds(self.trial.job.model, self.trial.configuration, self.samples.info.inputs, self.samples.info.outputs)
+        return float(FLOPS_A_MULTIPLICATION * one * self.course.batch_size)
 
     # training
 

@@ -21,6 +21,7 @@ from automl.training.fit import Fit, network, predict
 from automl.training.metrics import measure
 from automl.training.outcomes import NotFiniteError, failed, free_memory, note_retry, reason, report
 from automl.training.samples import Samples, StudySamples
+from automl.training.threads import threads_for
 
 _MOST_DATA = 3  # so many prepared data sets are kept on the device
 _SHARED_SPLIT = "training data (there is no other)"
@@ -100,6 +101,10 @@ class SoloTrainer:
         return events
 
     def _train_fit(self, fit: Fit) -> list[WorkerEvent]:
+        with threads_for(fit.step_flops, self._device):
+            return self._train_one(fit)
+
+    def _train_one(self, fit: Fit) -> list[WorkerEvent]:
         """One epoch; nothing where that was told before, or has to be tried again."""
         epoch, began = fit.course.epoch + 1, time.perf_counter()
         try:

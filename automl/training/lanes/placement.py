@@ -21,11 +21,11 @@ from automl.families import complete, parameter_count
 from automl.models import build
 from automl.training.lanes.networks import arithmetic, kind_of, widths_of, with_widths
 from automl.training.lanes.own import Built
+from automl.training.threads import FLOPS_A_MULTIPLICATION
 
 _MOST_WASTE = 2.0  # padded arithmetic over real arithmetic
 _CACHED_BYTES = 4 * 2**20  # of weights, gradients and optimiser state of a group on a CPU
 _STEP_CALLS = 60  # calls into torch that a step makes, about
-_FLOPS_A_MULTIPLICATION = 6  # forward, and backward to weights and inputs: two each
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,11 @@ class Place:
     room: int
     widest: dict[str, Any]
 
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of one lane's piece of a step."""
+        return float(self.cost * self.rows * FLOPS_A_MULTIPLICATION)
+
 
 def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool) -> Need:
     """Of any trial of the families that can ride. ``together``: the lanes of a group take their steps in one update."""
@@ -136,7 +141,7 @@ def place_of_own(need: Need, most_lanes: int, device: torch.device) -> Place:
 
 def arithmetic_of(need: Need) -> float:
     """Floating-point operations of one step of a trial."""
-    return float(need.cost * need.batch_size * _FLOPS_A_MULTIPLICATION)
+    return float(need.cost * need.batch_size * FLOPS_A_MULTIPLICATION)
 
 
 def fits(need: Need, place: Place, pace: Pace) -> bool:
@@ -145,7 +150,7 @@ def fits(need: Need, place: Place, pace: Pace) -> bool:
         return False
     samples = math.ceil(need.batch_size / place.rows) * place.rows
     padded, real = place.cost * samples, need.cost * need.batch_size
-    saved = pace.free_flops / _FLOPS_A_MULTIPLICATION
+    saved = pace.free_flops / FLOPS_A_MULTIPLICATION
     return padded <= _MOST_WASTE * real and padded - real <= saved
 
 

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -37,6 +38,7 @@ from automl.training.lanes.replay import Recorder, cuda_recorder
 from automl.training.metrics import measure
 from automl.training.outcomes import NotFiniteError, failed, free_memory, reason, report
 from automl.training.solo import SoloTrainer
+from automl.training.threads import most_threads, threads_for
 
 _Groups = deque[tuple[Place, Group]]
 _FAMILIES_THAT_RIDE = ("mlp", "cnn")
@@ -112,7 +114,7 @@ class LaneTrainer:
         self._pace = pace
         self._together = self._device.type == "cuda" if together is None else together
         # Where others compute as well, as the other workers do that measure now, only a thread's own time is like from one try to the next.
-        self._clock = time.thread_time if self._device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
+        self._clock = time.thread_time if self._device.type == "cpu" and most_threads() == 1 else time.perf_counter
         self._recorder = recorder
         if recorder is None and self._device.type == "cuda":
             self._recorder = cuda_recorder(self._device)
@@ -176,7 +178,10 @@ class LaneTrainer:
                 group = self._group_for(_Waiting(trial), groups, lanes)
                 group.admit(replace(trial, key=replace(trial.key, replicate=number)), self._solo.samples_of(trial))
             pieces = _MEASURED_PIECES if self._recorder is None else _MEASURED_PIECES_CUDA
-            seconds += _ANSWER_SECONDS + sum(group.seconds_of_an_epoch(pieces, self._clock, until) for _, group in groups)
+            seconds += _ANSWER_SECONDS
+            for place, group in groups:
+                with self._threads(place, group):
+                    seconds += group.seconds_of_an_epoch(pieces, self._clock, until)
             trained += lanes
         return trained / seconds
 
@@ -313,13 +318,14 @@ class LaneTrainer:
     def _train_epoch(self) -> list[WorkerEvent]:
         """Train the group that has waited longest; no events where its trials go over again what they have told."""
         self._groups.rotate(-1)
-        group = self._groups[-1][1]
+        place, group = self._groups[-1]
         rides, began = [self._rides[lane.key] for lane in group.lanes], time.perf_counter()
         for ride in rides:
             self._keeper.save_if_due(ride.lane.trial, partial(ride.group.checkpoint, ride.lane))
         try:
-            losses = group.train_epoch()
-            outputs = group.predict()
+            with self._threads(place, group):
+                losses = group.train_epoch()
+                outputs = group.predict()
         except Exception as error:
             return self._break_up(rides, error, time.perf_counter() - began)
         seconds = (time.perf_counter() - began) / len(rides)
@@ -327,6 +333,10 @@ class LaneTrainer:
         for ride, loss, own in zip(rides, losses, outputs, strict=True):
             events += self._conclude(ride, loss, own, seconds)
         return events
+
+    def _threads(self, place: Place, group: Group) -> AbstractContextManager[None]:
+        own = place.widest == {}  # of whose arithmetic too little is known
+        return threads_for(None if own else place.flops * len(group.lanes), self._device)
 
     def _conclude(self, ride: _Ride, loss: float, outputs: torch.Tensor, seconds: float) -> list[WorkerEvent]:
         """What the epoch just trained means for one trial."""
