@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
 import torch
 
@@ -12,19 +11,13 @@ FLOPS_A_MULTIPLICATION = 6  # of a step: forward, and backward to weights and in
 _FLOPS_A_THREAD = 25e6  # of a step. Two threads of two cores: 0.1 to 1.2 times as fast as one at 0.5 to 10 MFLOP, 1.3 to 1.7 from 70 on
 
 
-@cache
-def most_threads() -> int:
-    """What torch was given in this process."""
-    return torch.get_num_threads()
-
-
 @contextmanager
 def threads_for(flops: float | None, device: torch.device) -> Iterator[None]:
     """Within, torch takes as many threads as steps of so many floating-point operations are worth; all where that is not known (None).
 
-    On a CPU. It is a function of the step alone, since numbers may depend on the threads to the last bit.
+    On a CPU, of those that torch has otherwise. It is a function of the step alone, since numbers may depend on the threads to the last bit.
     """
-    most = most_threads()
+    most = torch.get_num_threads()
     if device.type != "cpu" or most == 1 or flops is None:
         yield
         return

@@ -38,7 +38,7 @@ from automl.training.lanes.replay import Recorder, cuda_recorder
 from automl.training.metrics import measure
 from automl.training.outcomes import NotFiniteError, failed, free_memory, reason, report
 from automl.training.solo import SoloTrainer
-from automl.training.threads import most_threads, threads_for
+from automl.training.threads import threads_for
 
 _Groups = deque[tuple[Place, Group]]
 _FAMILIES_THAT_RIDE = ("mlp", "cnn")
@@ -114,7 +114,7 @@ class LaneTrainer:
         self._pace = pace
         self._together = self._device.type == "cuda" if together is None else together
         # Where others compute as well, as the other workers do that measure now, only a thread's own time is like from one try to the next.
-        self._clock = time.thread_time if self._device.type == "cpu" and most_threads() == 1 else time.perf_counter
+        self._clock = time.thread_time if self._device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
         self._recorder = recorder
         if recorder is None and self._device.type == "cuda":
             self._recorder = cuda_recorder(self._device)
