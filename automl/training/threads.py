@@ -15,7 +15,7 @@ _FLOPS_A_THREAD = 25e6  # of a step. Two threads of two cores: 0.1 to 1.2 times 
 def threads_for(flops: float | None, device: torch.device) -> Iterator[None]:
     """Within, torch takes as many threads as steps of so many floating-point operations are worth; all where that is not known (None).
 
-    On a CPU, of those that torch has otherwise. It is a function of the step alone, since numbers may depend on the threads to the last bit.
+    On a CPU, of those that torch has otherwise. A function of the step alone, since numbers may depend on the threads to the last bit.
     """
     most = torch.get_num_threads()
     if device.type != "cpu" or most == 1 or flops is None:
