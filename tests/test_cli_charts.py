@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from automl.cli.charts import Series, plot, sampled, sparkline
@@ -31,6 +31,7 @@ def test_a_sparkline_is_no_wider_than_its_room_and_keeps_both_ends(values: list[
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(NUMBERS, st.integers(0, 120), st.integers(0, 30), st.booleans(), st.sampled_from(["", "lines", "steps"]))
+@example([0.0, *[-1e11] * 9, 0.0], 26, 4, False, "")  # with room for the points, and not for the word below them
 def test_a_plot_keeps_to_its_room(values: list[float], width: int, height: int, ascii_only: bool, joined: str) -> None:
     lines = plot([Series(range(len(values)), values, "green", joined)], width, height, "epoch", ascii_only)
     assert len(lines) in (0, height)

@@ -73,8 +73,10 @@ def plot(series: Sequence[Series], width: int, height: int, x_label: str, ascii_
         label = labels[0] if row == 0 else labels[1] if row == rows - 1 else ""
         lines.append(Text(f"{label:>{margin}} {edge if label else '|' if ascii_only else '│'}", style="dim").append_text(canvas.line(row)))
     first, last = f"{left:g}", f"{x_label} {right:g}"
+    if len(first) + len(last) >= canvas.columns:
+        last = f"{right:g}" if len(first) + len(f"{right:g}") < canvas.columns else ""
     lines.append(Text(f"{'':>{margin}} {corner}{floor * canvas.columns}", style="dim"))
-    lines.append(Text(f"{'':>{margin + 2}}{first}{last:>{max(1, canvas.columns - len(first))}}", style="dim"))
+    lines.append(Text(f"{'':>{margin + 2}}{first[: canvas.columns]}{last:>{max(0, canvas.columns - len(first))}}", style="dim"))
     return lines
 
 
