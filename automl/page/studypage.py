@@ -167,8 +167,9 @@ def _overview(known: Known, found: Importances) -> Iterator[Block]:
     beside: list[Block] = [_winner(study, study.winner)] if study.winner is not None else []
     if hints := list(_next_steps(known, found)):
         beside.append(Card("What this suggests", [Points(hints)]))
-    if study.test is not None and study.winner is not None and study.test.trial == study.winner.number:
-        rows = [[name, number_text(value)] for name, value in study.test.metrics.items()]
+    tested = study.test
+    if tested is not None and tested.metrics and study.winner is not None and tested.trial == study.winner.number:
+        rows = [[name, number_text(value)] for name, value in tested.metrics.items()]
         beside.append(Table(f"The winner's weights on {_split_text(study)}, measured once", ["metric", "value"], rows, numbers=(1,)))
     if len(beside) == 3:  # the short one below the other short one
         beside = [beside[0], Stack(beside[1:])]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from automl import events
 from automl.datareport import DataReport
 from automl.errors import StudyError
 from automl.launch import run
@@ -179,6 +180,17 @@ def test_the_winner_stands_beside_the_baseline(tmp_path: Path) -> None:
     assert [row[2] for row in table.rows] == ["2e-05", "adam", "0"]
     labels = [tile.label for tile in of(blocks, Tiles)[0].tiles]
     assert labels == ["validation accuracy", "gain over the baseline", "trials", "of the epochs saved by pruning", "at work"]
+
+
+@pytest.mark.parametrize("metrics", [{"accuracy": 0.75}, {}])
+def test_what_the_winner_reached_on_test_data_is_shown_where_anything_is_known(tmp_path: Path, metrics: dict[str, float]) -> None:
+    """A person's own code may say nothing of test data."""
+    found = known(tmp_path / "study", Story(trials=8))
+    assert found.study.winner is not None
+    found.study.apply(events.Tested(found.study.key(found.study.winner.number), 1.0, metrics))
+    captions = {each.caption: each.rows for each in of(section(study_document(found).sections, "overview"), Table)}
+    (shown,) = [rows for caption, rows in captions.items() if caption.endswith("measured once")] or [None]
+    assert shown == ([["accuracy", "0.75"]] if metrics else None)
 
 
 def test_what_is_fixed_stands_beside_what_the_baseline_has_instead(tmp_path: Path) -> None:
