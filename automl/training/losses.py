@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
+_FEW_CLASSES = 16
+
 
 def loss_of(task: str, outputs: Tensor, targets: Tensor, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
     """The mean loss over the samples, a scalar; with ``weights`` (of each class) each sample's is multiplied with that of its class.
@@ -55,10 +57,17 @@ def rows_loss(task: str, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tens
     ``targets`` are ``smoothed``. ``loss_of`` is the mean of such losses of one lane.
     """
     if task == "multiclass":
-        logarithms = outputs.log_softmax(2)
+        logarithms = _log_softmax(outputs)
         return (logarithms * targets).sum(2).neg_(), logarithms.exp_().sub_(targets)
     if task == "regression":
         difference = outputs - targets
         return difference.square().mean(2), difference.mul_(2 / outputs.shape[2])
     loss = F.binary_cross_entropy_with_logits(outputs, targets, reduction="none")
     return loss.squeeze(2), outputs.sigmoid().sub_(targets)
+
+
+def _log_softmax(outputs: Tensor) -> Tensor:
+    """Over the last of three axes. On a CPU, for 512 samples of 10 classes, torch takes 64 microseconds, and 17 across the samples."""
+    if outputs.device.type != "cpu" or outputs.shape[2] > _FEW_CLASSES:
+        return outputs.log_softmax(2)
+    return outputs.transpose(1, 2).contiguous().log_softmax(1).transpose(1, 2)

@@ -92,9 +92,11 @@ def keep_masks(rows: Tensor, units: Tensor, threshold: int | Tensor, scale: floa
     """
     bits = rows + units
     bits *= bits
-    masks = torch.empty(bits.shape, dtype=like.dtype, device=bits.device)
-    torch.ge(bits, threshold, out=masks)
-    return masks.mul_(scale)
+    if bits.device.type != "cpu" or like.dtype != torch.float32 or not isinstance(scale, Tensor):
+        masks = torch.empty(bits.shape, dtype=like.dtype, device=bits.device)
+        torch.ge(bits, threshold, out=masks)
+        return masks.mul_(scale)
+    return bits.ge_(threshold).mul_(scale.view(torch.int32)).view(torch.float32)
 
 
 def row_bits(places: Tensor, key: int | Tensor) -> Tensor:

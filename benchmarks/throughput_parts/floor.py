@@ -44,7 +44,7 @@ def trial_flops(model: str, values: Mapping[str, Any], info: Any, epochs: int) -
 
 def measured_rate(device: str, processes: int) -> float:
     """Floating-point operations a second of so many processes at once, with one thread each: of the kind of product that does best."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, __file__, device]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(processes)]
     rates = [json.loads(process.communicate()[0]) for process in running]
@@ -53,15 +53,21 @@ def measured_rate(device: str, processes: int) -> float:
 
 def rates(device: str) -> dict[str, float]:
     """Of this process, by kind of product: the best of a few rounds."""
+    import numpy as np
     import torch
 
     large, many = (4096, 256) if device.startswith("cuda") else (1024, 8)
     square = torch.rand(large, large, device=device)
     small = torch.rand(many, 128, 128, device=device)
-    return {
+    found = {
         "mm": _rate(lambda: torch.mm(square, square), 2 * large**3, device),
         "bmm": _rate(lambda: torch.bmm(small, small), 2 * many * 128**3, device),
     }
+    if device == "cpu":
+        squares, smalls = square.numpy(), small.numpy()
+        found["mm, numpy"] = _rate(lambda: np.matmul(squares, squares), 2 * large**3, device)
+        found["bmm, numpy"] = _rate(lambda: np.matmul(smalls, smalls), 2 * many * 128**3, device)
+    return found
 
 
 def _rate(product: Callable[[], Any], flops: int, device: str) -> float:

@@ -20,6 +20,7 @@ from automl.training.fit import rows_at_once
 from automl.training.lanes.feed import Feed
 from automl.training.lanes.layout import Rows, Shapes, weights_of
 from automl.training.lanes.making import Networks
+from automl.training.lanes.products import multiplying
 from automl.training.lanes.replay import Recorder, Replay
 from automl.training.lanes.stages import Dropout
 from automl.training.lanes.timetable import timetable
@@ -151,6 +152,7 @@ class Group:
         pictures = self._network.takes_pictures
         self._train = Feed([lane.samples.train for lane in self.lanes], pictures)
         self._validation = Feed([lane.samples.validation for lane in self.lanes], pictures)
+        self._own_gradients = self._gradients[:count].unbind()
         self._draws = _Draws(self.lanes, self._dropouts, self._device, self._dtype)
         self._smoothing = self._weights.new_tensor([lane.course.recipe.label_smoothing for lane in self.lanes])[:, None, None]
         if self._steps_together:
@@ -159,6 +161,7 @@ class Group:
 
     # training
 
+    @multiplying()
     @torch.no_grad()
     def train_epoch(self) -> list[float]:
         """Train one epoch of every lane; returns their mean training losses, NaN or infinite where a lane has diverged."""
@@ -170,6 +173,7 @@ class Group:
         means: list[float] = (losses.double() * epoch.is_sample).sum((0, 2)).div(samples).tolist()
         return means
 
+    @multiplying()
     @torch.no_grad()
     def seconds_of_an_epoch(self, pieces: int, clock: Callable[[], float] = time.perf_counter, until: float = math.inf) -> float:
         """How long an epoch would take, from its first few pieces, as many as there is time for, one at least; the first one warms up.
@@ -200,9 +204,9 @@ class Group:
         at_once = self._pieces_at_once()
         for first in range(0, count, at_once):
             last = min(first + at_once, count)
-            inputs, targets, *masks = (tensor.unbind() for tensor in self._gather(epoch, first, last))
-            for piece, x, target, *mask in zip(range(first, last), inputs, targets, *masks, strict=True):
-                rows, weight = epoch.rows[piece], epoch.weight[piece]
+            tensors = (tensor.unbind() for tensor in (epoch.weight[first:last], *self._gather(epoch, first, last)))
+            for piece, weight, x, target, *mask in zip(range(first, last), *tensors, strict=True):
+                rows = epoch.rows[piece]
                 if rows < self.rows:
                     x, target, weight = x[:rows] if self._network.takes_pictures else x[:, :rows], target[:, :rows], weight[:, :rows]
                     mask = [whole[:, :rows] for whole in mask]
@@ -242,7 +246,7 @@ class Group:
 
     def _step(self, row: int, number: int, adds: bool) -> None:
         """One step of a lane's optimiser, by its own gradient alone."""
-        lane, gradient = self.lanes[row], self._gradients[row]
+        lane, gradient = self.lanes[row], self._own_gradients[row]
         recipe = lane.course.recipe
         if recipe.l1:
             gradient.add_(self._weights[row].sign(), alpha=recipe.l1)
@@ -282,6 +286,7 @@ class Group:
 
     # measuring
 
+    @multiplying()
     @torch.no_grad()
     def predict(self) -> list[Tensor]:
         """The outputs of each lane for its validation split, ``[samples, outputs]``."""

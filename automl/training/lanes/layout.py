@@ -5,7 +5,7 @@ A unit that pads has only zeros for weights, so that nothing flows through it, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Self
@@ -19,15 +19,17 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One tensor of every network: its name, its padded shape, and where it starts in a row."""
+    """One tensor of every network: its name, its padded shape, and where it starts in a row; a matrix may stand there turned."""
 
     name: str
     shape: tuple[int, ...]
     start: int
+    is_turned: bool = False
 
     def of(self, rows: Tensor) -> Tensor:
-        """This tensor of many networks, ``[lanes, *shape]``: a view of the rows ``[lanes, width]``."""
-        return rows[:, self.start : self.start + prod(self.shape)].view(len(rows), *self.shape)
+        """This tensor of many networks, a view of the rows ``[lanes, width]``: ``[lanes, *shape]``, turned with the last axes swapped."""
+        shape = self.shape[::-1] if self.is_turned else self.shape
+        return rows[:, self.start : self.start + prod(shape)].view(len(rows), *shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,11 @@ class Layout:
     width: int
 
     @classmethod
-    def of(cls, tensors: Iterable[tuple[str, Tensor]]) -> Self:
-        """One after the other."""
+    def of(cls, tensors: Iterable[tuple[str, Tensor]], turned: Container[str] = ()) -> Self:
+        """One after the other; the matrices of these names ``turned``."""
         parts, start = {}, 0
         for name, tensor in tensors:
-            parts[name] = Part(name, tuple(tensor.shape), start)
+            parts[name] = Part(name, tuple(tensor.shape), start, name in turned)
             start += tensor.numel()
         return cls(parts, start)
 
@@ -58,7 +60,9 @@ class Layout:
 
     def _corners(self, row: Tensor, shapes: Shapes) -> Iterator[Tensor]:
         for name, shape in shapes.items():
-            yield self.parts[name].of(row[None])[0][tuple(slice(size) for size in shape)]
+            part = self.parts[name]
+            whole = part.of(row[None])[0]
+            yield (whole.T if part.is_turned else whole)[tuple(slice(size) for size in shape)]
 
 
 @dataclass(frozen=True, slots=True)

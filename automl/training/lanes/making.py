@@ -47,8 +47,8 @@ class FamilyNetworks:
 
     def __init__(self, model: str, widest: dict[str, Any], info: DataInfo, device: torch.device, dtype: torch.dtype) -> None:
         module = build(model, widest, info.inputs, info.outputs)
-        self.layout, self.statistics_layout = Layout.of(module.named_parameters()), Layout.of(module.named_buffers())
         self.network = network(model, widest, info.input_shape)
+        self.layout, self.statistics_layout = Layout.of(module.named_parameters(), self.network.turned), Layout.of(module.named_buffers())
         self._device, self._dtype = device, dtype
 
     def made(self, trial: TrialSpec, info: DataInfo) -> Made:

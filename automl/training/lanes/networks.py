@@ -27,6 +27,11 @@ class Network:
     own_dropouts: Sequence[Dropout] = ()
 
     @property
+    def turned(self) -> set[str]:
+        """The weights that stand turned in a row."""
+        return {stage.weight_name for stage in self.stages if isinstance(stage, Linear)}
+
+    @property
     def dropouts(self) -> list[Dropout]:
         return [stage for stage in self.stages if isinstance(stage, Dropout)] or list(self.own_dropouts)
 

@@ -21,6 +21,7 @@ from automl.families import complete, parameter_count
 from automl.models import build
 from automl.training.lanes.networks import arithmetic, kind_of, widths_of, with_widths
 from automl.training.lanes.own import Built
+from automl.training.lanes.products import multiply, multiplying
 from automl.training.threads import FLOPS_A_MULTIPLICATION
 
 _MOST_WASTE = 2.0  # padded arithmetic over real arithmetic
@@ -47,7 +48,8 @@ def pace_of(device: torch.device, dtype: torch.dtype) -> Pace:
     small = torch.zeros(8, 8, device=device, dtype=dtype)
     large = torch.zeros(8, 128, 128, device=device, dtype=dtype)
     call = _seconds(lambda: small.mul_(1.0), 200, device)
-    product = _seconds(lambda: torch.bmm(large, large), 20, device)
+    with multiplying():
+        product = _seconds(lambda: multiply(large, large), 20, device)
     return Pace(call, 2 * large.numel() * 128 / product)
 
 

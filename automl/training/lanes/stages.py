@@ -18,6 +18,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 
 from automl.models.layers import ACTIVATIONS
 from automl.training.lanes.layout import Rows
+from automl.training.lanes.products import products_of
 
 _aten = torch.ops.aten
 _EPSILON = 1e-5  # what normalisation adds to a variance
@@ -45,29 +46,22 @@ class Linear(Stage):
     def __init__(self, name: str, is_first: bool = False, has_bias: bool = True) -> None:
         self._name, self._is_first, self._has_bias = name, is_first, has_bias
 
+    @property
+    def weight_name(self) -> str:
+        """Of the weights, which stand turned in a row: inputs first."""
+        return f"{self._name}.weight"
+
     def bind(self, rows: Rows) -> None:
-        self._weight, self._weight_gradient = rows.weight(f"{self._name}.weight"), rows.gradient(f"{self._name}.weight")
-        self._turned = self._weight.transpose(1, 2)
-        if self._has_bias:
-            self._bias, self._bias_gradient = rows.weight(f"{self._name}.bias")[:, None], rows.gradient(f"{self._name}.bias")[:, None]
+        name, self._lanes = f"{self._name}.bias", len(rows)
+        biases = (rows.weight(name)[:, None], rows.gradient(name)[:, None]) if self._has_bias else (None, None)
+        self._products = products_of(rows.weight(self.weight_name), rows.gradient(self.weight_name), *biases)
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
-        if x.dim() == 2:
-            x = x.expand(len(self._weight), *x.shape)
-        if training:
-            self._x = x
-        return torch.baddbmm(self._bias, x, self._turned) if self._has_bias else torch.bmm(x, self._turned)
+        return self._products.outputs(x.expand(self._lanes, *x.shape) if x.dim() == 2 else x, training)
 
     def backward(self, d: Tensor, adds: bool) -> Tensor:
-        if adds:
-            self._weight_gradient.baddbmm_(d.transpose(1, 2), self._x)
-        else:
-            torch.bmm(d.transpose(1, 2), self._x, out=self._weight_gradient)
-        if self._has_bias and adds:
-            self._bias_gradient += d.sum(1, keepdim=True)
-        elif self._has_bias:
-            torch.sum(d, 1, keepdim=True, out=self._bias_gradient)
-        return d if self._is_first else torch.bmm(d, self._weight)
+        self._products.gradients(d, adds)
+        return d if self._is_first else self._products.inputs(d)
 
 
 class Convolution(Stage):
@@ -258,7 +252,7 @@ class Dropout(Stage):
         self.masks: Tensor | None = None
 
     def bind(self, rows: Rows) -> None:
-        self.units = rows.weight(f"{self._before}.weight").shape[2]
+        self.units = rows.weight(f"{self._before}.weight").shape[1]
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         return x if self.masks is None or not training else x * self.masks
