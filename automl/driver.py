@@ -170,6 +170,13 @@ class Session:
         keys = self._waiting_confirmations() if self._has_searched or self.is_called_off else self._waiting(None)
         return next((losses for key in keys if (losses := self.study.training(key).losses)), 0)
 
+    def left_to_start(self) -> int:
+        """How many trainings no worker has yet: of the trials that may still come, or of the confirmations."""
+        if not self._has_searched and not self.is_called_off:
+            return (self.study.asked - self.study.ended) * self.study.replicates - len(self.on_slots)
+        self._begin_confirmations()
+        return sum(1 for _ in self._waiting_confirmations())
+
     def next_trials(self, count: int, losses: int = 0) -> list[TrialSpec]:
         """Up to ``count`` trials for free lanes: those that wait, then new suggestions; after the search the best ones once more.
 
@@ -207,9 +214,12 @@ class Session:
         self.suggest(suggestions, "strategy", time.perf_counter() - began)
         return bool(suggestions)
 
-    def _next_of_the_best(self, count: int, losses: int) -> list[TrialSpec]:
+    def _begin_confirmations(self) -> None:
         if not self.study.is_confirming:
             self.record(self._next_confirmations())
+
+    def _next_of_the_best(self, count: int, losses: int) -> list[TrialSpec]:
+        self._begin_confirmations()
         keys = (key for key in self._waiting_confirmations() if self.study.training(key).losses == losses)
         return [self.specify(key) for key in islice(keys, count)]
 
@@ -412,6 +422,7 @@ class _Lanes:
 
     def __init__(self, slots: Sequence[Slot], sessions: Sequence[Session], most: Mapping[Slot, int]) -> None:
         self._most = {slot: min(slot.lanes, most.get(slot, slot.lanes)) for slot in slots}
+        self._all = sum(self._most.values())
         self.sessions = {session.study.identity: session for session in sessions}
         self.stops: dict[Slot, list[TrialKey]] = {slot: [] for slot in slots}
         self._keys: dict[Slot, set[TrialKey]] = {slot: set() for slot in slots}
@@ -427,6 +438,10 @@ class _Lanes:
     def free(self, slot: Slot, losses: int) -> int:
         """How many more trials that were lost so often this worker can take."""
         return int(max(1, self._most[slot] // _FEWER**losses)) - len(self._keys[slot])
+
+    def fair(self, slot: Slot, left: int) -> int:
+        """How many more trials this worker may take so that the others have their share, where so many are left to start in all."""
+        return math.ceil((len(self._slot_of) + left) * self._most[slot] / self._all) - len(self._keys[slot])
 
     def patience(self, slot: Slot) -> float:
         """How long this worker may keep silent once it has its orders."""
@@ -558,6 +573,8 @@ def _clear(lanes: _Lanes, sessions: Sequence[Session]) -> None:
 def _fill(lanes: _Lanes, slot: Slot, sessions: Sequence[Session]) -> list[TrialSpec]:
     """Trials for the free lanes of one worker, from the studies in turn: the one with the fewest trials first.
 
+    Where there are fewer trials than lanes, every worker has its share.
+
     Trials that were lost go to a worker that has nothing else, and stay among themselves: who trains beside the one at fault is lost
     with it.
     """
@@ -565,7 +582,8 @@ def _fill(lanes: _Lanes, slot: Slot, sessions: Sequence[Session]) -> list[TrialS
     if losses is None:
         losses = next((losses for session in sessions if (losses := session.losses_waiting())), 0)
     specs: list[TrialSpec] = []
-    while (free := lanes.free(slot, losses)) > 0:
+    fair = lanes.fair(slot, sum(session.left_to_start() for session in sessions))
+    while (free := min(lanes.free(slot, losses), fair - len(specs))) > 0:
         share = free if len(sessions) == 1 else 1
         turns = sorted(sessions, key=lambda session: session.study.ended + len(session.on_slots))
         new = next((new for session in turns if (new := session.next_trials(share, losses))), [])

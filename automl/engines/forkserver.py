@@ -221,6 +221,8 @@ def main(control_fd: int, driver: int, preload: Sequence[str]) -> None:
         for pid in workers:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
+    sys.stderr.flush()
+    os._exit(0)  # to take torch down in order would keep the driver waiting for a sixth of a second
 
 
 def _serve_forks(control: socket.socket, driver: int, wake: tuple[int, int], workers: dict[int, int]) -> None:

@@ -57,7 +57,7 @@ def importance_bars(found: Importances) -> Figure:
     order = [shortened(each.name, 26) for each in shown]
     x = axis("share of importance", tickformat=".0%", range=[0, widest * 1.14])
     y = axis(categoryorder="array", categoryarray=order, showgrid=False, ticks="", tickfont={"size": 12.5, "color": INK})
-    figure.update_layout(layout(90 + 26 * len(shown), x, y, bargap=0.28, barmode="overlay"))
+    figure.layout = layout(90 + 26 * len(shown), x, y, bargap=0.28, barmode="overlay")
     return figure
 
 
@@ -79,7 +79,7 @@ def slice_of(study: Study, parameter: Parameter, height: int = 300) -> Figure:
     if study.winner is not None and _has(study.winner, parameter):
         _add_trials(figure, study, parameter, [study.winner], "best")
     y = axis(study.objective.metric, range=objective_range(study))
-    figure.update_layout(layout(height, parameter_axis(parameter), y, showlegend=False))
+    figure.layout = layout(height, parameter_axis(parameter), y, showlegend=False)
     return figure
 
 
@@ -175,19 +175,17 @@ def parallel_coordinates(study: Study, names: Sequence[str], height: int = 420) 
             _add_lines(figure, study, parameters, group, look, 0.75 if few else 0.5)
     if strongest:
         _add_lines(figure, study, parameters, strongest, {"color": ORANGE, "width": 3.5}, 1.0)
-    figure.update_layout(
-        layout(
-            height,
-            axis(visible=False, range=[-0.55, len(parameters) + 0.6], fixedrange=True),
-            axis(
-                visible=False,
-                range=[-0.22 if _any_unused(parameters, lines) else -0.04, 1.21 if len(parameters) > _LOOSE else 1.12],
-                fixedrange=True,
-            ),
-            showlegend=False,
-            margin={"l": 4, "r": 4, "t": 4, "b": 4},
-            **_axes(study, parameters, lines),
-        )
+    figure.layout = layout(
+        height,
+        axis(visible=False, range=[-0.55, len(parameters) + 0.6], fixedrange=True),
+        axis(
+            visible=False,
+            range=[-0.22 if _any_unused(parameters, lines) else -0.04, 1.21 if len(parameters) > _LOOSE else 1.12],
+            fixedrange=True,
+        ),
+        showlegend=False,
+        margin={"l": 4, "r": 4, "t": 4, "b": 4},
+        **_axes(study, parameters, lines),
     )
     return figure
 
@@ -338,7 +336,7 @@ def contour(study: Study, a: Parameter, b: Parameter, height: int = 440) -> Figu
             hovertemplate=f"trial %{{customdata[0]}}<br>{study.objective.metric} %{{customdata[1]}}<br>"
             f"{a.name} %{{customdata[2]}}<br>{b.name} %{{customdata[3]}}<extra></extra>",
         )
-    figure.update_layout(layout(height, parameter_axis(a), parameter_axis(b), showlegend=False))
+    figure.layout = layout(height, parameter_axis(a), parameter_axis(b), showlegend=False)
     return figure
 
 

@@ -92,7 +92,7 @@ def axis(title: str = "", **more: Any) -> dict[str, Any]:
 def layout(height: int, x: Mapping[str, Any] | None = None, y: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     """How every figure looks. Titles stand beside it, on the page."""
     return {
-        "template": None,
+        "template": {},  # none of plotly's
         "height": height,
         "font": {"family": FONT, "size": 13, "color": INK},
         "paper_bgcolor": PAPER,

@@ -92,13 +92,11 @@ def best_so_far(study: Study, along: Axis, height: int = 380, with_trials: bool 
             hovertemplate="best so far %{y:.5g}<extra></extra>",
         )
     _add_baseline(figure, study)
-    figure.update_layout(
-        layout(
-            height,
-            count_axis(along.title, along.places[-1] if along.places else 1),
-            axis(f"validation {study.objective.metric}", range=objective_range(study)),
-            showlegend=with_trials,
-        )
+    figure.layout = layout(
+        height,
+        count_axis(along.title, along.places[-1] if along.places else 1),
+        axis(f"validation {study.objective.metric}", range=objective_range(study)),
+        showlegend=with_trials,
     )
     return figure
 
@@ -215,7 +213,7 @@ def learning_curves(study: Study, height: int = 420) -> Figure:
     _add_curves(figure, study, [t for t in chosen if t.origin == "baseline" and t.number != best], "baseline", INK, 2.2, 1.0, "dash")
     _add_curves(figure, study, [t for t in chosen if t.number == best], "best", ORANGE, 3.0, 1.0)
     x = count_axis("epoch", study.spec.epochs, first=1)
-    figure.update_layout(layout(height, x, axis(f"validation {study.objective.metric}", range=objective_range(study))))
+    figure.layout = layout(height, x, axis(f"validation {study.objective.metric}", range=objective_range(study)))
     return figure
 
 
@@ -282,7 +280,7 @@ def epochs_saved_figure(study: Study, height: int = 300) -> Figure:
         hovertemplate="epoch %{x}: %{y} were spared it<extra></extra>",
     )
     what = "trials" if study.replicates == 1 else "trainings"
-    figure.update_layout(layout(height, axis("epoch"), count_axis(what, max(1, len(trainings))), barmode="stack", bargap=0.12))
+    figure.layout = layout(height, axis("epoch"), count_axis(what, max(1, len(trainings))), barmode="stack", bargap=0.12)
     return figure
 
 
@@ -326,7 +324,7 @@ def fresh_seeds(study: Study, claim: Confirmed) -> Figure:
         )
     y = axis(tickmode="array", tickvals=list(range(len(rows))), ticktext=[name for name, *_ in rows], showgrid=False, ticks="")
     y |= {"range": [len(rows) - 0.5, -0.5], "tickfont": {"size": 12.5, "color": INK}}
-    figure.update_layout(layout(90 + 60 * len(rows), axis(f"{claim.metric} ({claim.split})", nticks=8), y, showlegend=False))
+    figure.layout = layout(90 + 60 * len(rows), axis(f"{claim.metric} ({claim.split})", nticks=8), y, showlegend=False)
     return figure
 
 
@@ -374,13 +372,11 @@ def timeline(study: Study, spans: Sequence[Span], most_rows: int = MOST_ROWS) ->
             hovertemplate=f"trial %{{customdata[0]}}, {kind}<br>%{{customdata[1]:.2f}} s<extra></extra>",
         )
     labels = [row.worker if place == 0 or shown[place - 1].worker != row.worker else "" for place, row in enumerate(shown)]
-    figure.update_layout(
-        layout(
-            height,
-            axis(f"{unit} at work", rangemode="tozero"),
-            axis(tickmode="array", tickvals=list(range(len(shown))), ticktext=labels, autorange="reversed", showgrid=False, ticks=""),
-            barmode="overlay",
-        )
+    figure.layout = layout(
+        height,
+        axis(f"{unit} at work", rangemode="tozero"),
+        axis(tickmode="array", tickvals=list(range(len(shown))), ticktext=labels, autorange="reversed", showgrid=False, ticks=""),
+        barmode="overlay",
     )
     return figure
 

@@ -60,7 +60,7 @@ def front_figure(study: Study, other: Objective, height: int = 420) -> Figure:
     arrows = {True: "more is better", False: "less is better"}
     x = _axis(f"{other.metric} ({arrows[other.maximize]})", [_value(study, trial, other) for trial in known if trial.number in chosen])
     y = _axis(f"{first.metric} ({arrows[first.maximize]})", [_value(study, trial, first) for trial in known if trial.number in chosen])
-    figure.update_layout(layout(height, x, y))
+    figure.layout = layout(height, x, y)
     return figure
 
 
