@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -82,6 +83,56 @@ def test_many_lanes_and_slots_meet_the_total_exactly(tmp_path: Path, replicates:
         rehearsed = Rehearsed(tmp_path / f"lanes{lanes}", trials=10, pruner="asha", replicates=replicates)
         study, _ = rehearsed.drive(InlineEngine(Slot(0, "cpu", lanes, "cpu"), Rehearsal()))
         assert study.ended == len(study.trials) == 10
+
+
+class SideBySide:
+    """An engine of several workers in this process; ``had`` tells how many trials each had whenever it was given some."""
+
+    def __init__(self, *lanes: int) -> None:
+        self._engines = {slot: InlineEngine(slot, Rehearsal()) for slot in (Slot(n, "cpu", most, f"w{n}") for n, most in enumerate(lanes))}
+        self.slots = list(self._engines)
+        self.had: list[list[int]] = []
+        self._keys: dict[Slot, set[TrialKey]] = {slot: set() for slot in self.slots}
+
+    def send(self, slot: Slot, orders: Orders, patience_seconds: float = math.inf) -> None:
+        self._keys[slot] |= {spec.key for spec in orders.start}
+        if orders.start:
+            self.had.append([len(keys) for keys in self._keys.values()])
+        self._engines[slot].send(slot, orders, patience_seconds)
+
+    def wait(self, timeout_seconds: float | None = None) -> list[tuple[Slot, Answer]]:
+        answers = [answer for engine in self._engines.values() for answer in engine.wait()]
+        for slot, answer in answers:
+            assert isinstance(answer, list)
+            self._keys[slot] -= {event.key for event in answer if isinstance(event, Finished)}
+        return answers
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("trials", "lanes", "first"),
+    [(5, (8, 8), [3, 2]), (40, (8, 8), [8, 8]), (9, (8, 4), [6, 3]), (1, (8, 8, 8), [1, 0, 0]), (3, (1, 1), [1, 1])],
+)
+def test_workers_share_what_is_left_by_their_lanes(tmp_path: Path, trials: int, lanes: tuple[int, ...], first: list[int]) -> None:
+    """No worker takes all of what is left while another has nothing to do."""
+    engine = SideBySide(*lanes)
+    study, why = Rehearsed(tmp_path / "s", trials=trials, epochs=2).drive(engine)
+    assert (why, study.ended, len(study.trials)) == ("done", trials, trials)
+    assert engine.had[sum(map(bool, first)) - 1] == first
+
+
+def test_confirmations_are_shared_as_well(tmp_path: Path) -> None:
+    rehearsed, engine = Rehearsed(tmp_path / "s", trials=8, epochs=2), SideBySide(16, 16)
+    with rehearsed.open() as store:
+        session = rehearsed.session(store)
+        session.confirm = 4
+        assert drive(engine, [session]) == "done"
+        confirmations = sum(len(some) for some in session.study.confirmations.values())
+    assert confirmations > 4
+    given = [had for had in engine.had if sum(had) > 1]
+    assert all(abs(a - b) <= 1 for a, b in given[1::2])
 
 
 @pytest.mark.parametrize("replicates", [1, 2])
