@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl import arguments
 from automl.events import Configuration, Value
 from automl.folders import space_file
 from automl.reading import Reading, read_study
@@ -247,7 +248,7 @@ def load_space(space: str | Path) -> Space:
     """
     from automl import spacefile
 
-    return Space(spacefile.load(space_file(str(space))))
+    return Space(spacefile.load(space_file(arguments.named("space", space))))
 
 
 def load_study(study: str | Path) -> StudyResult:
@@ -257,7 +258,7 @@ def load_study(study: str | Path) -> StudyResult:
     >>> len(load_study("digits_mlp-bayesian").trials)
     3
     """
-    return StudyResult(read_study(str(study)))
+    return StudyResult(read_study(arguments.named("study", study)))
 
 
 def run(
@@ -284,7 +285,7 @@ def run(
     trials: int | None = None,
     time: str | float | None = None,
     epochs: int | None = None,
-    confirm: int | None = None,
+    confirm: int | str | None = None,
     seed: int | None = None,
     devices: str | Sequence[str] = "auto",
     workers: int | str = "auto",
@@ -313,38 +314,38 @@ def run(
     from automl.plan import RunOptions, plan
 
     options = RunOptions(
-        space=str(space.file) if isinstance(space, Space) else _text(space),
-        optuna=optuna,
-        direction=direction,
-        data=_text(data),
-        target=target,
-        drop=(drop,) if isinstance(drop, str) else tuple(drop),
-        test=_text(test),
-        text=text,
-        image=image,
-        size=size,
-        series=series,
-        timestamp=timestamp,
-        horizon=horizon,
-        window=window,
-        rows=rows,
-        length=length,
-        study=_text(study),
-        strategy=strategy,
-        pruner=pruner,
-        trials=trials,
-        time=f"{time:g}s" if isinstance(time, int | float) else time,
-        epochs=epochs,
-        confirm=_text(confirm),
-        seed=seed,
-        devices=devices if isinstance(devices, str) else ",".join(devices),
-        workers=str(workers),
-        lanes=str(lanes),
-        engine=engine,
-        enqueue=_text(enqueue) if isinstance(enqueue, str | Path | None) else [_plain(entry) for entry in enqueue],
-        config=_text(config) if isinstance(config, str | Path | None) else _plain(config),
-        mlflow=mlflow,
-        experiment=experiment,
+        space=str(space.file) if isinstance(space, Space) else arguments.path("space", space),
+        optuna=arguments.text("optuna", optuna),
+        direction=arguments.text("direction", direction),
+        data=arguments.path("data", data),
+        target=arguments.text("target", target),
+        drop=arguments.texts("drop", drop),
+        test=arguments.path("test", test),
+        text=arguments.text("text", text),
+        image=arguments.text("image", image),
+        size=arguments.whole("size", size),
+        series=arguments.text("series", series),
+        timestamp=arguments.text("timestamp", timestamp),
+        horizon=arguments.whole("horizon", horizon),
+        window=arguments.whole("window", window),
+        rows=arguments.whole("rows", rows),
+        length=arguments.whole("length", length),
+        study=arguments.path("study", study),
+        strategy=arguments.text("strategy", strategy),
+        pruner=arguments.text("pruner", pruner),
+        trials=arguments.whole("trials", trials),
+        time=arguments.duration("time", time),
+        epochs=arguments.whole("epochs", epochs),
+        confirm=None if confirm is None else arguments.count("confirm", confirm),
+        seed=arguments.whole("seed", seed),
+        devices=",".join(arguments.texts("devices", devices)),
+        workers=arguments.count("workers", workers),
+        lanes=arguments.count("lanes", lanes),
+        engine=arguments.word("engine", engine),
+        enqueue=arguments.configurations("enqueue", enqueue),
+        config=arguments.configuration("config", config),
+        mlflow=arguments.text("mlflow", mlflow),
+        experiment=arguments.text("experiment", experiment),
     )
     planned = plan(options)
     from automl.cli.display import Display
@@ -358,15 +359,6 @@ def run(
     if outcome.why == "interrupted":
         raise KeyboardInterrupt
     return StudyResult(Reading(outcome.folder, outcome.study, False))
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _plain(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers of numpy and pandas as Python's own."""
-    return {name: value.item() if hasattr(value, "item") else value for name, value in configuration.items()}
 
 
 def _escaped(text: str) -> str:
