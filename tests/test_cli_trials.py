@@ -100,6 +100,17 @@ def test_of_a_trial_that_failed_the_end_of_its_log_is_shown(
     assert lines[place + 1 : place + 16] == [*(f"  line {number}" for number in range(6, 20)), "  ValueError: a bug"]
 
 
+def test_under_the_failed_ones_stands_how_one_of_them_is_shown_whole(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, _ = run(monkeypatch, capsys, "trials", str(folder), "--failed")
+    *_, empty, sentence, command = out.splitlines()
+    assert (empty, sentence, command) == ("", "One of them whole, with the end of its log:", f"  automl trials {folder} 3")
+    assert run(monkeypatch, capsys, *shlex.split(command)[1:])[0].startswith("Trial 3 of first: failed")
+    assert "One of them whole" not in run(monkeypatch, capsys, "trials", str(folder))[0]
+    assert len(json.loads(run(monkeypatch, capsys, "trials", str(folder), "--failed", "--json")[0])) == 2
+
+
 def test_what_it_says_about_running_it_again_can_be_typed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

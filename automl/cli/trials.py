@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,11 @@ def trials(
         click.echo(f"{reading.folder.name}: {what}.")
     else:
         _print_trials(found, wanted, failed)
+        if failed:
+            from automl.cli.status import shown_name
+
+            whole = shlex.join(["automl", "trials", shown_name(reading), str(wanted[0].number)])
+            click.echo(f"\nOne of them whole, with the end of its log:\n  {whole}")
 
 
 def _show_one(reading: Reading, number: int, as_yaml: bool, as_json: bool) -> None:
