@@ -173,12 +173,19 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Diverged:
-    """The loss became NaN or infinite in ``epoch``."""
+    """The loss became NaN or infinite in ``epoch``, or this ``objective``, reported by code of a person's own."""
 
     key: TrialKey
     at: float
     epoch: int
     seconds: float = 0.0
+    objective: str = ""
+
+    @property
+    def detail(self) -> str:
+        """Which value it was, and when."""
+        what = f"objective {self.objective}" if self.objective else "loss"
+        return f"the {what} became NaN or infinite in epoch {self.epoch}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ class Trial:
     | running         | a worker has it                                              | pending                      |
     | complete        | trained to its end, or stopped early                         | its objective                |
     | pruned          | stopped by the pruner                                        | its curve so far             |
-    | diverged        | the loss became NaN or infinite                              | that the region is bad       |
+    | diverged        | the loss or the objective became NaN or infinite             | that the region is bad       |
     | failed          | an error while training                                      | that the region is bad       |
     | out_of_memory   | the memory of the device or the machine did not suffice      | that the region is bad       |
     | timeout         | it took longer than allowed, or hung                         | that the region is bad       |
@@ -272,9 +272,8 @@ def _after_alone(trial: Trial, event: TrialEvent, objective: Objective) -> Trial
             return _changed(trial, state="complete", ended=at, saved=saved, stopped_early=early)
         case Pruned(at=at, epoch=epoch):
             return _changed(trial, state="pruned", ended=at, reason=f"pruned after epoch {epoch}")
-        case Diverged(at=at, epoch=epoch, seconds=seconds):
-            reason = f"the loss became NaN or infinite in epoch {epoch}"
-            return _changed(trial, state="diverged", ended=at, reason=reason, extra_seconds=seconds)
+        case Diverged(at=at, seconds=seconds, detail=detail):
+            return _changed(trial, state="diverged", ended=at, reason=detail, extra_seconds=seconds)
         case Failed(at=at, reason=why, detail=detail, seconds=seconds):
             return _changed(trial, state="failed" if why == "error" else why, ended=at, reason=detail, extra_seconds=seconds)
         case Lost(at=at, why=why, detail=detail, reason=kind, beside=beside):

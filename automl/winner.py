@@ -85,7 +85,7 @@ def _train_again(engine: Engine, spec: TrialSpec) -> None:
 
     *_, last = _persistently(attempt, spec, "trained again", MOST_LOSSES)
     if not isinstance(last, Finished):
-        raise _unfinished(spec, "trained again", getattr(last, "detail", "its loss became NaN or infinite"))
+        raise _unfinished(spec, "trained again", getattr(last, "detail", str(last)))
 
 
 def _test(engine: Engine, spec: TrialSpec) -> WorkerEvent:

@@ -28,6 +28,7 @@ EVENTS: list[Event] = [
     Finished(KEY, 8.0, True, False),
     Pruned(KEY, 9.0, 3),
     Diverged(KEY, 10.0, 2, 0.1),
+    Diverged(KEY, 10.0, 2, 0.1, "score"),
     Failed(KEY, 11.0, "out_of_memory", "line\nline", 2.0),
     Lost(KEY, 12.0, "was killed", "", "timeout", 2),
     events.Tested(KEY, 13.0, {"accuracy": 0.9}, "test"),

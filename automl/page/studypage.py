@@ -378,12 +378,13 @@ def _failures(known: Known) -> Iterator[Block]:
         return
     kinds: dict[tuple[str, str], list[Trial]] = {}
     for trial in broken:
-        kinds.setdefault((trial.state, why_text(trial) if trial.state != "diverged" else ""), []).append(trial)
+        why = why_text(trial)
+        kinds.setdefault((trial.state, why.rpartition(" in epoch ")[0] if trial.state == "diverged" else why), []).append(trial)
     yield Text(f"{len(broken)} of {study.ended} trials did not work out.")
     for (state, why), trials in list(kinds.items())[:_MOST_FAILURES]:
         numbers = ", ".join(str(trial.number) for trial in trials[:12]) + (", ..." if len(trials) > 12 else "")
         first = trials[0]
-        said = why or ("the loss became NaN or infinite" if state == "diverged" else "no words were left")
+        said = why or "no words were left"
         yield Folded(
             f"{state.replace('_', ' ')}: {said} (trial{'s' if len(trials) > 1 else ''} {numbers})",
             [

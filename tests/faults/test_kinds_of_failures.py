@@ -43,7 +43,7 @@ STATES = {0: "complete", 1: "failed", 2: "out_of_memory", 3: "diverged", 4: "tim
 LAST_WORDS = {
     1: "KeyError: 'the column is not there'",
     2: "MemoryError: too much for this machine",
-    3: "the loss became NaN or infinite in epoch 2",
+    3: "the objective score became NaN or infinite in epoch 2",
     4: "in run",  # the stack of what hung
     5: "killed by SIGKILL",
 }

@@ -238,7 +238,7 @@ def test_an_objective_that_is_not_finite_is_divergence_and_ends_the_program(tmp_
     spec = command_trial(tmp_path, "import time\nprint('{\"accuracy\": NaN}')\ntime.sleep(600)")
     last = trained(spec)[-1]
     assert isinstance(last, Diverged)
-    assert last.epoch == 1
+    assert last.detail == "the objective accuracy became NaN or infinite in epoch 1"
 
 
 def test_reports_beyond_the_epochs_end_the_program(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_an_objective_that_is_not_finite_is_divergence(tmp_path: Path, value: st
     spec = function_trial(tmp_path, f"def run(trial):\n    trial.report(accuracy=0.5)\n    trial.report(accuracy={value})")
     last = trained(spec)[-1]
     assert isinstance(last, Diverged)
-    assert last.epoch == 2
+    assert last.detail == "the objective accuracy became NaN or infinite in epoch 2"
     assert "in report 2, so the trial has diverged" in log_of(spec)
 
 

@@ -91,7 +91,7 @@ def test_one_that_prunes_itself_is_pruned(tmp_path: Path) -> None:
 def test_a_result_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
     last = trained(objective_trial(tmp_path, f"def objective(trial):\n    return float({str(math.nan)!r})"))[-1]
     assert isinstance(last, Diverged)
-    assert last.epoch == 1
+    assert last.detail == "the objective accuracy became NaN or infinite in epoch 1"
 
 
 MISTAKES = [

@@ -246,7 +246,7 @@ class CommandTrainer:
             return self._finished(program)
         if not math.isfinite(value):
             program.log.note(f"{objective} is {value} in report {standing.epoch + 1}, so the trial has diverged")
-            return [Diverged(spec.key, now(), standing.epoch + 1, seconds)]
+            return [Diverged(spec.key, now(), standing.epoch + 1, seconds, objective)]
         standing.note(value, of_test(found.metrics, objective), of_validation(found.metrics, objective).get("loss"))
         return [Reported(spec.key, now(), standing.epoch, of_validation(found.metrics, objective), seconds)]
 

@@ -218,7 +218,7 @@ class FunctionTrainer:
         if not math.isfinite(value):
             run.log.note(f"{objective} is {value} in report {run.standing.epoch + 1}, so the trial has diverged")
             self._end(run)
-            return [Diverged(spec.key, now(), run.standing.epoch + 1, seconds)]
+            return [Diverged(spec.key, now(), run.standing.epoch + 1, seconds, objective)]
         run.standing.note(value, of_test(metrics, objective), of_validation(metrics, objective).get("loss"))
         return [Reported(spec.key, now(), run.standing.epoch, of_validation(metrics, objective), seconds)]
 
