@@ -54,7 +54,7 @@ class Fit:
         self.course = Course(trial, info)
         self.recipe = self.course.recipe
         self.rows = rows
-        self.module, self.weights, self.gradients = network(trial, info, device, dtype)
+        self.module, self.weights, self.gradients, self._multiply_adds = network(trial, info, device, dtype)
         if isinstance(self.module, MLP) and self.module.ridge:
             begin_at_ridge(self.module, samples.train)
         self.optimiser = Optimiser(self.course.settings, self.weights, self._multipliers())
@@ -88,11 +88,8 @@ class Fit:
 
     @property
     def step_flops(self) -> float | None:
-        """Floating-point operations of a step, about; None where the network is no family's."""
-        if self.is_foreign:
-            return None
-        one = multiply_adds(self.trial.job.model, self.trial.configuration, self.samples.info.inputs, self.samples.info.outputs)
-        return float(FLOPS_A_MULTIPLICATION * one * self.course.batch_size)
+        """Floating-point operations of a step, about; None where they are not known."""
+        return None if self._multiply_adds is None else FLOPS_A_MULTIPLICATION * self._multiply_adds * self.course.batch_size
 
     # training
 
@@ -230,22 +227,26 @@ class Fit:
         return True
 
 
-def network(trial: TrialSpec, info: DataInfo, device: torch.device, dtype: torch.dtype) -> tuple[nn.Module, Tensor, Tensor]:
-    """The trial's network with its initial weights, and all weights and gradients that train as flat vectors (the module's are views)."""
+def network(trial: TrialSpec, info: DataInfo, device: torch.device, dtype: torch.dtype) -> tuple[nn.Module, Tensor, Tensor, float | None]:
+    """The trial's network with its initial weights, and all weights and gradients that train as flat vectors (the module's are views).
+
+    Last come the multiplications of the forward pass of one sample, where they are known.
+    """
     job = trial.job
     if job.code is not None:
-        from automl.training.own.factory import adopted, made
+        from automl.training.own.factory import adopted, own_network
 
-        module = made(job.model, job.code, trial.configuration, info.inputs, info.outputs, trial.seed)
-        return module, *adopted(module, device, dtype)
+        own = own_network(job.model, job.code, trial.configuration, info.inputs, info.outputs, trial.seed)
+        return own.module, *adopted(own.module, device, dtype), own.multiply_adds
     if job.checkpoint is not None:
         from automl.training.own.factory import adopted
         from automl.training.pretrained import finetuned
 
-        module = finetuned(job.checkpoint, trial.configuration, info.inputs, info.outputs, trial.seed)
-        return module, *adopted(module, device, dtype)
+        tuned = finetuned(job.checkpoint, trial.configuration, info.inputs, info.outputs, trial.seed)
+        return tuned, *adopted(tuned, device, dtype), None  # most of it may not run, where its features are kept
     module = build(job.model, trial.configuration, info.inputs, info.outputs)
-    return module, *initialised(module, trial.seed, device, dtype)
+    arithmetic = float(multiply_adds(job.model, trial.configuration, info.inputs, info.outputs))
+    return module, *initialised(module, trial.seed, device, dtype), arithmetic
 
 
 def _positioned(module: nn.Module, seed: int, rows: int) -> AloneDropout:

@@ -81,10 +81,11 @@ def _bare(checkpoint: Checkpoint, inputs: Inputs, *, weights: bool) -> _Bare:
         size = (shape[1], shape[2]) if checkpoint.model in _TAKES_ONE_SIZE else None
         network = build(checkpoint.model, checkpoint.parameters, Inputs("pictures", shape), outputs)
         return _Bare(network, Adaptation(shape[0], size), shape)
-    from automl.training.own.factory import made
+    from automl.training.own.factory import own_network
 
     given = Inputs("pictures", shape)
-    network = made(checkpoint.model, Code("factory", checkpoint.folders), checkpoint.parameters, given, outputs, 0, any_outputs=True)
+    code = Code("factory", checkpoint.folders)
+    network = own_network(checkpoint.model, code, checkpoint.parameters, given, outputs, 0, any_outputs=True).module
     return _Bare(network, Adaptation(shape[0]), shape)
 
 

@@ -57,6 +57,7 @@ class Built:
     drops: Sequence[PositionedDropout]
     units: tuple[tuple[int, ...], ...]  # what each dropout gets, without the axis of samples
     kind: Hashable
+    multiply_adds: float | None  # of the forward pass of one sample, where it is known
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -101,13 +102,13 @@ class OwnNetworks:
         identity = _identity(trial)
         if identity in self._built:
             return self._built[identity]
-        module, flat, _ = network(trial, info, self._device, self._dtype)
+        module, flat, _, arithmetic = network(trial, info, self._device, self._dtype)
         drops = positioned(module)
         kind = kind_of(module)
         if kind is None:
             return None
         kind = (trial.job.model, trial.job.code, info.inputs, kind)
-        found = Built(module, flat, drops, _units_of(module, drops, info.inputs, self._dtype), kind)
+        found = Built(module, flat, drops, _units_of(module, drops, info.inputs, self._dtype), kind, arithmetic)
         if kind not in self._can:
             self._can[kind] = vectorises(found, info.inputs, info.outputs)
         if not self._can[kind]:

@@ -68,13 +68,14 @@ def _seconds(call: Any, times: int, device: torch.device) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a trial needs of a group. ``cost`` are multiplications a sample."""
+    """What a trial needs of a group. ``cost`` are multiplications a sample; the least that they can be where they are not known."""
 
     kind: Hashable
     widths: tuple[int, ...]
     batch_size: int
     cost: int
     lane_bytes: int
+    is_known: bool = True  # its cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +88,12 @@ class Place:
     cost: int
     room: int
     widest: dict[str, Any]
+    is_known: bool = True  # its cost
 
     @property
-    def flops(self) -> float:
-        """Floating-point operations of one lane's piece of a step."""
-        return float(self.cost * self.rows * FLOPS_A_MULTIPLICATION)
+    def flops(self) -> float | None:
+        """Floating-point operations of one lane's piece of a step, where they are known."""
+        return float(self.cost * self.rows * FLOPS_A_MULTIPLICATION) if self.is_known else None
 
 
 def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool) -> Need:
@@ -126,8 +128,9 @@ def need_of_own(built: Built, trial: TrialSpec, info: DataInfo, itemsize: int, t
         ),
         widths=(),
         batch_size=batch_size,
-        cost=weights,  # at least so many multiplications
+        cost=weights if built.multiply_adds is None else round(built.multiply_adds),  # each weight is met at least once
         lane_bytes=4 * itemsize * weights,
+        is_known=built.multiply_adds is not None,
     )
 
 
@@ -138,7 +141,7 @@ def room_for(need: Need, most_lanes: int, device: torch.device) -> int:
 
 def place_of_own(need: Need, most_lanes: int, device: torch.device) -> Place:
     """A new group for networks of this kind."""
-    return Place(need.kind, need.widths, need.batch_size, need.cost, room_for(need, most_lanes, device), {})
+    return Place(need.kind, need.widths, need.batch_size, need.cost, room_for(need, most_lanes, device), {}, need.is_known)
 
 
 def arithmetic_of(need: Need) -> float:

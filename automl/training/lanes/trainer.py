@@ -335,8 +335,7 @@ class LaneTrainer:
         return events
 
     def _threads(self, place: Place, group: Group) -> AbstractContextManager[None]:
-        own = place.widest == {}  # of whose arithmetic too little is known
-        return threads_for(None if own else place.flops * len(group.lanes), self._device)
+        return threads_for(None if place.flops is None else place.flops * len(group.lanes), self._device)
 
     def _conclude(self, ride: _Ride, loss: float, outputs: torch.Tensor, seconds: float) -> list[WorkerEvent]:
         """What the epoch just trained means for one trial."""

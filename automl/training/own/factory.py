@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +15,27 @@ from automl.events import Code, Configuration
 from automl.families import TRAINING
 from automl.inputs import Inputs, inputs_of
 from automl.owncode import SHAPES, described, imported
+from automl.training.own.arithmetic import counting
 from automl.training.weights import length, slices
 
 _ROWS = 2  # of the samples that a new network is tried with
+_DTYPES = {"tokens": torch.int64}
 
 
-def made(
+@dataclass(frozen=True, slots=True)
+class OwnNetwork:
+    """A network that a factory has made. ``multiply_adds``: of the forward pass of one sample; None where that is not known."""
+
+    module: nn.Module
+    multiply_adds: float | None
+
+
+def made(model: str, code: Code, configuration: Configuration, given: Inputs | Sequence[int], outputs: int, seed: int) -> nn.Module:
+    """The network that the factory makes of this configuration, as ``own_network`` says."""
+    return own_network(model, code, configuration, given, outputs, seed).module
+
+
+def own_network(
     model: str,
     code: Code,
     configuration: Configuration,
@@ -28,7 +44,7 @@ def made(
     seed: int,
     *,
     any_outputs: bool = False,
-) -> nn.Module:
+) -> OwnNetwork:
     """The network that the factory makes of this configuration, with its own initial weights, on the CPU.
 
     It is called with the parameters that it names, and with ``input_shape`` (of one sample), ``outputs`` and ``vocabulary`` (of texts)
@@ -52,8 +68,7 @@ def made(
             raise UsageError(f"{model}: must return a torch.nn.Module, but called sys.exit({end.code!r}). Return the network.") from end
     if not isinstance(module, nn.Module):
         raise UsageError(f"{model}: must return a torch.nn.Module, but returned {_kind(module)}. Return the network.")
-    _try_out(model, module, inputs, None if any_outputs else outputs)
-    return module
+    return OwnNetwork(module, _try_out(model, module, inputs, None if any_outputs else outputs))
 
 
 def _is_wanted(name: str, takes: tuple[str, ...] | None) -> bool:
@@ -61,13 +76,13 @@ def _is_wanted(name: str, takes: tuple[str, ...] | None) -> bool:
     return name in takes if takes is not None else name not in TRAINING
 
 
-def _try_out(model: str, module: nn.Module, inputs: Inputs, outputs: int | None) -> None:
-    """See what comes out, which also gives lazy layers their shapes."""
+def _try_out(model: str, module: nn.Module, inputs: Inputs, outputs: int | None) -> float | None:
+    """See what comes out, which also gives lazy layers their shapes; returns the multiplications of one sample where they are known."""
     was_training = module.training
     module.eval()
     try:
         with torch.no_grad():
-            found = module(torch.zeros(_ROWS, *inputs.shape, dtype=torch.int64 if inputs.kind == "tokens" else torch.float32))
+            found, multiplications = _run(module, torch.zeros(_ROWS, *inputs.shape, dtype=_DTYPES.get(inputs.kind, torch.float32)))
     except Exception as error:
         shape, text = (_ROWS, *inputs.shape), (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(f"{model}: must take inputs of the shape {shape}, but raises {type(error).__name__}: {text}") from error
@@ -85,6 +100,16 @@ def _try_out(model: str, module: nn.Module, inputs: Inputs, outputs: int | None)
     for name, parameter in module.named_parameters():
         if parameter.requires_grad and parameter.dtype != torch.float32:
             raise UsageError(f"{model}: weights must be of float32, but {name} is of {str(parameter.dtype).removeprefix('torch.')}.")
+    return None if multiplications is None else multiplications / _ROWS
+
+
+def _run(module: nn.Module, x: Tensor) -> tuple[object, int | None]:
+    """What the module gives, and the multiplications that it takes; None for one that only runs uncounted."""
+    try:
+        with counting() as arithmetic:
+            return module(x), arithmetic.counted
+    except Exception:
+        return module(x), None
 
 
 def _kind(value: object) -> str:
