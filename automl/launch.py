@@ -302,7 +302,12 @@ def _train(plan: Plan, workers: Workers, session: Session, watch: Watcher | None
             say(reason)
         if watch is not None:
             session.followers.append(watch(study, [replace(slot, lanes=lanes[slot]) for slot in engine.slots]))
-        why = drive(engine, [session], is_interrupted, lanes)
+        try:
+            why = drive(engine, [session], is_interrupted, lanes)
+        except AutomlError:
+            if session.trouble:
+                session.record([Rested(now(), "failed", time.monotonic() - began)])
+            raise
         session.record([Rested(now(), why, time.monotonic() - began)])
     return _cut_short(session) if is_interrupted() and why != "interrupted" else why  # noted when the loop looked no more
 

@@ -113,7 +113,7 @@ class StudyResult:
 
     @property
     def state(self) -> str:
-        """``running``, ``done``, ``out_of_time`` or ``interrupted``."""
+        """``running``, ``done``, ``out_of_time``, ``failed`` or ``interrupted``."""
         return str(self.status["state"])
 
     @property

@@ -15,7 +15,7 @@ from automl.engines.usage import Use
 from automl.events import Reported, Slot, Started, TrialKey
 from automl.spec import Objective
 from automl.study import Study
-from automl.summary import epochs_saved
+from automl.summary import epochs_saved, state_of
 from automl.trials import ENDING, Event, Lost, Pruned, Rested, Resumed, Trial
 
 LAST_ENDS = 50
@@ -216,12 +216,12 @@ def _confirming(study: Study) -> Iterator[Trial]:
 
 def _phase(study: Study, is_driven: bool) -> str:
     if not is_driven:
-        return {"done": "done", "time": "out of time"}.get(study.why_rested or "", "interrupted")
+        return state_of(study, is_driven).replace("_", " ")
     match study.why_rested:
         case None if study.is_confirming:
             return "confirming the best on fresh seeds"
         case None:
             return "training" if study.at_work_since is not None else "preparing"
-        case "interrupted":
+        case "interrupted" | "failed":
             return "stopping"
     return "finishing: test, page, MLflow"

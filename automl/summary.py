@@ -172,11 +172,11 @@ def status_record(study: Study, is_being_driven: bool) -> dict[str, Any]:
 
 
 def state_of(study: Study, is_being_driven: bool) -> str:
-    """``running`` while a driver is at work; ``done`` with all that was asked for; ``out_of_time`` after the end of ``--time``;
-    ``interrupted`` where it waits to be continued."""
+    """``running`` while a driver is at work; ``done`` with all that was asked for; ``out_of_time`` after the end of ``--time``; ``failed``
+    where it stopped since its first trials all failed; ``interrupted`` where it waits to be continued."""
     if is_being_driven:
         return "running"
-    return {"done": "done", "time": "out_of_time"}.get(study.why_rested or "", "interrupted")
+    return {"done": "done", "time": "out_of_time", "failed": "failed"}.get(study.why_rested or "", "interrupted")
 
 
 def epochs_saved(study: Study) -> tuple[int, int]:

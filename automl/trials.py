@@ -112,7 +112,8 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Rested:
-    """A driver left in good order. ``why``: ``done``, ``time`` or ``interrupted``; ``seconds``: how long it had been at work."""
+    """A driver left in good order. ``why``: ``done``, ``time``, ``interrupted``, or ``failed`` where the first trials all failed;
+    ``seconds``: how long it had been at work."""
 
     at: float
     why: str

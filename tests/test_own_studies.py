@@ -18,7 +18,8 @@ from automl.confirmation import VALIDATION, confirmed
 from automl.errors import AutomlError, StudyError
 from automl.launch import Outcome
 from automl.plan import RunOptions, plan
-from automl.summary import confirmation_text
+from automl.reading import read_study
+from automl.summary import confirmation_text, state_of
 
 pytestmark = pytest.mark.usefixtures("prepares_here")
 
@@ -157,6 +158,18 @@ def test_a_study_whose_factory_makes_no_network_stops_early_and_says_where() -> 
     with pytest.raises(AutomlError, match=f"the study stops\\. Log: .*\n{re.escape(message)}$") as caught:
         run("none.yaml", trials=20)
     assert str(caught.value).startswith("The first 3 trials all failed in the same way, so the study stops.")
+
+
+def test_a_study_that_stopped_since_its_first_trials_all_failed_is_told_as_failed_and_can_be_tried_again() -> None:
+    space = own("late", FUNCTION.replace("    for", f"    open({str(Path('late.txt').absolute())!r}).close()\n    for"))
+    for _ in range(2):
+        with pytest.raises(AutomlError, match=r"so the study stops\."):
+            run(space, trials=20)
+        found = read_study("first")
+        assert (state_of(found.study, found.is_driven), found.study.at_work_since) == ("failed", None)
+    Path("late.txt").touch()
+    outcome, _ = run(space, trials=20)
+    assert (outcome.why, state_of(outcome.study, False), outcome.study.counts["failed"]) == ("done", "done", 6)
 
 
 ENDLESS = {

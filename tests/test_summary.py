@@ -37,7 +37,8 @@ def played(*trials: tuple[State, int]) -> Study:
 
 
 @pytest.mark.parametrize(
-    ("why", "state"), [("done", "done"), ("time", "out_of_time"), ("interrupted", "interrupted"), (None, "interrupted")]
+    ("why", "state"),
+    [("done", "done"), ("time", "out_of_time"), ("failed", "failed"), ("interrupted", "interrupted"), (None, "interrupted")],
 )
 def test_a_study_at_rest_says_why_it_rests(why: str | None, state: str) -> None:
     """None: its driver was killed."""

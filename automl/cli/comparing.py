@@ -104,7 +104,7 @@ class Comparing:
         lines = [self._head(), self._progress(), Text(), *self._arms(), Text()]
         rested = {entry.study.why_rested for entry in self._entries}
         if None not in rested:
-            after = "stopping ..." if "interrupted" in rested else "testing the winners, writing the page and MLflow ..."
+            after = "stopping ..." if rested & {"interrupted", "failed"} else "testing the winners, writing the page and MLflow ..."
             lines.append(Text(after, style="dim"))
         return Text("\n").join([*lines, *(Text(note, style="dim") for note in notes[-4:])])
 

@@ -160,13 +160,24 @@ def _train(plan: ComparePlan, workers: Workers, entries: Sequence[Entry], watch:
         if reason:
             say(reason)
         sessions = [entry.session for entry in at_work]
-        why = drive(engine, sessions, lambda: is_interrupted() or any(session.trouble for session in sessions), lanes)
-        for session in sessions:
-            session.record([Rested(now(), "done" if session.is_done else "interrupted", time.monotonic() - began)])
+        try:
+            why = drive(engine, sessions, lambda: is_interrupted() or any(session.trouble for session in sessions), lanes)
+        except AutomlError:
+            if all(session.trouble for session in sessions):
+                _rest(sessions, time.monotonic() - began)
+            raise
+        _rest(sessions, time.monotonic() - began)
     for entry in at_work:
         if entry.session.trouble:
             raise AutomlError(f"{entry.folder}: {entry.session.trouble}")
     return "interrupted" if is_interrupted() else why
+
+
+def _rest(sessions: Sequence[Session], seconds: float) -> None:
+    """Note why each study rests."""
+    for session in sessions:
+        why = "failed" if session.trouble else "done" if session.is_done else "interrupted"
+        session.record([Rested(now(), why, seconds)])
 
 
 def _crown_all(workers: Workers, entries: Sequence[Entry], say: Say) -> None:

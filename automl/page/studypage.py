@@ -227,6 +227,8 @@ def _next_steps(known: Known, found: Importances) -> Iterator[str]:
     state = state_of(study, known.is_driven)
     if state == "interrupted":
         yield f"The study was interrupted with {study.ended} of {study.asked} trials; the command that began it goes on with it."
+    if state == "failed":
+        yield f"The study stopped after {study.ended} of {study.asked} trials, which all failed; the command that began it tries again."
     if state == "out_of_time":
         yield f"The time was over after {study.ended} of {study.asked} trials; a larger --time goes on with them."
     if state == "running":

@@ -24,8 +24,10 @@ from automl.driver import Follower
 from automl.errors import AutomlError, StudyError
 from automl.events import Slot
 from automl.plan import RunOptions
+from automl.reading import read_study
 from automl.store import Store
 from automl.study import Study
+from automl.summary import state_of
 from automl.trials import Event
 
 pytestmark = pytest.mark.usefixtures("prepares_here")
@@ -214,6 +216,9 @@ def test_a_study_that_cannot_work_stops_the_comparison() -> None:
         AutomlError, match=r"^studies/small-compare/(grid|random)-\d: The first 3 trials all failed in the same way, so the study stops\."
     ):
         compare(planned(trials=4), watch)
+    states = {state_of(read_study(str(folder)).study, False) for folder in Path("studies/small-compare").glob("*-1")}
+    assert states <= {"failed", "interrupted"}
+    assert "failed" in states
 
 
 def test_other_data_are_refused_before_anything_is_touched(folder: Path) -> None:

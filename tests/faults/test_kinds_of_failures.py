@@ -88,7 +88,10 @@ def _tags(database: Path) -> dict[int, str]:
 def test_a_study_that_cannot_work_stops_shows_the_traceback_once_and_exits_with_1(tmp_path: Path) -> None:
     (tmp_path / "ways.py").write_text(CODE)
     (tmp_path / "ways.yaml").write_text(SPACE.format(function="never"))
-    done = automl(tmp_path, "run", "ways.yaml", "--study", "s", "--workers", "1", "--mlflow", "off")
+    done = automl(tmp_path, "run", "ways.yaml", "--study", "s", "--workers", "1", "--mlflow", "sqlite:///mlflow.db")
     assert done.returncode == 1
     assert "The first 3 trials all failed in the same way, so the study stops." in done.stderr
     assert done.stderr.count('raise ValueError("nothing ever works")') == 1
+    assert automl(tmp_path, "status", "s").stdout.startswith("s: failed, 3 of 7 trials (3 failed)")
+    checked = automl(tmp_path, "sync", "s", "--check")
+    assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout

@@ -99,6 +99,8 @@ def test_it_suggests_what_to_do_next(tmp_path: Path) -> None:
     assert points(Story(trials=10, rest="time", asked=50), "time") == [
         "The time was over after 10 of 50 trials; a larger --time goes on with them."
     ]
+    stopped = points(Story(trials=3, failed=1.0, pruned=0.0, rest="failed", asked=50), "stopped")
+    assert stopped == ["The study stopped after 3 of 50 trials, which all failed; the command that began it tries again."]
     assert points(Story(trials=10, failed=1.0, pruned=0.0), "failed") == [
         "10 of 10 trials did not work out: see Failures before looking at anything else."
     ]
