@@ -11,6 +11,8 @@ from click.shell_completion import ShellComplete
 
 from automl.cli import automl
 from automl.folders import shipped_spaces
+from automl.pruners import PRUNERS
+from automl.strategies import STRATEGIES
 from contracts.stored import stored_study
 
 
@@ -37,10 +39,27 @@ def test_spaces_are_the_shipped_ones_and_files() -> None:
     assert offered("wat") == [("plain", "watch")]
 
 
+def test_strategies_and_pruners_are_completed() -> None:
+    assert offered("run", "--strategy", "b") == [("plain", "bayesian")]
+    assert offered("run", "x", "--pruner", "h") == [("plain", "hyperband")]
+    assert [name for _, name in offered("run", "--strategy", "")] == list(STRATEGIES)
+    assert [name for _, name in offered("run", "--pruner", "")] == list(PRUNERS)
+
+
+def test_lists_of_strategies_and_pruners_are_completed_with_what_they_lack() -> None:
+    assert offered("compare", "--strategies", "gr") == [("plain", "grid")]
+    assert offered("compare", "--strategies", "grid,b") == [("plain", "grid,bayesian")]
+    rest = [f"grid,gp,{name}" for name in STRATEGIES if name not in ("grid", "gp")]
+    assert [name for _, name in offered("compare", "--strategies", "grid,gp,")] == rest
+    assert offered("compare", "--strategies", "bayesian:n_startup=5,n_candidates=8,s")[0][1] == "bayesian:n_startup=5,n_candidates=8,sobol"
+    assert offered("compare", "--pruners", "none,as") == [("plain", "none,asha")]
+    assert ("plain", "digits_mlp") in offered("compare", "digits_m")
+
+
 def test_completing_loads_nothing_heavy() -> None:
     code = (
         "from click.shell_completion import ShellComplete; from automl.cli import automl; import sys;"
-        "ShellComplete(automl, {}, 'automl', 'X').get_completions(['run'], '--st');"
+        "ShellComplete(automl, {}, 'automl', 'X').get_completions(['run', '--strategy'], 'b');"
         "print(sorted(set(sys.modules) & {'numpy', 'pandas', 'torch', 'mlflow', 'optuna', 'rich', 'ruamel', 'sqlite3'}))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

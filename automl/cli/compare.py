@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from automl.cli.completion import several_pruners, several_strategies, spaces
 from automl.cli.dataflags import data_flags
 from automl.errors import UsageError
 
@@ -21,9 +22,19 @@ _OF_COMPARE = ("strategies", "pruners", "repeats", "epochs_budget")
 
 
 @click.command()
-@click.argument("names", metavar="SPACE", nargs=-1)
-@click.option("--strategies", metavar="S,S,...", help="Strategies; options as bayesian:n_startup=5.  [default: grid,random,bayesian]")
-@click.option("--pruners", metavar="P,P,...", help="Pruners, each with every strategy.  [default: the space's own]")
+@click.argument("names", metavar="SPACE", nargs=-1, shell_complete=spaces)
+@click.option(
+    "--strategies",
+    metavar="S,S,...",
+    shell_complete=several_strategies,
+    help="Strategies; options as bayesian:n_startup=5.  [default: grid,random,bayesian]",
+)
+@click.option(
+    "--pruners",
+    metavar="P,P,...",
+    shell_complete=several_pruners,
+    help="Pruners, each with every strategy.  [default: the space's own]",
+)
 @click.option("--repeats", type=int, help="Studies of each arm, with seeds of their own.  [default: 7, or what a verdict needs]")
 @click.option("--trials", type=int, help="Budget of each study: trials, the baseline included.")
 @click.option("--epochs-budget", type=int, metavar="N", help="Budget of each study: epochs of all its trials together.")

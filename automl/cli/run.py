@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from automl.cli.completion import spaces
+from automl.cli.completion import pruners, spaces, strategies
 from automl.cli.dataflags import data_flags
 from automl.errors import StudyError
 from automl.folders import STUDIES
@@ -32,8 +32,18 @@ if TYPE_CHECKING:
 @click.option("--direction", type=click.Choice(["maximize", "minimize"]), help="Of --optuna.  [default: as its create_study says]")
 @data_flags
 @click.option("--study", metavar="NAME", help="Name under studies/, or a folder.  [default: SPACE-STRATEGY]")
-@click.option("--strategy", metavar="S", help="grid, random, sobol, bayesian, gp, cmaes or evolution; options as bayesian:n_startup=10.")
-@click.option("--pruner", metavar="P", help="none, median, percentile, asha, hyperband, patient or wilcoxon; options as asha:min_epochs=2.")
+@click.option(
+    "--strategy",
+    metavar="S",
+    shell_complete=strategies,
+    help="grid, random, sobol, bayesian, gp, cmaes or evolution; options as bayesian:n_startup=10.",
+)
+@click.option(
+    "--pruner",
+    metavar="P",
+    shell_complete=pruners,
+    help="none, median, percentile, asha, hyperband, patient or wilcoxon; options as asha:min_epochs=2.",
+)
 @click.option("--trials", type=int, help="Total of trials for the study, the baseline included.")
 @click.option("--time", metavar="30m", help="Total of time for the study: 90s, 30m, 2h.")
 @click.option("--trial-time", metavar="5m", help="The most time that one training of a trial may take.")
