@@ -4,7 +4,7 @@
 
 A layer has as many inputs as units. Of its three products, forward, gradient of the weights and gradient of the inputs, with weights as
 lanes have them, the best of seven rounds each, both libraries in turn; in GFLOP/s. On processors of AMD with AVX-512, lanes multiply with
-numpy (``automl/training/lanes/products.py``); ``takes`` says whether they do here. What ``OPENBLAS_CORETYPE`` and
+numpy (``automl/models/multiplication.py``); ``takes`` says whether they do here. What ``OPENBLAS_CORETYPE`` and
 ``MKL_ENABLE_INSTRUCTIONS`` say holds here as well.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from automl.training.lanes.products import multiplying, numpy_multiplies
+from automl.models.multiplication import multiplying, numpy_multiplies
 
 ROUNDS = 7
 ROUND_SECONDS = 0.02

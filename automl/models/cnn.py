@@ -13,6 +13,7 @@ from automl.events import Value
 from automl.families import layer_values
 from automl.inputs import Inputs
 from automl.models.layers import ACTIVATIONS, Drop, Link, has_bias, keep_all, normalization
+from automl.models.multiplication import Linear
 
 
 class CNN(nn.Module):
@@ -40,9 +41,9 @@ class CNN(nn.Module):
             if self.pool and min(height, width) >= 2:
                 height, width = height // 2, width // 2
         features, dense = widths[-1] * height * width, int(settings["dense_units"] or 0)
-        self.hidden = nn.Linear(features, dense, bias=has_bias(kind)) if dense else None
+        self.hidden = Linear(features, dense, bias=has_bias(kind)) if dense else None
         self.hidden_norm = normalization(kind, dense, pictures=False) if dense else None
-        self.output = nn.Linear(dense or features, outputs)
+        self.output = Linear(dense or features, outputs)
 
     def chain(self) -> Iterator[Link]:
         """What happens up to the outputs, link after link."""

@@ -15,6 +15,7 @@ from automl.inputs import Inputs
 from automl.models.embedding import Steps, largest_of, mean_over
 from automl.models.instancenorm import InstanceNorm
 from automl.models.layers import ACTIVATIONS, BatchNorm, Drop, has_bias, keep_all, normalization
+from automl.models.multiplication import Linear
 
 
 class _Kernels(nn.ModuleList):
@@ -73,9 +74,9 @@ class CNN1d(nn.Module):
         self.activation = ACTIVATIONS[str(settings["activation"])]
         self.pool = {"max": largest_of, "mean": mean_over}[str(settings["pooling"])]
         dense = int(settings["dense_units"] or 0)
-        self.hidden = nn.Linear(widths[-1], dense, bias=has_bias(kind)) if dense else None
+        self.hidden = Linear(widths[-1], dense, bias=has_bias(kind)) if dense else None
         self.hidden_norm = normalization(kind, dense, pictures=False) if dense else None
-        self.output = nn.Linear(dense or widths[-1], outputs)
+        self.output = Linear(dense or widths[-1], outputs)
 
     def forward(self, x: Tensor, drop: Drop = keep_all) -> Tensor:
         """``[samples, *inputs]`` to ``[samples, outputs]``: logits, or standardised predictions."""

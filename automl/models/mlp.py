@@ -13,6 +13,7 @@ from automl.families import layer_values
 from automl.inputs import Inputs
 from automl.models.instancenorm import InstanceNorm
 from automl.models.layers import ACTIVATIONS, Drop, begins_at_zero, has_bias, keep_all, normalization
+from automl.models.multiplication import Linear
 
 
 class MLP(nn.Module):
@@ -32,11 +33,11 @@ class MLP(nn.Module):
         self.activation = ACTIVATIONS[str(settings["activation"])]
         self.instance_norm = InstanceNorm(str(settings["instance_norm"]) if inputs.kind == "sequences" else "none", inputs)
         kind = str(settings["normalization"])
-        self.hidden = nn.ModuleList(nn.Linear(a, b, bias=has_bias(kind)) for a, b in pairwise(widths))
+        self.hidden = nn.ModuleList(Linear(a, b, bias=has_bias(kind)) for a, b in pairwise(widths))
         self.norm = nn.ModuleList(normalization(kind, b, pictures=False) for b in units)
-        self.output = nn.Linear(widths[-1], outputs)
+        self.output = Linear(widths[-1], outputs)
         self.ridge = float(settings["ridge"] or 0)
-        self.shortcut = nn.Linear(widths[0], outputs, bias=False) if self.ridge and units else None
+        self.shortcut = Linear(widths[0], outputs, bias=False) if self.ridge and units else None
         if inputs.continues or self.ridge:
             begins_at_zero(self.output)  # so that with an instance_norm training begins at a naive forecast
         if self.shortcut is not None:

@@ -14,6 +14,7 @@ from automl.inputs import Inputs
 from automl.models.embedding import Steps
 from automl.models.instancenorm import InstanceNorm
 from automl.models.layers import Drop, begins_at_zero, keep_all
+from automl.models.multiplication import Linear
 
 
 class _Recurrent(nn.Module):
@@ -37,7 +38,7 @@ class _Recurrent(nn.Module):
         self.backwards = nn.ModuleList(kind(a, b // directions) for a, b in pairwise(widths)) if directions == 2 else None
         is_normalised = settings["normalization"] == "layer"
         self.norm = nn.ModuleList(nn.LayerNorm(b) if is_normalised else nn.Identity() for b in widths[1:])
-        self.output = nn.Linear(widths[-1], outputs)
+        self.output = Linear(widths[-1], outputs)
         if inputs.continues:
             begins_at_zero(self.output)  # so that with an instance_norm training begins at a naive forecast
 

@@ -12,6 +12,7 @@ from automl.families import layer_values
 from automl.families.resnet import widths
 from automl.inputs import Inputs
 from automl.models.layers import ACTIVATIONS, Drop, Link, SameConv, begins_at_zero, has_bias, keep_all, normalization
+from automl.models.multiplication import Linear
 
 
 class Block(nn.Module):
@@ -71,7 +72,7 @@ class ResNet(nn.Module):
                 parts.append(Block(channels, width, kernel, stride, kind, self.activation, biased=has_bias(kind)))
                 channels = width
             self.stages.append(nn.Sequential(*parts))
-        self.output = nn.Linear(channels, outputs)
+        self.output = Linear(channels, outputs)
 
     def chain(self) -> Iterator[Link]:
         """What happens up to the outputs, link after link."""

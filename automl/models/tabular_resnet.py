@@ -10,6 +10,7 @@ from automl.events import Value
 from automl.families.tabular_resnet import hidden_units
 from automl.inputs import Inputs
 from automl.models.layers import ACTIVATIONS, Drop, keep_all, normalization
+from automl.models.multiplication import Linear
 
 
 class Block(nn.Module):
@@ -19,8 +20,8 @@ class Block(nn.Module):
         super().__init__()
         self.activation = activation
         self.norm = normalization(kind, units, pictures=False)
-        self.inner = nn.Linear(units, hidden)
-        self.outer = nn.Linear(hidden, units)
+        self.inner = Linear(units, hidden)
+        self.outer = Linear(hidden, units)
 
     def forward(self, x: Tensor, drop: Drop, layer: int) -> Tensor:
         """``[samples, units]`` to the same."""
@@ -42,11 +43,11 @@ class TabularResNet(nn.Module):
         super().__init__()
         units, kind = int(settings["units"] or 0), str(settings["normalization"])
         self.activation = ACTIVATIONS[str(settings["activation"])]
-        self.first = nn.Linear(inputs.shape[0], units)
+        self.first = Linear(inputs.shape[0], units)
         hidden = hidden_units(settings)
         self.blocks = nn.ModuleList(Block(units, hidden, kind, self.activation) for _ in range(int(settings["layers"] or 0)))
         self.norm = normalization(kind, units, pictures=False)
-        self.output = nn.Linear(units, outputs)
+        self.output = Linear(units, outputs)
 
     def forward(self, x: Tensor, drop: Drop = keep_all) -> Tensor:
         """``[samples, features]`` to ``[samples, outputs]``: logits, or standardised predictions."""

@@ -15,6 +15,7 @@ from automl.inputs import Inputs
 from automl.models.embedding import Positions, Steps, largest_of, mean_over
 from automl.models.instancenorm import InstanceNorm
 from automl.models.layers import ACTIVATIONS, Drop, keep_all
+from automl.models.multiplication import Linear
 
 
 class _Encoder(nn.Module):
@@ -29,11 +30,11 @@ class _Encoder(nn.Module):
         units, self.heads, factor = (int(settings[name] or 0) for name in ("units", "heads", "feed_forward"))
         inner = math.ceil(units / self.heads) * self.heads
         self.attention_norm = nn.LayerNorm(units)
-        self.queries_keys_values = nn.Linear(units, 3 * inner)
-        self.attended = nn.Linear(inner, units)
+        self.queries_keys_values = Linear(units, 3 * inner)
+        self.attended = Linear(inner, units)
         self.hidden_norm = nn.LayerNorm(units)
-        self.hidden = nn.Linear(units, factor * units)
-        self.output = nn.Linear(factor * units, units)
+        self.hidden = Linear(units, factor * units)
+        self.output = Linear(factor * units, units)
         self.activation = ACTIVATIONS[str(settings["activation"])]
 
     def forward(self, x: Tensor, is_there: Tensor | None, drop: Drop, layer: int) -> Tensor:
@@ -65,13 +66,13 @@ class Transformer(nn.Module):
         self.read = Steps(settings, inputs)
         places = math.ceil(self.read.steps / self.stride)
         self.beyond = max(0, (places - 1) * self.stride + self.patch - self.read.steps)
-        self.input = nn.Linear(self.read.features * self.patch, units)
+        self.input = Linear(self.read.features * self.patch, units)
         self.positional = str(settings["positional"])
         self.positions = Positions(places, units) if self.positional == "learned" else None
         self.encoders = nn.ModuleList(_Encoder(settings) for _ in range(int(settings["layers"] or 0)))
         self.norm = nn.LayerNorm(units)
         self.pooling = str(settings["pooling"])
-        self.output = nn.Linear(units * places if self.pooling == "all" else units, outputs)
+        self.output = Linear(units * places if self.pooling == "all" else units, outputs)
 
     def forward(self, x: Tensor, drop: Drop = keep_all) -> Tensor:
         """``[samples, *inputs]`` to ``[samples, outputs]``: logits, or standardised predictions."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from automl.clock import now
 from automl.events import Diverged, Failed, Finished, Measure, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
 from automl.metrics import metrics_of
+from automl.models.multiplication import multiplying
 from automl.training import files
 from automl.training.checkpoints import CHECKPOINT_SECONDS, Keeper
 from automl.training.fit import Fit, network, predict
@@ -101,7 +102,7 @@ class SoloTrainer:
         return events
 
     def _train_fit(self, fit: Fit) -> list[WorkerEvent]:
-        with threads_for(fit.step_flops, self._device):
+        with threads_for(fit.step_flops, self._device), multiplying():
             return self._train_one(fit)
 
     def _train_one(self, fit: Fit) -> list[WorkerEvent]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
-from threadpoolctl import threadpool_info
 from torch import Tensor
 
-from automl.training.lanes import products
-from automl.training.lanes.products import multiply, multiplying, numpy_multiplies, products_of
+from automl.models import multiplication
+from automl.models.multiplication import multiplying, numpy_multiplies
+from automl.training.lanes.products import products_of
 
 LANES, INPUTS, UNITS = 3, 20, 7
 
@@ -26,9 +25,11 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(params=[True, False], ids=["numpy", "torch"])
-def by_numpy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr(products, "_numpy_is_faster", lambda: request.param)
-    return bool(request.param)
+def by_numpy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
+    monkeypatch.setattr(multiplication, "numpy_is_faster", lambda: request.param)
+    with multiplying():
+        assert numpy_multiplies(torch.device("cpu")) is request.param
+        yield bool(request.param)
 
 
 class Layer:
@@ -91,51 +92,9 @@ def test_numbers_that_are_not_finite_stay_in_their_lane_and_nobody_warns(by_nump
     layer = Layer(torch.float32)
     x, d = torch.randn(LANES, 4, INPUTS), torch.randn(LANES, 4, UNITS)
     x[1] = torch.inf
-    with warnings.catch_warnings(), multiplying():
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
         y = layer.products.outputs(x, training=True)
         layer.products.gradients(d, adds=False)
     for result in (y, layer.weight_gradient):
         assert [bool(lane.isfinite().all()) for lane in result] == [True, False, True]
-
-
-def test_numpy_takes_one_thread_and_leaves_its_threads_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "_numpy_is_faster", lambda: True)
-
-    def threads() -> list[int]:
-        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
-
-    before = threads()
-    with multiplying():
-        assert set(threads()) == {1}
-    assert threads() == before
-
-
-def test_only_one_thread_of_a_cpu_multiplies_with_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "_numpy_is_faster", lambda: True)
-    assert numpy_multiplies(torch.device("cpu"))
-    assert not numpy_multiplies(torch.device("cuda"))
-    torch.set_num_threads(2)
-    assert not numpy_multiplies(torch.device("cpu"))
-
-
-@pytest.mark.parametrize(
-    ("vendor", "capability", "faster"),
-    [("AuthenticAMD", "AVX512", True), ("GenuineIntel", "AVX512", False), ("AuthenticAMD", "AVX2", False)],
-)
-def test_numpy_is_taken_where_torch_s_library_holds_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vendor: str, capability: str, faster: bool
-) -> None:
-    """As it is where torch has MKL and numpy OpenBLAS, which both wheels for x86 have."""
-    if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
-        pytest.skip("this torch is built without MKL")
-    cpus = tmp_path / "cpuinfo"
-    cpus.write_text(f"processor : 0\nvendor_id : {vendor}\n")
-    monkeypatch.setattr(products, "_CPUS", cpus)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    assert products._numpy_is_faster.__wrapped__() is faster
-
-
-def test_a_product_of_two(by_numpy: bool) -> None:
-    a, b = torch.randn(2, 3, 4), torch.randn(2, 4, 5)
-    torch.testing.assert_close(multiply(a, b), a @ b)

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from automl.data import DataInfo
 from automl.events import TrialKey, TrialSpec
+from automl.models.multiplication import multiplying
 from automl.training.course import Course
 from automl.training.files import named_copies
 from automl.training.fit import rows_at_once
 from automl.training.lanes.feed import Feed
 from automl.training.lanes.layout import Rows, Shapes, weights_of
 from automl.training.lanes.making import Networks
-from automl.training.lanes.products import multiplying
 from automl.training.lanes.replay import Recorder, Replay
 from automl.training.lanes.stages import Dropout
 from automl.training.lanes.timetable import timetable

@@ -19,9 +19,9 @@ from automl.data import DataInfo
 from automl.events import TrialSpec
 from automl.families import complete, parameter_count
 from automl.models import build
+from automl.models.multiplication import multiply, multiplying
 from automl.training.lanes.networks import arithmetic, kind_of, widths_of, with_widths
 from automl.training.lanes.own import Built
-from automl.training.lanes.products import multiply, multiplying
 from automl.training.threads import FLOPS_A_MULTIPLICATION
 
 _MOST_WASTE = 2.0  # padded arithmetic over real arithmetic

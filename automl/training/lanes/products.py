@@ -1,7 +1,4 @@
-"""The products of linear layers, by the library that makes more of this processor: torch's, or numpy's.
-
-torch multiplies with Intel's MKL, which stays at 256 bits on processors of AMD where numpy's OpenBLAS takes 512: 64 samples of 144 units by
-144 run at 105 GFLOP/s in one and at 200 in the other (one core of an EPYC of 2024; ``benchmarks/products.py``).
+"""The products of linear layers of many lanes, by the library that makes more of this processor (``automl.models.multiplication``).
 
 Weights are ``[lanes, inputs, units]``: of the three products of a layer the one that is slow in OpenBLAS, with a transposed second matrix,
 is then that of the gradient of the inputs, which the first layer and validation do without.
@@ -9,18 +6,13 @@ is then that of the gradient of the inputs, which the first layer and validation
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
-from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-_CPUS = Path("/proc/cpuinfo")
+from automl.models.multiplication import numpy_multiplies
 
 
 class Products(Protocol):
@@ -37,46 +29,9 @@ class Products(Protocol):
 
 
 def products_of(weight: Tensor, weight_gradient: Tensor, bias: Tensor | None, bias_gradient: Tensor | None) -> Products:
-    """Views of the rows of all lanes: ``[lanes, inputs, units]`` and ``[lanes, 1, units]``.
-
-    The choice is one of the machine and of the threads that steps of this size take, never of a measurement: results can be repeated.
-    """
+    """Views of the rows of all lanes: ``[lanes, inputs, units]`` and ``[lanes, 1, units]``."""
     kind = _ByNumpy if numpy_multiplies(weight.device) else _ByTorch
     return kind(weight, weight_gradient, bias, bias_gradient)
-
-
-def multiply(a: Tensor, b: Tensor) -> Tensor:
-    """``[lanes, samples, inputs]`` by ``[lanes, inputs, units]``."""
-    return torch.from_numpy(np.matmul(a.numpy(), b.numpy())) if numpy_multiplies(a.device) else torch.bmm(a, b)
-
-
-def numpy_multiplies(device: torch.device) -> bool:
-    """Whether products on this device are numpy's, as things are set now: it takes one thread."""
-    return device.type == "cpu" and torch.get_num_threads() == 1 and _numpy_is_faster()
-
-
-@contextmanager
-def multiplying() -> Iterator[None]:
-    """Within, numpy multiplies in one thread and says nothing of numbers that are not finite."""
-    if not _numpy_is_faster():
-        yield
-        return
-    with np.errstate(all="ignore"), _blas().limit(limits=1):
-        yield
-
-
-@cache
-def _numpy_is_faster() -> bool:
-    has_mkl: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
-    if not (has_mkl and torch.backends.cpu.get_cpu_capability() == "AVX512" and _CPUS.exists()):
-        return False
-    numpy: Any = np.show_config(mode="dicts")
-    return "openblas" in numpy["Build Dependencies"]["blas"]["name"] and "AuthenticAMD" in _CPUS.read_text(errors="replace")
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController().select(user_api="blas")
 
 
 class _ByTorch:
