@@ -14,6 +14,7 @@ from automl.errors import AutomlError, DataError
 from automl.inputs import SampleKind
 from automl.owncode import imported
 from automl.spec import DataSpec
+from automl.surroundings import Own, Surroundings
 
 if TYPE_CHECKING:
     from automl.data.arrays import Arrays
@@ -33,15 +34,17 @@ def open_dataset(spec: DataSpec) -> Arrays:
     """What the function makes: a dataset of (sample, target) pairs, a pair of arrays (x, y), or a mapping from ``train``, ``validation``
     and ``test`` to such.
 
-    Samples keep their numbers: floats are taken as they are, bytes are divided by 255, whole numbers of one axis are tokens. Raises
-    ``DataError`` where the function is not there, raises an error, or gives anything else.
+    Samples keep their numbers: floats are taken as they are, bytes are divided by 255, whole numbers of one axis are tokens. What the
+    function changes for the whole process, such as the current folder, is undone. Raises ``DataError`` where the function is not there,
+    raises an error, or gives anything else.
     """
     from automl.data.arrays import Arrays
     from automl.data.labels import channels_first, labelled
 
     where = spec.source
-    made = _made(where)
-    parts = _parts(where, made)
+    with Own(Surroundings.found()).around():
+        made = _made(where)
+        parts = _parts(where, made)
     x, y = parts["train"]
     held = None
     if "validation" in parts:

@@ -100,6 +100,40 @@ def test_classes_have_the_names_that_the_dataset_gives_them(module: str, tmp_pat
     assert all(np.array_equal(x[:, 0] > 0, y) for x, y in arrays.values())
 
 
+MOVING = """
+import os
+import torch
+
+class Moving(torch.utils.data.Dataset):
+    def __len__(self):
+        return 30
+    def __getitem__(self, index):
+        torch.set_default_dtype(torch.float64)
+        return torch.full((4,), float(index)), index % 2
+
+os.chdir("data")
+def make():
+    assert os.path.exists("here.txt")
+    return Moving()
+"""
+
+
+def test_what_it_changes_for_the_whole_process_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The prepared data are written to where the command was started, also by the process that they are prepared in."""
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    Path("data").mkdir()
+    Path("data/here.txt").touch()
+    name = f"own_data_{next(NAMES)}"
+    Path(f"{name}.py").write_text(MOVING)
+    assert inspect(DataSpec(f"{name}:make")).name == "make"
+    assert (Path.cwd(), torch.get_default_dtype()) == (tmp_path, torch.float32)
+    prepare_apart(DataSpec(f"{name}.py:make"), Path("out"))
+    assert (tmp_path / "out" / "info.json").exists()
+
+
 def test_code_runs_in_a_process_of_its_own_and_may_print(module: str, tmp_path: Path) -> None:
     spec = DataSpec(f"{module}.py:pair")
     first = prepare_apart(spec, tmp_path / "out")

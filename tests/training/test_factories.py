@@ -46,6 +46,38 @@ def failure(folder: Path, code: str) -> str:
     return last.detail.partition(spec.job.model)[2]
 
 
+CHANGING = """
+    import os
+    import torch
+    from torch import nn
+
+    def build(width, folder, *, input_shape, outputs):
+        assert torch.get_default_dtype() == torch.float32
+        os.chdir(folder)
+        torch.set_default_dtype(torch.float64)
+        torch.use_deterministic_algorithms(True)
+        if width > 8:
+            raise ValueError("too wide")
+        return nn.Sequential(nn.Flatten(), nn.Linear(input_shape[0], width), nn.ReLU(), nn.Linear(width, outputs)).float()
+"""
+
+
+def test_what_a_factory_changes_for_the_whole_process_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it fails, and for the next trial of the same worker."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    values = {**VALUES, "folder": str(tmp_path / "elsewhere")}
+    trainer = make_trainer("cpu", "worker-0", 1)
+    for number, width in enumerate((8, 8, 9, 8)):
+        trainer.start(factory_trial(tmp_path, CHANGING, number, {**values, "width": width}))
+    ends: list[object] = []
+    while news := trainer.advance():
+        ends += [type(event) for event in news if isinstance(event, Finished | Failed)]
+        assert (Path.cwd(), torch.get_default_dtype()) == (tmp_path, torch.float32)
+        assert not torch.are_deterministic_algorithms_enabled()
+    assert ends == [Finished, Finished, Failed, Finished]
+
+
 def test_numbers_do_not_depend_on_neighbours_or_on_what_was_drawn_before(tmp_path: Path) -> None:
     """With dropout and batch normalisation of torch's own, by one worker; what lanes are to each other is in test_own_lanes.py."""
     first = factory_trial(tmp_path)

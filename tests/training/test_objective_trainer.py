@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from automl.events import Code, Diverged, Failed, Finished, Reported, Started, TrialSpec, WorkerEvent
 from automl.training import make_trainer
@@ -92,6 +94,20 @@ def test_a_result_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
     last = trained(objective_trial(tmp_path, f"def objective(trial):\n    return float({str(math.nan)!r})"))[-1]
     assert isinstance(last, Diverged)
     assert last.detail == "the objective accuracy became NaN or infinite in epoch 1"
+
+
+def test_what_an_objective_changes_for_the_whole_process_holds_for_its_trial_alone(tmp_path: Path) -> None:
+    code = """
+        import torch
+        def objective(trial):
+            assert torch.get_default_dtype() == torch.float32
+            torch.set_default_dtype(torch.float64)
+            return 0.5
+    """
+    first = objective_trial(tmp_path, code)
+    for spec in (first, replace(first, key=replace(first.key, trial=1))):
+        assert isinstance(trained(spec)[-1], Finished)
+        assert torch.get_default_dtype() == torch.float32
 
 
 MISTAKES = [

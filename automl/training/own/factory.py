@@ -15,6 +15,7 @@ from automl.events import Code, Configuration
 from automl.families import TRAINING
 from automl.inputs import Inputs, inputs_of
 from automl.owncode import SHAPES, described, imported
+from automl.surroundings import Own, Surroundings
 from automl.training.own.arithmetic import counting
 from automl.training.weights import length, slices
 
@@ -48,8 +49,8 @@ def own_network(
     """The network that the factory makes of this configuration, with its own initial weights, on the CPU.
 
     It is called with the parameters that it names, and with ``input_shape`` (of one sample), ``outputs`` and ``vocabulary`` (of texts)
-    where it names those; what torch draws meanwhile is a function of ``seed``. The names of the trainer (``learning_rate``, ...) are left
-    out unless it names them.
+    where it names those; what torch draws meanwhile is a function of ``seed``, and what it changes for the whole process is undone. The
+    names of the trainer (``learning_rate``, ...) are left out unless it names them.
 
     ``any_outputs``: it may give others than it is told, since its last layer is replaced.
 
@@ -60,7 +61,7 @@ def own_network(
     known = dict(zip(SHAPES, (inputs.shape, outputs, inputs.vocabulary), strict=True))
     shapes = {name: value for name, value in known.items() if value or name != "vocabulary"}  # which only texts have
     arguments = {name: value for name, value in {**configuration, **shapes}.items() if _is_wanted(name, takes)}
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), Own(Surroundings.found()).around():
         torch.manual_seed(seed_at(seed, "initial"))
         try:
             module = factory(**arguments)

@@ -25,13 +25,13 @@ from automl.clock import now
 from automl.errors import UsageError
 from automl.events import Diverged, Failed, Finished, Measure, Measured, Reported, Started, Tested, TrialKey, TrialSpec, WorkerEvent
 from automl.owncode import imported
+from automl.surroundings import Own, Surroundings
 from automl.training import files
 from automl.training.outcomes import free_memory, raise_if_of_the_disk, reason
 from automl.training.own.mistakes import placed, told
 from automl.training.own.objective import GaveUpError, as_function
 from automl.training.own.output import TrialLog, printed_to
 from automl.training.own.records import Standing, read_tested, write_tested
-from automl.training.own.surroundings import Own, Surroundings
 from automl.training.own.trial import Trial, TrialStopped, call_for, of_test, of_validation
 
 if TYPE_CHECKING:
