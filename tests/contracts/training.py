@@ -26,6 +26,7 @@ from automl.training import Trainer
 from automl.training.course import Course
 from automl.training.fit import Fit
 from automl.training.lanes.group import Group
+from automl.training.samples import read_samples
 
 EPOCHS = 4
 SAMPLES = 65  # so that batches of 16 and 32 leave a last batch of one sample
@@ -163,6 +164,23 @@ def finish(trainer: Trainer) -> list[WorkerEvent]:
     while news := trainer.advance():
         events += news
     return events
+
+
+def continued(spec: TrialSpec) -> Fit:
+    """A fit of four epochs on the CPU, which goes on from the checkpoint of another one after two of them.
+
+    It is held to the law of continuations: its losses and its weights are, to the bit, those of a fit that was never interrupted.
+    """
+    device = torch.device("cpu")
+    samples = read_samples(spec.job.data, device)
+    whole, first, second = (Fit(spec, samples, device) for _ in range(3))
+    losses = [whole.train_epoch() for _ in range(4)]
+    assert [first.train_epoch() for _ in range(2)] == losses[:2]
+    first.note_objective(0.5)
+    assert second.restore(first.checkpoint())
+    assert [second.train_epoch() for _ in range(2)] == losses[2:]
+    assert torch.equal(whole.weights, second.weights)
+    return second
 
 
 def of(events: Iterable[WorkerEvent], spec: TrialSpec) -> list[WorkerEvent]:

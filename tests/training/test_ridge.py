@@ -21,7 +21,7 @@ from automl.training.fit import Fit, predict
 from automl.training.lanes.trainer import LaneTrainer
 from automl.training.samples import Samples, Split, read_samples
 from automl.training.solo import SoloTrainer
-from contracts.training import PLAIN, curve, finish, job, trial
+from contracts.training import PLAIN, continued, curve, finish, job, trial
 
 CPU = torch.device("cpu")
 PENALTY = 0.05
@@ -141,15 +141,8 @@ def test_it_trains_alone_beside_lanes(tmp_path: Path) -> None:
 
 
 def test_a_continuation_ends_with_the_same_bits(months: Job) -> None:
-    spec = trial(months, {"layers": 1, "units": 8, "instance_norm": "last", "ridge": PENALTY, "batch_size": 64, "optimizer": "adamw"})
-    samples = read_samples(months.data, CPU)
-    whole, first, second = (Fit(spec, samples, CPU) for _ in range(3))
-    losses = [whole.train_epoch() for _ in range(4)]
-    assert [first.train_epoch() for _ in range(2)] == losses[:2]
-    first.note_objective(0.5)
-    assert second.restore(first.checkpoint())
-    assert [second.train_epoch() for _ in range(2)] == losses[2:]
-    assert torch.equal(whole.weights, second.weights)
+    configuration = {"layers": 1, "units": 8, "instance_norm": "last", "ridge": PENALTY, "batch_size": 64, "optimizer": "adamw"}
+    continued(trial(months, configuration))
 
 
 def test_best_weights_make_the_same_forecast_again(months: Job) -> None:
