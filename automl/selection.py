@@ -67,8 +67,15 @@ def _rule(study: Study, where: str) -> Callable[[Trial], bool]:
     known = ["state", *_names(study)]
     for name in rule.names:
         if name not in known:
-            raise UsageError(f"--where: must speak of {', '.join(known)}, but {name!r} is none of them.{suggestion(name, known)}")
+            near = suggestion(name, known) or _quoted(study, name)
+            raise UsageError(f"--where: must speak of {', '.join(known)}, but {name!r} is none of them.{near}")
     return lambda trial: rule.holds(_values(trial))
+
+
+def _quoted(study: Study, word: str) -> str:
+    """What to do where the word is a text that trials have: the shell takes the quotes off that a person typed."""
+    texts = {value for trial in study.trials for value in _values(trial).values() if isinstance(value, str)}
+    return f" A text stands in quotes: \"... == '{word}'\"." if word in texts else ""
 
 
 def _sorted(study: Study, trials: Sequence[Trial], key: str, reverse: bool) -> list[Trial]:

@@ -34,7 +34,7 @@ def why_text(trial: Trial) -> str:
     if _PLACED.match(first):
         return first if raised in first or inner < 0 else f"{first} ({raised})"
     if first.startswith("the command") and len(lines) > 1:
-        return f"{first}: {raised}"
+        return f"{first} {raised}" if first.endswith(".") else f"{first}: {raised}"
     return raised if inner >= 0 else first
 
 

@@ -186,7 +186,10 @@ def test_without_a_terminal_every_trial_that_ends_has_a_line() -> None:
         for value in (0.7, 0.6):
             play.train(play.suggest({"units": 8, "learning_rate": value}), (value, value - 0.1))
             follow([])
+        play.train(play.suggest({"units": 8, "learning_rate": 0.5}), (0.5,), "failed")
+        follow([])
     assert out.getvalue().splitlines()[2:] == [
         "[1/8] trial 0 complete score 0.7 at epoch 1 best so far (2 of 3 epochs, 2.0 s)",
         "[2/8] trial 1 complete score 0.6 at epoch 1 (2 of 3 epochs, 2.0 s)",
+        "[3/8] trial 2 failed score 0.5 at epoch 1 (1 of 3 epochs, 1.0 s): an error",
     ]

@@ -84,6 +84,14 @@ def test_a_folder_that_is_not_there_is_told_of() -> None:
         invoke("left", "-o", "nowhere/page.html")
 
 
+def test_a_folder_in_place_of_a_file_is_told_of() -> None:
+    stored("left")
+    Path("pages").mkdir()
+    message = r"^pages: must be the file to write, but is a folder\. Use --out with a file in it, such as pages/page\.html\.$"
+    with pytest.raises(StudyError, match=message):
+        invoke("left", "-o", "pages")
+
+
 @pytest.mark.skipif(programs() is None, reason=WHY_NONE)
 def test_it_writes_pictures_instead_of_the_page() -> None:
     stored("left")

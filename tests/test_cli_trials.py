@@ -57,6 +57,10 @@ KNOWN = "number, objective, epochs, seconds, started, ended, units, optimizer, l
     [
         ({"sort": "obective"}, f"--sort: must be one of {KNOWN}, but is 'obective'. Did you mean 'objective'?"),
         ({"where": "lr < 1"}, f"--where: must speak of state, {KNOWN}, but 'lr' is none of them."),
+        (
+            {"where": "optimizer == sgd"},
+            f"--where: must speak of state, {KNOWN}, but 'sgd' is none of them. A text stands in quotes: \"... == 'sgd'\".",
+        ),
         ({"where": "units = 8"}, "--where: 'units = 8' is not an expression such as 'layers >= 2'; values are compared with ==."),
     ],
 )
@@ -75,6 +79,16 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ar
     said = capsys.readouterr()
     assert stop.value.code == code, said.err
     return said.out, said.err
+
+
+@pytest.mark.parametrize(("sort", "columns"), [("loss", 1), ("accuracy", 0), ("units", 0), ("seconds", 0)])
+def test_what_trials_are_sorted_by_is_in_the_table(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sort: str, columns: int
+) -> None:
+    before = run(monkeypatch, capsys, "trials", str(folder))[0].splitlines()[0].split()
+    after = run(monkeypatch, capsys, "trials", str(folder), "--sort", sort)[0].splitlines()[0].split()
+    assert after.count(sort) == 1
+    assert len(after) == len(before) + columns
 
 
 def test_one_trial_is_shown_whole(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

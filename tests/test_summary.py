@@ -155,6 +155,7 @@ Current thread 0x1 (most recent call first):
         ('net.py:6: ValueError: no\nTraceback\n  File "net.py"\n    x\nValueError: no', "failed", 0, "net.py:6: ValueError: no"),
         (LOADER, "failed", 0, f"{LOADER.splitlines()[0]} (ValueError: bad sample 20)"),
         ("the command exited with code 1\nloading\nKeyError: 'x'", "failed", 0, "the command exited with code 1: KeyError: 'x'"),
+        ("the command must print x.\nloading\nPrint it.", "failed", 0, "the command must print x. Print it."),
         ("the command had reported nothing for 9 s. The end of its log:\nx", "timeout", 0, "the command had reported nothing for 9 s."),
         (DUMP, "timeout", 0, DUMP.splitlines()[0]),
         (DUMP.replace("digits:run", "killed"), "lost", 2, DUMP.replace("digits:run", "killed").splitlines()[0]),

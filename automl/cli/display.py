@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from textwrap import shorten
 from types import TracebackType
 from typing import Self
 
@@ -20,8 +21,11 @@ from automl.driver import Follower
 from automl.events import Slot
 from automl.plan import Plan
 from automl.study import Study
-from automl.summary import number_text
+from automl.summary import number_text, why_text
 from automl.trials import Trial
+
+_LONGEST_REASON = 240
+"""Characters of why a trial failed, in its line; all of it is in `automl trials STUDY NUMBER`."""
 
 
 class Display:
@@ -98,4 +102,6 @@ class EndLines:
         if trial.state == "complete" and study.best is not None and study.best.number == trial.number and self._best != trial.number:
             text.append(" best so far", "bold")
         text.append(f" ({trial.epochs_trained} of {study.spec.epochs * study.replicates} epochs, {trial.seconds:.1f} s)", "dim")
+        if trial.state not in ("complete", "pruned") and (why := why_text(trial)):
+            text.append(f": {shorten(why, _LONGEST_REASON, placeholder=' ...')}")
         return text

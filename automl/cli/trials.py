@@ -79,7 +79,7 @@ def trials(
         what = "no trial yet" if not found.trials else "no trial has failed" if failed else "no such trial"
         click.echo(f"{reading.folder.name}: {what}.")
     else:
-        _print_trials(found, wanted, failed)
+        _print_trials(found, wanted, failed, sort)
         if failed:
             from automl.cli.status import shown_name
 
@@ -103,21 +103,22 @@ def _show_one(reading: Reading, number: int, as_yaml: bool, as_json: bool) -> No
         print_trial(reading, study.trials[number])
 
 
-def _print_trials(study: Study, wanted: Sequence[Trial], reasons: bool) -> None:
+def _print_trials(study: Study, wanted: Sequence[Trial], reasons: bool, sort: str | None) -> None:
     """A column for each parameter where the terminal has room for them, else one for all, and none on a narrow one; whole rows where
-    there is no terminal."""
+    there is no terminal. What they are sorted by is there in any case."""
     from rich.console import Console
     from rich.measure import Measurement
 
     console = Console(highlight=False)
-    table = _trial_table(study, wanted, _reasons(wanted) if reasons else _parameter_columns(study, wanted))
+    key = _metric_column(study, wanted, sort)
+    table = _trial_table(study, wanted, key | (_reasons(wanted) if reasons else _parameter_columns(study, wanted)))
     widest = Measurement.get(console, console.options.update(width=10_000), table).maximum
     if not console.is_terminal:
         console.width = widest
     elif console.width < _NARROW:
-        table = _trial_table(study, wanted, _reasons(wanted) if reasons else {}, is_narrow=True)
+        table = _trial_table(study, wanted, key | (_reasons(wanted) if reasons else {}), is_narrow=True)
     elif widest > console.width and not reasons:
-        table = _trial_table(study, wanted, _parameter_words(wanted))
+        table = _trial_table(study, wanted, key | _parameter_words(wanted))
     console.print(table)
 
 
@@ -138,6 +139,13 @@ def _trial_table(study: Study, wanted: Sequence[Trial], columns: dict[str, list[
         cells += [*([] if is_narrow else [f"{trial.seconds:.1f}"]), *(values[row] for values in columns.values())]
         table.add_row(*cells, style="bold" if is_best else "")
     return table
+
+
+def _metric_column(study: Study, wanted: Sequence[Trial], name: str | None) -> dict[str, list[str]]:
+    """That of a metric which is no objective: what is one has its column, as has whatever else trials are sorted by."""
+    if name is None or name in (objective.metric for objective in study.objectives) or not any(name in t.metrics for t in wanted):
+        return {}
+    return {name: [number_text(trial.metrics[name]) if name in trial.metrics else "" for trial in wanted]}
 
 
 def _parameter_columns(study: Study, wanted: Sequence[Trial]) -> dict[str, list[str]]:

@@ -71,6 +71,8 @@ def write_page(folder: Path, out: Path | None = None, is_driven: bool | None = N
     ``is_driven``: as for ``read``. Raises StudyError where it cannot be written.
     """
     path = folder / PAGE if out is None else out
+    if path.is_dir():
+        raise StudyError(f"{path}: must be the file to write, but is a folder. Use --out with a file in it, such as {path / PAGE}.")
     content = render(study_document(read(folder, is_driven)))
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:

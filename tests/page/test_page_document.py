@@ -117,6 +117,18 @@ def test_a_browser_shows_all_of_it_and_runs_none_of_it(browser: Browser, tmp_pat
     assert NASTY.replace("\u2028", "").strip() in browser.text(".lead").replace("\u2028", "")
 
 
+def test_a_small_table_breaks_no_word_in_two(browser: Browser, tmp_path: Path) -> None:
+    """However many numbers stand beside them: the table scrolls sideways in its frame."""
+    table = Table("Standings", ["arm", *"abcdefgh"], [["bayesian", *["0.9582 (0.9528 to 0.9777)"] * 8]], numbers=range(1, 9))
+    file = tmp_path / "page.html"
+    file.write_text(render(Document("t", "t", "t", [Section("s", "s", [table])])), encoding="utf-8")
+    browser.resize(390, 800)
+    browser.open(file.as_uri())
+    lines = "const r = document.createRange(); r.selectNodeContents(document.querySelector('.small td')); return r.getClientRects().length"
+    assert browser.run(lines) == 1
+    assert browser.run("return document.documentElement.scrollWidth") <= 390
+
+
 def test_a_browser_may_not_fetch_anything_from_a_page(browser: Browser, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     file.write_text(render(_everything()), encoding="utf-8")

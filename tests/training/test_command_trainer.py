@@ -212,15 +212,24 @@ def test_memory_that_ran_out_is_a_failure_of_its_own(tmp_path: Path) -> None:
 
 
 SILENT = [
-    ({}, "print('done')", 'must print lines such as {"epoch": 1, "accuracy": 0.5}, but ended without any.\ndone'),
+    (
+        {},
+        "print('done')",
+        'must print lines such as {"epoch": 1, "accuracy": 0.5}, but ended without any.\ndone\nWhere it prints others, give their pattern '
+        'in the space file: metrics: {pattern: "accuracy=(?P<accuracy>[0-9.]+)"}.',
+    ),
     (
         {},
         "print('{\"acuracy\": 1}')",
-        'must print lines such as {"epoch": 1, "accuracy": 0.5}, but ended without any. It gave acuracy. Write \'accuracy\' instead of '
-        "'acuracy'.\n{\"acuracy\": 1}",
+        'must print lines such as {"epoch": 1, "accuracy": 0.5}, but ended without any. It gave acuracy.\n{"acuracy": 1}\n'
+        "Write 'accuracy' instead of 'acuracy'.",
     ),
-    ({"pattern": "acc=(?P<accuracy>.)"}, "", "must print lines that match 'acc=(?P<accuracy>.)', but ended without any."),
-    ({"file": "m.csv"}, "", "must write to m.csv rows with a column 'accuracy', but ended without any."),
+    (
+        {"pattern": "acc=(?P<accuracy>.)"},
+        "",
+        "must print lines that match 'acc=(?P<accuracy>.)', but ended without any.\nCorrect the pattern, or what is printed.",
+    ),
+    ({"file": "m.csv"}, "", "must write to m.csv rows with a column 'accuracy', but ended without any.\nWrite them while it trains."),
 ]
 
 

@@ -304,11 +304,13 @@ def _printed_nothing(program: _Program) -> str:
     assert code is not None
     where = f"write to {code.file}" if code.file else "print"
     if code.pattern:
-        wanted = f"lines that match {code.pattern!r}"
+        wanted, remedy = f"lines that match {code.pattern!r}", "Correct the pattern, or what is printed."
     elif code.file.endswith(".csv"):
-        wanted = f"rows with a column {objective!r}"
+        wanted, remedy = f"rows with a column {objective!r}", "Write them while it trains."
     else:
         wanted = f'lines such as {{"epoch": 1, "{objective}": 0.5}}'
-    seen = f" It gave {', '.join(reader.seen)}.{instead(objective, reader.seen)}" if reader.seen else ""
-    last = program.log.last_lines()
-    return f"the command must {where} {wanted}, but ended without any.{seen}\n{last}".rstrip()
+        name = objective if objective.isidentifier() else "loss"
+        remedy = f'Where it prints others, give their pattern in the space file: metrics: {{pattern: "{name}=(?P<{name}>[0-9.]+)"}}.'
+    seen = f" It gave {', '.join(reader.seen)}." if reader.seen else ""
+    last = [*program.log.last_lines().splitlines(), instead(objective, reader.seen).strip() or remedy]
+    return "\n".join([f"the command must {where} {wanted}, but ended without any.{seen}", *last])
