@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from automl import load_best
 from automl.cli import automl
+from automl.cli.front import print_front
 from automl.data import inspect
 from automl.errors import UsageError
 from automl.events import Finished, Job, Reported, Started
@@ -136,6 +137,14 @@ def test_objectives_that_were_never_reported_are_named() -> None:
         "The Pareto front of accuracy and recall has 1 of 2 complete trials: no other one is better in one of them and nowhere worse, "
         "by the validation split, on one seed each."
     )
+
+
+def test_values_with_brackets_are_shown_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = study_of(ACCURACY, SIZE)
+    complete(study, 3, 0.5)
+    study.trials[0] = replace(study.trials[0], configuration={"x0": "[/b] :x: [relu]"})
+    print_front(study, tmp_path)
+    assert "x0 [/b] :x: [relu]" in capsys.readouterr().out
 
 
 def test_the_record_of_the_best_has_the_front() -> None:

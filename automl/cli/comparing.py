@@ -236,7 +236,7 @@ def _with_interval(estimate: Estimate) -> str:
 
 def _print_table(made: Callable[[int], Table]) -> None:
     """With as much detail as fits the terminal; with all of it for whoever pipes it."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)  # names of arms are anybody's
     tables = [made(detail) for detail in (2, 1, 0)]
     widths = [Measurement.get(console, console.options.update(width=10_000), table).maximum for table in tables]
     if not console.is_terminal:

@@ -54,7 +54,7 @@ def _print_table(machine: Machine, counts: Counter[str]) -> None:
     for device in machine.devices:
         memory = "?" if device.memory_gib is None else f"{device.memory_gib:g} GiB"
         table.add_row(device.name, device.model, memory, str(counts[device.name]), _remark(device))
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if console.width >= _NARROWEST:
         console.print(table)
         return

@@ -30,7 +30,7 @@ def print_front(study: Study, folder: Path, err: bool = False) -> None:
         words = ", ".join(f"{name} {value_text(value)}" for name, value in trial.configuration.items())
         mark = "*" if study.winner is not None and trial.number == study.winner.number else ""
         table.add_row(f"{mark}{trial.number}", *map(number_text, study.reached(trial).values()), words)
-    console = Console(highlight=False, stderr=err)
+    console = Console(highlight=False, markup=False, emoji=False, stderr=err)
     if not console.is_terminal:
         console.width = 10_000
     console.print(table)

@@ -17,8 +17,7 @@ from automl.summary import number_text, trial_record, value_text, why_text
 from automl.trials import ENDED
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from automl.cli.rows import Rows
     from automl.study import Study
     from automl.trials import Trial
 
@@ -107,38 +106,34 @@ def _print_trials(study: Study, wanted: Sequence[Trial], reasons: bool, sort: st
     """A column for each parameter where the terminal has room for them, else one for all, and none on a narrow one; whole rows where
     there is no terminal. What they are sorted by is there in any case."""
     from rich.console import Console
-    from rich.measure import Measurement
+
+    from automl.cli.rows import print_rows
 
     console = Console(highlight=False)
     key = _metric_column(study, wanted, sort)
-    table = _trial_table(study, wanted, key | (_reasons(wanted) if reasons else _parameter_columns(study, wanted)))
-    widest = Measurement.get(console, console.options.update(width=10_000), table).maximum
-    if not console.is_terminal:
-        console.width = widest
-    elif console.width < _NARROW:
-        table = _trial_table(study, wanted, key | (_reasons(wanted) if reasons else {}), is_narrow=True)
-    elif widest > console.width and not reasons:
-        table = _trial_table(study, wanted, key | _parameter_words(wanted))
-    console.print(table)
+    rows = _rows(study, wanted, key | (_reasons(wanted) if reasons else _parameter_columns(study, wanted)))
+    if console.is_terminal and console.width < _NARROW:
+        rows = _rows(study, wanted, key | (_reasons(wanted) if reasons else {}), is_narrow=True)
+    elif console.is_terminal and not reasons and rows.width > console.width:
+        rows = _rows(study, wanted, key | _parameter_words(wanted))
+    print_rows(console, rows)
 
 
-def _trial_table(study: Study, wanted: Sequence[Trial], columns: dict[str, list[str]], is_narrow: bool = False) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def _rows(study: Study, wanted: Sequence[Trial], columns: dict[str, list[str]], is_narrow: bool = False) -> Rows:
+    from automl.cli.rows import Rows
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1 if is_narrow else 2, 0, 0), pad_edge=False, show_edge=False)
     metrics = [objective.metric for objective in study.objectives]
-    for name in ("trial", "state", *metrics, "epochs", *(() if is_narrow else ("seconds",))):
-        table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
-    for name in columns:
-        table.add_column(name, overflow="fold")
+    names = ["trial", "state", *metrics, "epochs", *(() if is_narrow else ("seconds",))]
+    best = study.winner.number if study.winner is not None else None
+    cells = []
     for row, trial in enumerate(wanted):
-        is_best = study.winner is not None and trial.number == study.winner.number
-        cells = [f"{'*' if is_best else ''}{trial.number}", trial.state.replace("_", " ")]
-        cells += [*map(number_text, study.reached(trial).values()), str(trial.epochs_trained)]
-        cells += [*([] if is_narrow else [f"{trial.seconds:.1f}"]), *(values[row] for values in columns.values())]
-        table.add_row(*cells, style="bold" if is_best else "")
-    return table
+        seconds = [] if is_narrow else [f"{trial.seconds:.1f}"]
+        number = f"{'*' if trial.number == best else ''}{trial.number}"
+        reached = map(number_text, study.reached(trial).values())
+        parameters = (values[row] for values in columns.values())
+        cells.append([number, trial.state.replace("_", " "), *reached, str(trial.epochs_trained), *seconds, *parameters])
+    bold = next((row for row, trial in enumerate(wanted) if trial.number == best), None)
+    return Rows([*names, *columns], cells, [0, *range(2, len(names))], bold, gap=2 if is_narrow else 3)
 
 
 def _metric_column(study: Study, wanted: Sequence[Trial], name: str | None) -> dict[str, list[str]]:

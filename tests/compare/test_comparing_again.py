@@ -145,13 +145,21 @@ def test_a_narrow_terminal_gets_a_narrow_table(monkeypatch: pytest.MonkeyPatch) 
     report = replayed([*several(), *_third()])
     for width, detail in ((200, 2), (80, 1), (40, 0)):
         console = Console(width=width, force_terminal=True, file=io.StringIO(), color_system=None)
-        monkeypatch.setattr(comparing, "Console", lambda highlight, console=console: console)
+        monkeypatch.setattr(comparing, "Console", lambda console=console, **settings: console)
         comparing.print_report(report)
         lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
         assert max(map(len, lines)) <= width
         assert any("(0.91 to 0.934)" in line for line in lines) == (detail == 2)
         assert any("asking" in line for line in lines) == (detail > 0)
         assert any("bayesian is better" in line for line in lines) == (detail > 0)
+
+
+def test_the_name_of_an_arm_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    report = replayed(several())
+    first, *others = report.judged.standings
+    named = replace(report, judged=replace(report.judged, standings=(replace(first, arm=replace(first.arm, name="[/a] :x:")), *others)))
+    comparing.print_report(named)
+    assert any(line.startswith("[/a] :x: ") for line in capsys.readouterr().out.splitlines())
 
 
 def _third() -> list[str]:
