@@ -20,6 +20,7 @@ from automl.errors import StudyError
 from automl.plan import RunOptions, plan
 from automl.store import Store, hold
 from automl.tracking import Mirror, MirrorReport, Summary
+from automl.tracking.client import connect
 from automl.trials import Rested
 
 SPACE = """\
@@ -155,8 +156,28 @@ def test_check_says_whether_mlflow_is_level_by_words_and_exit_code(level: Path, 
     (level / "first" / "figures" / "new.svg").unlink()
     assert check(level) == (0, f"first: MLflow ({uri}) is level with the study, with all of its 1 trials.\n")
     code, said = check(level, "--json")
-    nothing = {"runs": [], "twins": [], "metrics": {}, "states": {}, "artifacts": []}
+    nothing = {"runs": [], "twins": [], "metrics": {}, "states": {}, "artifacts": [], "deleted_experiment": None}
     assert (code, json.loads(said)) == (0, {"study": "first", "is_level": True, "mlflow": uri, "has_study": True, "missing": nothing})
+
+
+def test_check_of_an_experiment_that_was_deleted_says_how_it_is_restored(level: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    uri = f"sqlite:///{level}/mlflow.db"
+    with contextlib.closing(sqlite3.connect(level / "mlflow.db")) as connection:
+        ((experiment,),) = connection.execute("select experiment_id from experiments where experiment_id > 0")
+    connect(uri).delete_experiment(str(experiment))
+    restore = f"MLFLOW_TRACKING_URI={uri} mlflow experiments restore -x {experiment}"
+    assert check(level) == (
+        1,
+        f"first: MLflow ({uri}) is not level with the study: its experiment was deleted there.\n"
+        f"Restore it with `{restore}`; then `automl sync {level}/first` brings it level.\n",
+    )
+    connect(uri).restore_experiment(str(experiment))
+    assert check(level)[0] == 0
+    connect(uri).delete_experiment(str(experiment))
+    with contextlib.closing(sqlite3.connect(level / "mlflow.db")) as connection, connection:
+        connection.execute("delete from tags")  # as where the study was never in it
+    assert check(level)[1].startswith(f"first: MLflow ({uri}) is not level with the study: its experiment was deleted there.")
 
 
 def test_the_command_that_mirrors_later_has_the_options_that_it_needs(level: Path, monkeypatch: pytest.MonkeyPatch) -> None:

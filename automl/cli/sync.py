@@ -56,6 +56,8 @@ def _check(ctx: click.Context, folder: Path, uri: str, experiment: str | None, a
         click.echo(f"{folder.name}: MLflow ({tracking.redacted(uri)}) is level with the study, with all of its {level.trials} trials.")
     else:
         click.echo(f"{folder.name}: MLflow ({tracking.redacted(uri)}) is not level with the study: {level.words}.")
-        click.echo(f"`{mirroring.sync_command(folder, uri, experiment)}` brings it level.")
+        again = f"`{mirroring.sync_command(folder, uri, experiment)}` brings it level."
+        deleted = level.deleted_experiment
+        click.echo(again if deleted is None else f"Restore it with `{tracking.restore_command(uri, deleted)}`; then {again}")
     if not level.is_level:
         ctx.exit(1)

@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shlex
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,6 +68,11 @@ def resolve_uri(flag: str | None, environ: Mapping[str, str]) -> str:
             f"begins with {scheme!r}.{suggestion(scheme, _SCHEMES) or ' Use sqlite:///mlflow.db or the address of a server.'}"
         )
     return raw
+
+
+def restore_command(uri: str, experiment: str) -> str:
+    """What brings an experiment back that was deleted in MLflow, by its id."""
+    return f"MLFLOW_TRACKING_URI={shlex.quote(redacted(uri))} mlflow experiments restore -x {experiment}"
 
 
 def redacted(text: str) -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _PAGE = 5000
 _CHUNK = 5000
 _STUDY = "study"
+_THERE = """select 1 from tags where key = 'automl.study_id' and value = ?
+union select 1 from experiments where lifecycle_stage = 'deleted' and name = ?"""
 _MOST_NAMED = 10  # trials
 
 
@@ -45,6 +47,7 @@ class Level:
 
     ``runs``: trials without one; ``twins``: trials with several; ``metrics``: of trials (or ``study``) those that lack their last point,
     and ``params`` where these are missing; ``states``: of trials (or ``study``) that in MLflow and that here, where they differ.
+    ``deleted_experiment``: the id of the experiment that it belongs to, where that was deleted: nothing can be written there.
     """
 
     trials: int
@@ -54,6 +57,7 @@ class Level:
     metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     states: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     artifacts: tuple[str, ...] = ()
+    deleted_experiment: str | None = None
 
     @property
     def is_level(self) -> bool:
@@ -63,6 +67,8 @@ class Level:
     @property
     def words(self) -> str:
         """What is missing, without a full stop; empty where nothing is."""
+        if self.deleted_experiment is not None:
+            return "its experiment was deleted there"
         if not self.has_study:
             return "it does not have the study"
         parts = []
@@ -97,13 +103,15 @@ def compared(uri: str, header: StudyHeader, events: Iterable[tuple[int, Event]],
 
 def _difference(expected: Mapping[str, Shown], uri: str, header: StudyHeader, artifacts: Mapping[str, Path]) -> Level:
     trials = len(expected) - 1
-    if not _may_have(uri, header.identity):
+    if not _may_have(uri, header):
         return Level(trials, has_study=False)
     ask = mlflow_client.PatientClient(mlflow_client.connect(uri), lambda: None, lambda: None, lambda: False)
     client = cast("MlflowClient", ask)
     experiment = client.get_experiment_by_name(header.experiment)
     if experiment is None:
         return Level(trials, has_study=False)
+    if experiment.lifecycle_stage != "active":
+        return Level(trials, has_study=False, deleted_experiment=str(experiment.experiment_id))
     parents = list(
         _search(client, experiment.experiment_id, f"tags.`automl.study_id` = '{header.identity}' and tags.`automl.kind` = 'study'")
     )
@@ -154,15 +162,16 @@ def _named(names: Iterable[str]) -> str:
 # -- what there is ------------------------------------------------------------------------------------------------------
 
 
-def _may_have(uri: str, identity: str) -> bool:
-    """False where a SQLite store does not have the study. To open one with MLflow is to make what it lacks."""
+def _may_have(uri: str, header: StudyHeader) -> bool:
+    """False where a SQLite store has neither the study nor a deleted experiment of that name. To open one is to make what it lacks."""
     path = sqlite_path(uri)
     if path is None:
         return True
     if not path.exists() or path.stat().st_size == 0:
         return False
     with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        return connection.execute("select 1 from tags where key = 'automl.study_id' and value = ?", [identity]).fetchone() is not None
+        found = connection.execute(_THERE, [header.identity, header.experiment]).fetchone()
+    return found is not None
 
 
 def _search(client: MlflowClient, experiment: str, condition: str) -> Iterator[Any]:

@@ -163,8 +163,9 @@ class Mirror:
         writer = self._writer
         problems = list(writer.problems) if writer else []
         if not self._is_level:
-            why = self._trouble or "it did not answer in time"
-            problems.insert(0, f"MLflow ({redacted(self.uri)}) is not level with the study: {why}. `{self.header.sync}` does it.")
+            where, again = f"MLflow ({redacted(self.uri)})", f"`{self.header.sync}`"
+            why = (self._trouble or "it did not answer in time").removeprefix(f"{where}: ").removesuffix(".")
+            problems.insert(0, f"{where} is not level with the study: {why}.{'' if again in why else f' {again} does it.'}")
         run = writer.parent if writer else ""
         return MirrorReport(self.url, self._is_level and not problems, tuple(problems), self._taken, run)
 

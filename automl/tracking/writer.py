@@ -23,7 +23,7 @@ from automl.events import Diverged, Failed, Finished, Reported, Started, Tested
 from automl.spec import Objective, training_name
 from automl.tracking import client as mlflow_client
 from automl.tracking import content, presentation
-from automl.tracking.address import redacted, sqlite_path
+from automl.tracking.address import redacted, restore_command, sqlite_path
 from automl.tracking.colours import trial_colour
 from automl.tracking.content import StudyHeader, Summary
 from automl.tracking.notes import Links
@@ -135,7 +135,7 @@ class Writer:
         if found.lifecycle_stage != "active":
             raise TrackingError(
                 f"MLflow ({redacted(self._uri)}): the experiment {name!r} must be active, but it was deleted there. "
-                f"Restore it with `mlflow experiments restore -x {identity}`, then `{self._header.sync}`."
+                f"Restore it with `{restore_command(self._uri, identity)}`, then `{self._header.sync}`."
             )
         return identity
 

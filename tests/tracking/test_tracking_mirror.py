@@ -130,7 +130,8 @@ def test_an_end_that_comes_while_the_mirror_writes_is_not_slept_through(uri: str
 def test_an_error_of_the_mirror_is_told_and_not_raised(uri: str) -> None:
     """The experiment was deleted in MLflow: nothing can be written, and the driver is not disturbed."""
     client = connect(uri)
-    client.delete_experiment(client.create_experiment("digits"))
+    experiment = client.create_experiment("digits")
+    client.delete_experiment(experiment)
     said = Said()
     mirror = Mirror(uri, header("deleted"), flush_seconds=0.02, say=said)
     said.wait(1)
@@ -138,8 +139,10 @@ def test_an_error_of_the_mirror_is_told_and_not_raised(uri: str) -> None:
     done = mirror.finish(summary(), {}, 60)
     assert not done.is_level
     assert said[0].startswith(f"MLflow ({uri}): the experiment 'digits' must be active, but it was deleted there. Restore it with ")
-    assert done.problems[0].startswith(f"MLflow ({uri}) is not level with the study: ")
-    assert done.problems[0].endswith(" `automl sync study-deleted` does it.")
+    assert done.problems[0] == (
+        f"MLflow ({uri}) is not level with the study: the experiment 'digits' must be active, but it was deleted there. "
+        f"Restore it with `MLFLOW_TRACKING_URI={uri} mlflow experiments restore -x {experiment}`, then `automl sync study-deleted`."
+    )
 
 
 # -- servers that are away ----------------------------------------------------------------------------------------------

@@ -380,7 +380,7 @@ def test_a_deleted_experiment_is_an_error_that_says_how_to_restore_it(uri: str) 
         opened(uri, "gone")
     assert str(caught.value) == (
         f"MLflow ({uri}): the experiment 'digits' must be active, but it was deleted there. "
-        f"Restore it with `mlflow experiments restore -x {experiment}`, then `automl sync study-gone`."
+        f"Restore it with `MLFLOW_TRACKING_URI={uri} mlflow experiments restore -x {experiment}`, then `automl sync study-gone`."
     )
 
 
