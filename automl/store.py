@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -147,12 +147,21 @@ class Store:
     def _damaged(self, error: Exception) -> StudyError:
         return StudyError(f"{self.folder / 'study.db'}: must be a study's events, but {_words(error)}. Restore it from a copy.")
 
-    def study(self, space: SearchSpace | None = None) -> Study:
-        """The study as its events tell it. ``space``: the same space as the study's own, with its measures bound to the data."""
+    def study(self, space: SearchSpace | None = None, told: Callable[[Event], None] | None = None) -> Study:
+        """The study as its events tell it. ``space``: the same space as the study's own, with its measures bound to the data.
+
+        ``told`` hears of each event, in their order, for what a study does not keep of them.
+        """
         study = self.empty_study(space)
         with _without_collections():
-            study.apply_all(event for _, event in self.events())
+            study.apply_all(self._heard(told))
         return study
+
+    def _heard(self, told: Callable[[Event], None] | None) -> Iterator[Event]:
+        for _, event in self.events():
+            if told is not None:
+                told(event)
+            yield event
 
     def empty_study(self, space: SearchSpace | None = None) -> Study:
         """The study as it was before anything happened in it, for whoever takes in the events. ``space``: as for ``study``."""

@@ -41,6 +41,14 @@ def test_events_come_back_as_they_were_written(played: Path) -> None:
         assert [event for _, event in written] == [event for _, event in events[1:]]
 
 
+def test_who_asks_is_told_of_every_event_while_the_study_is_read(played: Path) -> None:
+    heard: list[Event] = []
+    with Store.read_only(played) as store:
+        found = store.study(told=heard.append)
+        assert heard == [event for _, event in store.events()]
+        assert found.trials == store.study().trials
+
+
 def test_a_second_driver_is_told_so_and_leaves(played: Path) -> None:
     with Store.open(played):
         assert is_being_driven(played)

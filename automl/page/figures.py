@@ -24,7 +24,7 @@ MOST_SLICES = 6
 
 
 def all_figures(study: Study, spans: Sequence[Span] | None = None, found: Importances | None = None) -> list[Figure]:
-    """Every figure that this study has something to show in. ``spans`` are those of the events (``spans_of``), else what trials know."""
+    """Every figure that this study has something to show in. ``spans`` are those of the events (``Spans``), else what trials know."""
     found = importances_of(study) if found is None else found
     spans = spans_of_study(study) if spans is None else spans
     return [

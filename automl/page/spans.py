@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from automl.events import Diverged, Failed, Finished, Reported, Started
@@ -38,41 +38,45 @@ class Row:
     spans: tuple[Span, ...]
 
 
-def spans_of(events: Iterable[Event]) -> list[Span]:
-    """All stretches of a study, in the order of their ends. One that is still going on ends with the last event."""
-    done: list[Span] = []
-    open_: dict[tuple[int, int], Span] = {}
-    now = 0.0
+class Spans:
+    """The stretches of a study, as its events tell them one after the other (``take``)."""
 
-    def close(key: tuple[int, int], at: float, is_cut: bool) -> None:
-        if key in open_:
-            span = open_.pop(key)
-            done.append(replace(span, end=max(at, span.begin), is_cut=is_cut))
+    def __init__(self) -> None:
+        self._done: list[Span] = []
+        self._open: dict[tuple[int, int], Span] = {}
+        self._now = 0.0
 
-    for event in events:
+    def take(self, event: Event) -> None:
+        """What the next event begins and ends."""
         match event:
-            case Started(key=key, at=at, device=device, worker=worker):
-                close((key.trial, key.replicate), at, True)
-                open_[key.trial, key.replicate] = Span(key.trial, worker or device, at, at, key.replicate)
-            case Finished(key=key, at=at) | Diverged(key=key, at=at) | Failed(key=key, at=at):
-                close((key.trial, key.replicate), at, False)
-            case Lost(key=key, at=at):
-                close((key.trial, key.replicate), at, True)
-            case Pruned(key=key, at=at):
-                for each in [each for each in open_ if each[0] == key.trial]:
-                    close(each, at, False)
-            case Rested(at=at):
-                for each in list(open_):
-                    close(each, at, True)
-            case Resumed():  # a driver that was killed left nothing but its last event
-                for each in list(open_):
-                    close(each, now, True)
-            case Reported():
+            case Reported():  # first, since nearly all events are reports
                 pass
-        now = max(now, event.at)
-    for each in list(open_):
-        close(each, now, False)
-    return done
+            case Started(key=key, at=at, device=device, worker=worker):
+                self._close((key.trial, key.replicate), at, True)
+                self._open[key.trial, key.replicate] = Span(key.trial, worker or device, at, at, key.replicate)
+            case Finished(key=key, at=at) | Diverged(key=key, at=at) | Failed(key=key, at=at):
+                self._close((key.trial, key.replicate), at, False)
+            case Lost(key=key, at=at):
+                self._close((key.trial, key.replicate), at, True)
+            case Pruned(key=key, at=at):
+                for each in [each for each in self._open if each[0] == key.trial]:
+                    self._close(each, at, False)
+            case Rested(at=at):
+                for each in list(self._open):
+                    self._close(each, at, True)
+            case Resumed():  # a driver that was killed left nothing but its last event
+                for each in list(self._open):
+                    self._close(each, self._now, True)
+        self._now = max(self._now, event.at)
+
+    def all(self) -> list[Span]:
+        """In the order of their ends. One that is still going on ends with the last event."""
+        return [*self._done, *(replace(span, end=max(self._now, span.begin)) for span in self._open.values())]
+
+    def _close(self, key: tuple[int, int], at: float, is_cut: bool) -> None:
+        if key in self._open:
+            span = self._open.pop(key)
+            self._done.append(replace(span, end=max(at, span.begin), is_cut=is_cut))
 
 
 def spans_of_study(study: Study) -> list[Span]:

@@ -37,7 +37,7 @@ from automl.page.document import (
     Tiles,
     render,
 )
-from automl.page.spans import Span, spans_of, utilisation
+from automl.page.spans import Span, Spans, utilisation
 from automl.shorthand import format_duration
 from automl.store import Store, is_being_driven
 from automl.study import Study
@@ -93,15 +93,18 @@ def read(folder: Path, is_driven: bool | None = None) -> Known:
     ``is_driven``: what the page says of that, for a driver that makes the page as its last work; None to find out.
     """
     is_driven = is_being_driven(folder) if is_driven is None else is_driven
+    spans, environments = Spans(), list[Mapping[str, str]]()
+
+    def told(event: Event) -> None:
+        spans.take(event)
+        if isinstance(event, Resumed) and event.environment:
+            environments.append(event.environment)
+
     with Store.read_only(folder) as store:
-        created, study = store.created(), store.empty_study()
-        events: list[Event] = [event for _, event in store.events()]
-    for event in events:
-        study.apply(event)
+        created, study = store.created(), store.study(told=told)
     if study.at_work_since is not None and not is_driven:
         study.apply(Rested(time.time(), "interrupted", 0.0))  # its driver was killed, so nothing is running
-    environments = [event.environment for event in events if isinstance(event, Resumed) and event.environment]
-    return Known(study, folder, spans_of(events), created, environments, is_driven, read_report(folder))
+    return Known(study, folder, spans.all(), created, environments, is_driven, read_report(folder))
 
 
 def figures_of(known: Known) -> list[Figure]:

@@ -7,12 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automl.events import Finished, Started, TrialKey
-from automl.page.spans import Span, idle_free, packed, spans_of, utilisation
+from automl.page.spans import Span, Spans, idle_free, packed, utilisation
 from automl.trials import Event, Lost, Pruned, Rested, Resumed
 
 
 def _started(trial: int, at: float, worker: str = "worker-0", replicate: int = 0) -> Started:
     return Started(TrialKey("s", trial, replicate), at, "cpu", worker)
+
+
+def spans_of(events: list[Event]) -> list[Span]:
+    spans = Spans()
+    for event in events:
+        spans.take(event)
+    return spans.all()
 
 
 def test_a_trial_that_was_put_back_has_a_stretch_on_each_worker() -> None:

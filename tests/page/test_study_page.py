@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from automl.page.document import Block, Card, Code, Columns, DataTable, Facts, F
 from automl.page.studypage import Known, read, study_document, verdict, write_page
 from automl.plan import RunOptions, plan
 from automl.space import Categorical, Float, SearchSpace
+from automl.spec import Objective
 from automl.store import Store
+from automl.trials import Trial, after_reports
 from contracts.browser import Browser
 from contracts.studies import many_sided_space
 from contracts.told import Story, write_study
@@ -215,6 +218,35 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         StudyError, match=r"the folder must be there and writable, but no such file or directory\. Use --out with another path\."
     ):
         write_page(tmp_path / "study", tmp_path / "nowhere" / "page.html")
+
+
+def test_reading_for_the_page_takes_the_reports_of_a_trial_in_at_once_and_keeps_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more calls than there are trials, and no more memory than the study and its stretches take."""
+    calls: list[int] = []
+
+    def counted(trial: Trial, reports: Sequence[events.Reported], objective: Objective) -> Trial:
+        calls.append(len(reports))
+        return after_reports(trial, reports, objective)
+
+    written = write_study(tmp_path / "study", SPACE, good, Story(trials=40, epochs=60, pruned=0.0, lanes=1))
+    monkeypatch.setattr("automl.study.after_reports", counted)
+    tracemalloc.start()
+    try:
+        with Store.read_only(tmp_path / "study") as store:
+            alone = store.study()
+        _, needed = tracemalloc.get_traced_memory()
+        del alone
+        tracemalloc.reset_peak()
+        calls.clear()
+        found = read(tmp_path / "study")
+        _, taken = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert calls == [60] * 40
+    assert taken < 1.5 * needed
+    assert [trial.reports for trial in found.study.trials] == [trial.reports for trial in written.trials]
 
 
 @pytest.mark.long
