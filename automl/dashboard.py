@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from automl import tracking
 from automl.errors import StudyError, TrackingError
-from automl.folders import STUDIES, existing_study
+from automl.folders import STUDIES, comparison_of, existing_study
 from automl.mirroring import Receipt, place_of, read_receipt
 from automl.store import Store
 from automl.tracking import views
@@ -75,10 +75,11 @@ def _find(uri: str, folder: Path, receipt: Receipt | None) -> str | None:
     """The route of the study in this store, None where it is not in it."""
     with Store.read_only(folder) as store:
         identity = store.created().identity
+    view = views.main_key(identity, comparison_of(folder))
     path = tracking.sqlite_path(uri)
     if path is None:
         known = receipt if receipt is not None and receipt.store == tracking.redacted(uri) else None
-        return _at_server(uri, identity, known)
+        return _at_server(uri, identity, view, known)
     if not path.is_file():
         raise StudyError(
             f"{folder}: its store of MLflow must be there, but {path} is not. "
@@ -86,32 +87,33 @@ def _find(uri: str, folder: Path, receipt: Receipt | None) -> str | None:
         )
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            return _in_sqlite(connection, identity)
+            return _in_sqlite(connection, identity, view)
     except sqlite3.Error as error:
         raise StudyError(f"{folder}: its store of MLflow must be readable, but {path} is not: {error}. Restore it from a copy.") from None
 
 
-def _in_sqlite(connection: sqlite3.Connection, identity: str) -> str | None:
+def _in_sqlite(connection: sqlite3.Connection, identity: str, view: str) -> str | None:
     """Without MLflow, whose import and opening would take seconds before its server even starts."""
     tagged = "select 1 from tags where tags.run_uuid = runs.run_uuid and tags.key = ? and tags.value = ?"
     query = f"select experiment_id, run_uuid from runs where lifecycle_stage = 'active' and exists ({tagged}) and exists ({tagged})"
     run = connection.execute(query, ("automl.study_id", identity, "automl.kind", "study")).fetchone()
     if run is None:
         return None
-    key = views.own_key(identity)
-    has_view = connection.execute("select 1 from experiment_tags where experiment_id = ? and key = ?", (run[0], views.TAG + key)).fetchone()
-    return _route(str(run[0]), run[1], key if has_view else "")
+    has_view = connection.execute(
+        "select 1 from experiment_tags where experiment_id = ? and key = ?", (run[0], views.TAG + view)
+    ).fetchone()
+    return _route(str(run[0]), run[1], view if has_view else "")
 
 
-def _at_server(uri: str, identity: str, receipt: Receipt | None) -> str | None:
+def _at_server(uri: str, identity: str, view: str, receipt: Receipt | None) -> str | None:
     """What is known of the study at this server; where nothing is, the server is asked."""
     known = re.search(r"#/experiments/(\w+)/runs/(\w+)", receipt.url) if receipt is not None else None
     if known is not None:
-        return _route(known[1], known[2], views.own_key(identity))
-    return _asked(uri, identity)
+        return _route(known[1], known[2], view)
+    return _asked(uri, identity, view)
 
 
-def _asked(uri: str, identity: str) -> str | None:
+def _asked(uri: str, identity: str, view: str) -> str | None:
     from automl.tracking.client import connect, forget_thread
 
     try:
@@ -127,8 +129,8 @@ def _asked(uri: str, identity: str) -> str | None:
         forget_thread()
     if not runs:
         return None
-    info, key = runs[0].info, views.own_key(identity)
-    return _route(info.experiment_id, info.run_id, key if views.TAG + key in experiments[info.experiment_id].tags else "")
+    info = runs[0].info
+    return _route(info.experiment_id, info.run_id, view if views.TAG + view in experiments[info.experiment_id].tags else "")
 
 
 def _route(experiment: str, run: str, view: str) -> str:

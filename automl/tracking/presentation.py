@@ -142,7 +142,7 @@ def introduce(place: Place, header: StudyHeader, run: Run) -> None:
 
 def places(place: Place, header: StudyHeader, has_views: bool, has_page: bool) -> dict[str, str]:
     """Where the note of a study leads to, by name."""
-    own = [("Trials of this study", views.own_key(header.identity))]
+    own = [] if header.comparison else [("Trials of this study", views.own_key(header.identity))]
     seen = {name: views.route(place.experiment, key) for name, key in (*own, *_PLACES)} if has_views else {}
     return {**({"Study page": place.link(place.parent, PAGE)} if has_page else {}), **seen}
 

@@ -49,6 +49,11 @@ def own_key(identity: str) -> str:
     return f"{_OWN}{identity[:12]}"
 
 
+def main_key(identity: str, comparison: str) -> str:
+    """The key of the view that a study is opened in: those of a comparison are looked at together, and have none of their own."""
+    return STRATEGIES if comparison else own_key(identity)
+
+
 def route(experiment: str, key: str) -> str:
     """Where a view is, after the address of the server."""
     return f"#/experiments/{experiment}/runs?viewStateShareKey={key}&compareRunsMode=CHART&{MODEL_TRAINING}"
@@ -70,7 +75,7 @@ def saved_views(header: StudyHeader, known: Mapping[str, str], important: Sequen
         STRATEGIES: ("Strategies", _strategies(header, drawn)),
         TRIALS: ("Trials", _trials("tags.`automl.kind` = 'trial'", best_first, drawn)),
         BY_STRATEGY: ("By strategy", _by_strategy(header, drawn)),
-        own: (f"Trials of {header.name}", _trials(mine, best_first, ours)),
+        **({} if header.comparison else {own: (f"Trials of {header.name}", _trials(mine, best_first, ours))}),
     }
     changed: dict[str, str | None] = {}
     for key, (name, state) in states.items():
@@ -79,6 +84,8 @@ def saved_views(header: StudyHeader, known: Mapping[str, str], important: Sequen
             value = _closed(name, now if before is None else before[1], state)
             if len(value) <= LONGEST:
                 changed[TAG + key] = value
+    if header.comparison:
+        return changed
     of_studies = {key: opened[1] for key, value in known.items() if key.startswith(TAG + _OWN) and (opened := _opened(value))}
     others = sorted((created, key) for key, created in of_studies.items() if key != TAG + own)
     return {**changed, **{key: None for _, key in others[: max(0, len(others) + 1 - _MOST_OWN)]}}

@@ -26,7 +26,7 @@ from automl.data import DataInfo
 from automl.errors import StudyError, TrackingError, UsageError
 from automl.mirroring import Receipt, read_receipt
 from automl.tracking.server import check_prefix, serving
-from automl.tracking.views import MODEL_TRAINING, TAG, own_key, route
+from automl.tracking.views import MODEL_TRAINING, STRATEGIES, TAG, own_key, route
 from contracts.driving import Rehearsed
 
 INFO = DataInfo("digits", "multiclass", (64,), 10, tuple("0123456789"), {"train": 80, "validation": 10, "test": 10}, fingerprint="f" * 64)
@@ -76,6 +76,13 @@ def test_without_its_view_the_run_of_a_study_is_opened(here: Path) -> None:
     with closing(sqlite3.connect(here / "mlflow.db")) as connection, connection:
         connection.execute("delete from experiment_tags where key = ?", (TAG + own_key(receipt(here).study),))
     assert look_up("first", None, {}).route == f"#/experiments/1/runs/{receipt(here).run}?{MODEL_TRAINING}"
+
+
+def test_a_study_of_a_comparison_is_opened_beside_the_others(here: Path) -> None:
+    (here / "both").mkdir()
+    (here / "both" / "comparison.json").write_text("{}")
+    (here / "studies" / "first").rename(here / "both" / "first")
+    assert look_up("both/first", None, {}).route == route("1", STRATEGIES)
 
 
 def test_without_any_study_the_whole_store_is_opened(here: Path) -> None:

@@ -117,6 +117,13 @@ def test_only_the_newest_studies_have_views_of_their_own() -> None:
     assert own == [TAG + own_key(f"{number:04}") for number in range(8, 20)]
 
 
+def test_studies_of_a_comparison_have_no_views_of_their_own_and_push_out_none() -> None:
+    tags = after({})
+    for number in range(21):
+        tags = after(tags, replace(SEARCHING, identity=f"{number:04}", comparison="digits-compare"), now=10 + number)
+    assert {key.removeprefix(TAG) for key in tags} == set(NAMES)
+
+
 @pytest.mark.parametrize("broken", ["", "{}", "[1]", '{"name": "x", "createdAt": 1, "state": "no"}', '{"state": 3}'])
 def test_what_somebody_else_wrote_under_our_name_is_replaced(broken: str) -> None:
     assert after({TAG + views.TRIALS: broken}) == after({})
