@@ -287,12 +287,13 @@ class Study:
 
     def apply_all(self, events: Iterable[Event]) -> None:
         """What ``apply`` of each of them makes, in less time: reports of a trial are taken in together, before anything else of it."""
-        pending: dict[int, list[Reported]] = {}
+        pending: dict[int, dict[int, list[Reported]]] = {}
         for event in events:
-            if isinstance(event, Reported) and self.replicates == 1 and event.key.replicate == 0:
-                reports = pending.get(event.key.trial)
+            if isinstance(event, Reported) and event.key.replicate < self.replicates:
+                of_trial = pending.setdefault(event.key.trial, {})
+                reports = of_trial.get(event.key.replicate)
                 if reports is None and self.accepts(event):
-                    pending[event.key.trial] = [event]
+                    of_trial[event.key.replicate] = [event]
                 elif reports is not None and event.epoch > reports[-1].epoch:
                     reports.append(event)
                 else:
@@ -300,14 +301,15 @@ class Study:
                 self.last_event_at = event.at
                 continue
             key: TrialKey | None = getattr(event, "key", None)
-            if key is not None and key.trial in pending:
-                self._take_reports(key.trial, pending.pop(key.trial))
+            for number in list(pending) if key is None else (key.trial,):
+                self._take_reports(number, pending.pop(number, {}))
             self.apply(event)
-        for number, reports in pending.items():
-            self._take_reports(number, reports)
+        for number, of_trial in pending.items():
+            self._take_reports(number, of_trial)
 
-    def _take_reports(self, number: int, reports: Sequence[Reported]) -> None:
-        self._set(after_reports(self.trials[number], reports, self.objective))
+    def _take_reports(self, number: int, reports: Mapping[int, Sequence[Reported]]) -> None:
+        if reports:
+            self._set(after_reports(self.trials[number], reports, self.objective))
 
     def _seconds_before_kill(self, last_event_at: float) -> float:
         """How long a driver had been at work that left no ``Rested`` behind, as far as its events tell."""

@@ -266,7 +266,7 @@ def put_back(trial: Trial) -> Trial:
 def _after_alone(trial: Trial, event: TrialEvent, objective: Objective) -> Trial:
     match event:
         case Reported():
-            return after_reports(trial, [event], objective)
+            return _after_reports_alone(trial, [event], objective)
         case Started(at=at, device=device, worker=worker):
             return _changed(trial, state="running", started=at if trial.started is None else trial.started, device=device, worker=worker)
         case Finished(at=at, saved=saved, stopped_early=early):
@@ -284,8 +284,18 @@ def _after_alone(trial: Trial, event: TrialEvent, objective: Objective) -> Trial
             return _changed(lost, state=kind, ended=at, reason=f"{why}\n{detail}".strip())
 
 
-def after_reports(trial: Trial, events: Sequence[Reported], objective: Objective) -> Trial:
-    """The trial of one training after these reports, which follow one another."""
+def after_reports(trial: Trial, events: Mapping[int, Sequence[Reported]], objective: Objective) -> Trial:
+    """The trial after these reports of its replicates, by number, which follow one another in each."""
+    if not trial.replicates:
+        return _after_reports_alone(trial, events[0], objective)
+    replicates = [
+        _after_reports_alone(replicate, events[number], objective) if number in events else replicate
+        for number, replicate in enumerate(trial.replicates)
+    ]
+    return _together(trial, tuple(replicates), max(of_one[-1].at for of_one in events.values()))
+
+
+def _after_reports_alone(trial: Trial, events: Sequence[Reported], objective: Objective) -> Trial:
     reports, best, best_event = list(trial.reports), trial.objective, None
     best_loss, metric, maximize = trial.metrics.get("loss"), objective.metric, objective.maximize
     for event in events:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from automl import trials
 from automl.engines.inline import InlineEngine
 from automl.events import Diverged, Finished, Reported, Slot, Started
 from automl.store import Store
@@ -105,6 +107,25 @@ def test_events_taken_in_together_make_the_same_study(played: Path, data: st.Dat
         one.apply(event)
     other.apply_all(told)
     assert vars(one) == vars(other)
+
+
+def test_replicates_are_put_together_once_for_all_their_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes as long as all their epochs together, and a study is read before every answer about it."""
+    calls: list[int] = []
+
+    def counted(trial: Trial, *more: Any) -> Trial:
+        calls.append(trial.number)
+        return together(trial, *more)
+
+    together = trials._together
+    monkeypatch.setattr(trials, "_together", counted)
+    study = fresh(replicates=3)
+    keys = [study.key(0, replicate) for replicate in range(3)]
+    events: list[Event] = [Suggested(study.key(0), 1.0, {"layers": 1}, "strategy"), *(Started(key, 1.0, "cpu", "cpu") for key in keys)]
+    events += [Reported(key, 2.0, epoch, {"accuracy": 0.5, "loss": 0.5}, 0.1) for epoch in range(1, 51) for key in keys]
+    events += [Finished(key, 3.0) for key in keys]
+    study.apply_all(events)
+    assert (len(calls), study.trials[0].epochs_trained, study.trials[0].state) == (3 + 1 + 3, 150, "complete")
 
 
 def fresh(maximize: bool = True, replicates: int = 1) -> Study:

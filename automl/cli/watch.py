@@ -107,9 +107,8 @@ def _in_lines(source: _Source, console: Console, is_over: threading.Event) -> No
     while not is_last and not is_over.is_set():
         is_last = source.is_over()  # before the last look, so that nothing is missed
         events = source.new_events()
-        for _, event in events:
-            assert source.study is not None
-            source.study.apply(event)
+        if source.study is not None:
+            source.study.apply_all(event for _, event in events)
         if source.study is not None and lines is None:
             lines = EndLines(console, source.study)
             study = source.study

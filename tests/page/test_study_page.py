@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -226,8 +226,8 @@ def test_reading_for_the_page_takes_the_reports_of_a_trial_in_at_once_and_keeps_
     """No more calls than there are trials, and no more memory than the study and its stretches take."""
     calls: list[int] = []
 
-    def counted(trial: Trial, reports: Sequence[events.Reported], objective: Objective) -> Trial:
-        calls.append(len(reports))
+    def counted(trial: Trial, reports: Mapping[int, Sequence[events.Reported]], objective: Objective) -> Trial:
+        calls.append(len(reports[0]))
         return after_reports(trial, reports, objective)
 
     written = write_study(tmp_path / "study", SPACE, good, Story(trials=40, epochs=60, pruned=0.0, lanes=1))
