@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from automl import tracking
 from automl.errors import StudyError, TrackingError
-from automl.folders import STUDIES, comparison_of, existing_study
+from automl.folders import COMPARISON, STUDIES, comparison_of, existing_study, study_folder
 from automl.mirroring import Receipt, place_of, read_receipt
 from automl.store import Store
 from automl.tracking import views
@@ -43,7 +43,7 @@ def look_up(study: str | None, flag: str | None, environ: Mapping[str, str]) -> 
 
     ``flag`` is ``--mlflow``; without it, and without ``MLFLOW_TRACKING_URI``, a study is looked for where it was tracked last.
     """
-    folder = existing_study(study) if study is not None else _newest()
+    folder = _existing(study) if study is not None else _newest()
     receipt = read_receipt(folder) if folder is not None else None
     uri = place_of(receipt, flag, environ)
     if folder is None:
@@ -55,7 +55,14 @@ def look_up(study: str | None, flag: str | None, environ: Mapping[str, str]) -> 
         raise StudyError(
             f"{folder}: must be in MLflow, but {tracking.redacted(uri)} does not hold it. `automl sync {folder.name}` writes it there."
         )
-    return Shown(uri, found, folder.name)
+    return Shown(uri, found, folder.name if study is None else study_folder(study).name)
+
+
+def _existing(name: str) -> Path:
+    """The folder of the study; of a comparison that of its first study, since all of them are looked at together."""
+    folder = study_folder(name)
+    studies = sorted(file.parent for file in folder.glob("*/study.db")) if (folder / COMPARISON).is_file() else []
+    return studies[0] if studies else existing_study(name)
 
 
 def _newest() -> Path | None:

@@ -17,6 +17,7 @@ MISTAKES = [
     ("run x --trials three", "--trials: must be a whole number, but is 'three'. `automl run --help` shows how."),
     ("run x --trials it's", '--trials: must be a whole number, but is "it\'s". `automl run --help` shows how.'),
     ("run x --trials", "--trials: must be followed by a value, but is not. Give one."),
+    ("run --data --trials 3", "--data: must be followed by a value, but is not. Give one."),
     ("run x --json=1", "--json: must be given without a value, but has one. Leave it out."),
     ("run x --engine ray", "--engine: must be one of local, inline, but is 'ray'. `automl run --help` shows how."),
     (

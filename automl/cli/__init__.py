@@ -87,7 +87,12 @@ class LazyGroup(click.Group):
         """The command that is asked for, or an error with the nearest one."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             raise click.UsageError(f"{args[0]!r} is not a command. Commands: {', '.join(COMMANDS)}.{suggestion(args[0], COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not ctx.resilient_parsing:
+            from automl.cli.mistakes import check_values
+
+            check_values(command, rest, ctx)
+        return name, command, rest
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import pairwise, takewhile
 from typing import Any
 
 import click
@@ -26,6 +28,14 @@ def sentence(error: click.UsageError) -> str:
         case click.BadParameter(param=click.Parameter() as param):
             return _of_a_value(param, error.message, see)
     return _of_a_word(error, command, see)
+
+
+def check_values(command: click.Command, words: Sequence[str], ctx: click.Context) -> None:
+    """Raises where an option is followed by another one in place of its value, which click would take for the value."""
+    options = {name: param for param in command.params if isinstance(param, click.Option) for name in param.opts}
+    for name, value in pairwise(takewhile(lambda word: word != "--", words)):
+        if name in options and not options[name].is_flag and value in options:
+            raise click.BadOptionUsage(name, "must have a value", ctx)
 
 
 def _of_a_value(param: click.Parameter, message: str, see: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from automl.compare.results import VALIDATION, result_of
 from automl.compare.running import Entry, Finished, Watcher, carried_out
 from automl.compare.verdict import Judged, judge
 from automl.driver import WhyRested
+from automl.folders import STUDIES
 from automl.summary import number_text
 from automl.tracking.comparison import ComparisonContent, write_comparison
 
@@ -106,12 +108,19 @@ def _bring_level(plan: ComparePlan, uri: str, entries: Sequence[Entry], report: 
         if not report_of_it.run:
             left = len(missing) - place
             say(f"The other {left} studies and the comparison are not in MLflow either. The same command writes them once it is back.")
-            return url
+            return _where(plan, url)
         url = url or report_of_it.url
     problem = write_comparison(uri, _content(plan, report, record))
     if problem:
         say(problem)
-    return url
+    return _where(plan, url)
+
+
+def _where(plan: ComparePlan, url: str) -> str:
+    """Where to look at all studies: the address of one at a server, else the command that opens them."""
+    folder = plan.folder
+    name = folder.name if folder.absolute().parent == STUDIES.absolute() else str(folder)
+    return f"automl dashboard {shlex.quote(name)}" if url.startswith("automl ") else url
 
 
 def _content(plan: ComparePlan, report: Report, record: Record) -> ComparisonContent:

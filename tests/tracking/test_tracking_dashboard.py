@@ -82,7 +82,9 @@ def test_a_study_of_a_comparison_is_opened_beside_the_others(here: Path) -> None
     (here / "both").mkdir()
     (here / "both" / "comparison.json").write_text("{}")
     (here / "studies" / "first").rename(here / "both" / "first")
-    assert look_up("both/first", None, {}).route == route("1", STRATEGIES)
+    for name in ("both/first", "./both"):
+        shown = look_up(name, None, {})
+        assert (shown.route, shown.study) == (route("1", STRATEGIES), Path(name).name)
 
 
 def test_without_any_study_the_whole_store_is_opened(here: Path) -> None:
