@@ -209,7 +209,7 @@ class _Tree:
             self._stop(line, f"must be text, but has the control character U+{code:04X}. Remove it.")
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            self._stop(mark.line + 1 if mark else 0, f"must be YAML, but {_complaint(error)}.")
+            self._stop(mark.line + 1 if mark else 0, f"must be YAML, but {_complaint(error)}.{_remedy(error)}")
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError, AssertionError):
             # ruamel answers some broken input with an error of its own inside instead of a YAML error.
             self._stop(0, "must be YAML, but cannot be parsed. Check the quotes, escapes and brackets.")
@@ -282,6 +282,11 @@ def _complaint(error: Any) -> str:
     if mark is None or error.problem_mark is None or mark.line == error.problem_mark.line or not error.context:
         return problem
     return f"{problem} ({error.context}, which begins on line {mark.line + 1})"
+
+
+def _remedy(error: Any) -> str:
+    """What to do about what editors do unasked; nothing where only the person can know."""
+    return " Indent with blanks instead of tabs." if r"character '\t'" in str(error.problem) else ""
 
 
 def resolve(text: str) -> Value:

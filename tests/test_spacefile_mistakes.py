@@ -348,6 +348,10 @@ WHOLE: list[tuple[str, list[str]]] = [
     ),
     (f"{HEAD}space: [1,2\n", ["x.yaml:4: must be YAML, but expected ',' or ']', but got '<stream end>' (while parsing a flow sequence, which begins on line 3)."]),
     ("a: b: c", ["x.yaml:1: must be YAML, but mapping values are not allowed here."]),
+    (
+        "a:\n\tb: 1",
+        ["x.yaml:2: must be YAML, but found character '\\t' that cannot start any token. Indent with blanks instead of tabs."],
+    ),
     ("a: \x07", ["x.yaml:1: must be text, but has the control character U+0007. Remove it."]),
     ("a: 1\n---\nb: 2", ["x.yaml:2: a file holds one search space, but a second document begins here ('---'). Put it into a file of its own."]),
     ("? [a]\n: 1", ["x.yaml:1: a key must be a word, but is a list.", *(f"x.yaml: {text}" for text in (
