@@ -521,7 +521,7 @@ def drive(
         if at_work:
             _clear(lanes, [session for session in sessions if session not in at_work])
         for slot in sorted(idle, key=lambda slot: slot.index):
-            orders = Orders(start=tuple(_fill(lanes, slot, at_work)), stop=tuple(lanes.stops[slot]), decided=_decided(at_work))
+            orders = Orders(start=tuple(_fill(lanes, slot, at_work)), stop=tuple(lanes.stops[slot]), decided=decided_by(at_work))
             if orders.stop or lanes.has_work(slot):
                 engine.send(slot, orders, lanes.patience(slot))
                 lanes.sent(slot)
@@ -553,7 +553,7 @@ def _is_late(seconds: float | None, began: float) -> bool:
     return seconds is not None and time.monotonic() - began >= seconds
 
 
-def _decided(sessions: Sequence[Session]) -> frozenset[int] | None:
+def decided_by(sessions: Sequence[Session]) -> frozenset[int] | None:
     """After which epochs a trial of one of these studies may be stopped; None: after any."""
     epochs: set[int] = set()
     for session in sessions:

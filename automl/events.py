@@ -118,11 +118,13 @@ class TrialSpec:
 @dataclass(frozen=True, slots=True)
 class Measure:
     """Find out how many lanes pay, up to ``most``: ``examples`` are trials like those to come, of which the worker will train about so
-    many ``epochs`` in all. Measuring takes a small share of the time of that."""
+    many ``epochs`` in all. Measuring takes a small share of the time of that. ``answered``: after what share of its epochs a trial
+    waits for an answer."""
 
     examples: tuple[TrialSpec, ...]
     most: int
     epochs: float
+    answered: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

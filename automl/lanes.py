@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from statistics import fmean
 
 from automl.draws import seed_at
-from automl.driver import Session
+from automl.driver import Session, decided_by
 from automl.engines import Engine
 from automl.events import Measure, Measured, Orders, Slot, TrialKey, TrialSpec
 from automl.study import Study
@@ -47,10 +47,17 @@ def lanes_of(
     if most <= 1:
         return dict.fromkeys(engine.slots, 1), ""
     examples = _examples(session, max(_FEWEST_EXAMPLES, min(most, _MOST_EXAMPLES)))
-    order = Measure(examples, most, trainings * session.study.spec.epochs / len(engine.slots))
+    epochs = session.study.spec.epochs
+    order = Measure(examples, most, trainings * epochs / len(engine.slots), _share_answered(session, epochs))
     rates = _by_device(_measured(engine, order, is_interrupted))
     lanes = {slot: _best(rates.get(_device_of(slot), {})) for slot in engine.slots}
     return lanes, _said(rates, lanes)
+
+
+def _share_answered(session: Session, epochs: int) -> float:
+    """After what share of its epochs a trial waits for the driver: where it may be stopped, and at its end."""
+    decided = decided_by([session])
+    return 1.0 if decided is None else len({epoch for epoch in decided if epoch < epochs} | {epochs}) / epochs
 
 
 def _examples(session: Session, count: int) -> tuple[TrialSpec, ...]:

@@ -146,11 +146,11 @@ class LaneTrainer:
         count, most = 1, min(order.most, self.lanes)
         with contextlib.suppress(Exception):  # what is wrong, or too large, will be told of the trial that it is true of
             if examples and most > 1 and self._may_gain(examples):
-                self._rate(examples[:1], 1, 0.0)  # the first touch of the data and of torch's kernels says nothing about lanes
+                self._rate(examples[:1], 1, 0.0, 0.0)  # the first touch of the data and of torch's kernels says nothing about lanes
                 began = self._clock()
                 until = began + _MEASURED_SECONDS[self._device.type]
                 while count not in rates and self._clock() < until:
-                    rates[count] = self._rate(examples, count, until)
+                    rates[count] = self._rate(examples, count, until, order.answered)
                     best = max(rates.values())
                     until = min(until, began + _MEASURED_SHARE * order.epochs / best)
                     if rates[count] < 0.8 * best or not self._has_room_for(count):
@@ -168,7 +168,7 @@ class LaneTrainer:
                 found.append(trial)
         return found
 
-    def _rate(self, examples: Sequence[TrialSpec], lanes: int, until: float) -> float:
+    def _rate(self, examples: Sequence[TrialSpec], lanes: int, until: float, answered: float) -> float:
         """Epochs of trials a second, with so many of them in the worker at once; fewer batches of them where time is short."""
         trained, seconds = 0, 0.0
         while trained < max(lanes, min(_MEASURED_TRIALS, len(examples))) and (not trained or self._clock() < until):
@@ -178,10 +178,13 @@ class LaneTrainer:
                 group = self._group_for(_Waiting(trial), groups, lanes)
                 group.admit(replace(trial, key=replace(trial.key, replicate=number)), self._solo.samples_of(trial))
             pieces = _MEASURED_PIECES if self._recorder is None else _MEASURED_PIECES_CUDA
-            seconds += _ANSWER_SECONDS
+            seconds += _ANSWER_SECONDS * answered
             for place, group in groups:
                 with self._threads(place, group):
                     seconds += group.seconds_of_an_epoch(pieces, self._clock, until)
+                    began = self._clock()
+                    group.predict()[0].sum().item()  # which waits for the device
+                    seconds += self._clock() - began
             trained += lanes
         return trained / seconds
 
