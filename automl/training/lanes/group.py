@@ -176,16 +176,19 @@ class Group:
     @multiplying()
     @torch.no_grad()
     def seconds_of_an_epoch(self, pieces: int, clock: Callable[[], float] = time.perf_counter, until: float = math.inf) -> float:
-        """How long an epoch would take, from its first few pieces, as many as there is time for, one at least; the first one warms up.
-        ``until`` is a time of the ``clock``. The lanes cannot go on after this."""
-        epoch = self._epoch()
-        warming_up = clock()
+        """How long an epoch with its validation would take, from its first few pieces, as many as there is time for, one at least; all is
+        done once before, to warm up. ``until`` is a time of the ``clock``. The lanes cannot go on after this."""
+        epoch, warming_up = self._epoch(), clock()
         self._train_pieces(epoch, 1).sum().item()
+        piece = clock() - warming_up
+        self.predict()
         began = clock()
-        affordable = max(0.0, until - began) / max(began - warming_up, 1e-9)
-        pieces = max(1, int(min(pieces, len(epoch), affordable)))
-        self._train_pieces(epoch, pieces).sum().item()  # which waits for the device
-        return (clock() - began) / pieces * len(epoch)
+        epoch = self._epoch()
+        self.predict()[0].sum().item()  # which waits for the device
+        around, began = clock() - began, clock()
+        pieces = max(1, int(min(pieces, len(epoch), max(0.0, until - began) / max(piece, 1e-9))))
+        self._train_pieces(epoch, pieces).sum().item()
+        return around + (clock() - began) / pieces * len(epoch)
 
     def _epoch(self) -> _Epoch:
         self._bind()

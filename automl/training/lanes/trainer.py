@@ -150,7 +150,10 @@ class LaneTrainer:
                 began = self._clock()
                 until = began + _MEASURED_SECONDS[self._device.type]
                 while count not in rates and self._clock() < until:
-                    rates[count] = self._rate(examples, count, until, order.answered)
+                    rate = self._rate(examples, count, until, order.answered)
+                    if rates and self._clock() > until:
+                        break  # cut short, it cannot be held against the others
+                    rates[count] = rate
                     best = max(rates.values())
                     until = min(until, began + _MEASURED_SHARE * order.epochs / best)
                     if rates[count] < 0.8 * best or not self._has_room_for(count):
@@ -182,9 +185,6 @@ class LaneTrainer:
             for place, group in groups:
                 with self._threads(place, group):
                     seconds += group.seconds_of_an_epoch(pieces, self._clock, until)
-                    began = self._clock()
-                    group.predict()[0].sum().item()  # which waits for the device
-                    seconds += self._clock() - began
             trained += lanes
         return trained / seconds
 
