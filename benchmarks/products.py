@@ -70,7 +70,7 @@ def main() -> None:
             for units in map(int, options.units.split(","))
             for name, pair in rates(samples, units).items()
         ]
-    takes = "numpy" if numpy_multiplies(torch.device("cpu")) else "torch"
+        takes = "numpy" if numpy_multiplies(torch.device("cpu")) else "torch"
     if options.json:
         print(json.dumps({"takes": takes, "rates": table}))
         return
