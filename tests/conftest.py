@@ -72,3 +72,14 @@ def prepares_here(monkeypatch: pytest.MonkeyPatch) -> None:
         return data.prepare(spec, folder) if spec.source else apart(spec, folder)
 
     monkeypatch.setattr(data, "prepare_apart", prepare)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch has one thread, as in a worker that has one core."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

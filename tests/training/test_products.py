@@ -13,15 +13,9 @@ from automl.models import multiplication
 from automl.models.multiplication import multiplying, numpy_multiplies
 from automl.training.lanes.products import products_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LANES, INPUTS, UNITS = 3, 20, 7
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=[True, False], ids=["numpy", "torch"])
