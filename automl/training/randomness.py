@@ -78,19 +78,17 @@ def places(step: Tensor, rows: Tensor) -> Tensor:
     return step * _ROWS_A_STEP + rows
 
 
-def keep_masks(rows: Tensor, units: Tensor, threshold: int | Tensor, scale: float | Tensor, like: Tensor) -> Tensor:
-    """What dropout multiplies with: ``[..., rows, units]``, 0 with the probability that ``threshold`` stands for, else ``scale``.
+def keep_masks(bits: Tensor, threshold: int | Tensor, scale: float | Tensor, like: Tensor) -> Tensor:
+    """What dropout multiplies with: 0 with the probability that ``threshold`` stands for, else ``scale``.
 
     Two hashes are added and squared: (place of the row) + (unit), one even and one odd. An odd number squared modulo 2**32 has
     uniform upper bits, and the square undoes what the sum would leave in common between rows and units. Three passes over the
     mask, in 32 bits, instead of the twelve of a full hash in 64.
 
     Args:
-        rows: ``[..., rows, 1]``, from ``row_bits``.
-        units: ``[..., 1, units]``, from ``unit_bits``.
-        threshold, scale: one for all, or of many lanes ``[lanes, 1, 1]``; a tensor of thresholds is of int32.
+        bits: ``row_bits`` plus ``unit_bits``, ``[..., rows, units]``; they are overwritten.
+        threshold, scale: one for all, or tensors that broadcast with the bits; one of thresholds is of int32.
     """
-    bits = rows + units
     bits *= bits
     if bits.device.type != "cpu" or like.dtype != torch.float32 or not isinstance(scale, Tensor):
         masks = torch.empty(bits.shape, dtype=like.dtype, device=bits.device)
@@ -152,4 +150,4 @@ class Dropout:
         where = places(steps[:, None], torch.arange(self._rows, device=device))
         key = key_at(self._seed, "dropout", layer)
         rows, columns = row_bits(where, key), unit_bits(key, units, device)
-        return keep_masks(rows, columns, threshold(share), 1 / (1 - share), hidden.detach())
+        return keep_masks(rows + columns, threshold(share), 1 / (1 - share), hidden.detach())

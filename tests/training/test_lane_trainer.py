@@ -107,6 +107,16 @@ def lanes_of(count: int, dtype: torch.dtype = torch.float64) -> LaneTrainer:
     return LaneTrainer("cpu", "worker", count, dtype=dtype, checkpoint_seconds=math.inf, pace=SHARING)
 
 
+@pytest.fixture(params=["packed", "padded"])
+def standing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How fully connected networks stand side by side: as on a CPU, and padded, as on a GPU."""
+    if request.param == "padded":
+        monkeypatch.setattr("automl.training.lanes.trainer.is_packed", lambda *_: False)
+
+
+either_way = pytest.mark.usefixtures("standing")
+
+
 def alone(spec: TrialSpec, dtype: torch.dtype = torch.float64) -> dict[int, dict[str, float]]:
     solo = SoloTrainer("cpu", "reference", dtype=dtype, checkpoint_seconds=math.inf)
     solo.start(replace(spec, job=replace(spec.job, folder=f"{spec.job.folder}-alone")))
@@ -147,6 +157,7 @@ def hidden(normalization: str, activation: str = "relu") -> Configuration:
 # the law
 
 
+@either_way
 @pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_eight_trials_of_one_group_have_their_own_numbers(tmp_path: Path, task: Task, normalization: str) -> None:
@@ -157,6 +168,7 @@ def test_eight_trials_of_one_group_have_their_own_numbers(tmp_path: Path, task: 
     assert_as_alone(lanes_of(8), specs, [8])
 
 
+@either_way
 @pytest.mark.parametrize("normalization", ["none", "batch"])
 def test_forecasts_of_several_steps_ride(tmp_path: Path, normalization: str) -> None:
     study = job(tmp_path, "regression", steps=3)
@@ -237,12 +249,25 @@ def test_steps_that_cannot_be_recorded_are_called(tmp_path: Path, caplog: pytest
     assert [record.getMessage() for record in caplog.records] == [f"Steps are launched call by call, not as CUDA graphs: {why}."]
 
 
+@either_way
 @pytest.mark.parametrize("activation", ["gelu", "tanh", "sigmoid", "silu", "leaky_relu", "elu"])
 @pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
-def test_padding_is_silent_for_every_activation(tmp_path: Path, activation: str, normalization: str) -> None:
+def test_padding_is_silent_for_every_activation_and_none_is_needed(tmp_path: Path, activation: str, normalization: str) -> None:
     study = job(tmp_path)
     specs = [trial(study, {**hidden(normalization, activation), **widths, "dropout": 0.3}, n) for n, widths in enumerate(WIDTHS)]
     assert_as_alone(lanes_of(4), specs, [4])
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+@pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
+def test_networks_of_any_depth_share_a_group_on_a_cpu(tmp_path: Path, activation: str, normalization: str) -> None:
+    study = job(tmp_path)
+    shapes = ({"layers": 0}, {"layers": 1, "units": 40}, {"layers": 3, "units": 7}, {"layers": 2, "units_1": 5, "units_2": 30})
+    specs = [
+        trial(study, {**hidden(normalization, activation), **shapes[n % 4], **other, "dropout": 0.1 * (n % 3)}, n)
+        for n, other in enumerate(OPTIMISATION)
+    ]
+    assert_as_alone(lanes_of(8), specs, [8])
 
 
 @pytest.mark.parametrize("pooling", ["max", "average", "none"])
@@ -257,19 +282,34 @@ def test_pictures_ride_together(tmp_path: Path, pooling: str, normalization: str
     assert_as_alone(lanes_of(4), specs[::-1], [4])
 
 
+@either_way
 @pytest.mark.parametrize("sizes", [(16, 32, 16, 64), (32, 32, 20, 30), (7, 14, 21, 65), (16, 24, 40, 1000)])
-def test_batches_of_several_sizes_ride_together(tmp_path: Path, sizes: tuple[int, ...]) -> None:
-    """Larger batches are taken in pieces whose gradients add up; the last batch of 65 samples may be a single one."""
+def test_batches_of_several_sizes_have_their_own_numbers(tmp_path: Path, sizes: tuple[int, ...]) -> None:
+    """Padded, larger batches are taken in pieces whose gradients add up; the last batch of 65 samples may be a single one."""
     study = job(tmp_path)
     specs = [trial(study, {"units": 12, "batch_size": size, **OPTIMISATION[n]}, n) for n, size in enumerate(sizes)]
-    trainer = lanes_of(4)
-    for spec in specs:
-        trainer.start(spec)
-    events = trainer.advance()
-    assert max(group_sizes(trainer)) > 1
-    events += finish(trainer)
-    for spec in specs:
-        same(curve(events, spec), alone(spec))
+    assert_as_alone(lanes_of(4), specs)
+
+
+@pytest.mark.parametrize(
+    ("packed", "sizes", "groups"),
+    [
+        (False, (16, 32, 16, 64), [4]),
+        (False, (7, 14, 21, 65), [4]),
+        (True, (16, 32, 16, 64), [1, 1, 2]),
+        (True, (32, 26, 25, 20), [2, 2]),
+    ],
+)
+def test_who_shares_by_the_size_of_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool, sizes: tuple[int, ...], groups: list[int]
+) -> None:
+    """Packed, a lane never takes a batch in pieces, and pads it by a fourth at most."""
+    monkeypatch.setattr("automl.training.lanes.trainer.is_packed", lambda *_: packed)
+    study, trainer = job(tmp_path), lanes_of(4)
+    for number, size in enumerate(sizes):
+        trainer.start(trial(study, {"units": 12, "batch_size": size}, number))
+    trainer.advance()
+    assert group_sizes(trainer) == groups
 
 
 @given(data=st.data())
@@ -277,9 +317,9 @@ def test_batches_of_several_sizes_ride_together(tmp_path: Path, sizes: tuple[int
 def test_whoever_rides_along_whenever_changes_nothing(tmp_path: Path, data: st.DataObject) -> None:
     """Trials come, are stopped and end at any time; every curve is a beginning of the one that the trial has alone."""
     study = job(tmp_path)
-    widths = st.integers(9, 16)
+    widths, depths = st.integers(9, 16), st.integers(1, 3)
     waiting = [
-        trial(study, {**hidden("none"), "units_1": data.draw(widths), "units_2": data.draw(widths), **other}, n)
+        trial(study, {**hidden("none"), "layers": data.draw(depths), "units_1": data.draw(widths), "units": data.draw(widths), **other}, n)
         for n, other in enumerate(data.draw(st.permutations(OPTIMISATION))[:6])
     ]
     everyone, trainer = list(waiting), lanes_of(data.draw(st.integers(1, 4)))

@@ -26,7 +26,7 @@ GOLDEN_MASK = [1, 0, 1, 0, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1,
 def masks(key: int, first: int = 0, steps: int = 1, rows: int = 64, units: int = 64, share: float = 0.5) -> torch.Tensor:
     where = places(torch.arange(first, first + steps)[:, None], torch.arange(rows))
     like = torch.empty(0, dtype=torch.float64)
-    return keep_masks(row_bits(where, key), unit_bits(key, units), threshold(share), 1 / (1 - share), like)
+    return keep_masks(row_bits(where, key) + unit_bits(key, units), threshold(share), 1 / (1 - share), like)
 
 
 def unlikely(p_value: float) -> bool:
@@ -84,7 +84,7 @@ def test_lanes_have_masks_by_their_own_keys_and_steps() -> None:
     key = torch.tensor(keys)[:, None, None]
     threshold_of = torch.tensor([threshold(share) for share in shares], dtype=torch.int32)[:, None, None]
     scale = torch.tensor([1 / (1 - share) for share in shares], dtype=torch.float64)[:, None, None]
-    together = keep_masks(row_bits(where, key), unit_bits(key, 6), threshold_of, scale, torch.empty(0, dtype=torch.float64))
+    together = keep_masks(row_bits(where, key) + unit_bits(key, 6), threshold_of, scale, torch.empty(0, dtype=torch.float64))
     alone = [masks(key, step, 4, 5, 6, share) for key, step, share in zip(keys, steps, shares, strict=True)]
     assert torch.equal(together, torch.stack(alone, dim=1))
 

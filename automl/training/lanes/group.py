@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 import torch
@@ -17,17 +16,17 @@ from automl.events import TrialKey, TrialSpec
 from automl.models.multiplication import multiplying
 from automl.training.course import Course
 from automl.training.files import named_copies
-from automl.training.fit import rows_at_once
+from automl.training.lanes.draws import Draws
 from automl.training.lanes.feed import Feed
-from automl.training.lanes.layout import Rows, Shapes, weights_of
+from automl.training.lanes.layout import Shapes, weights_of
 from automl.training.lanes.making import Networks
 from automl.training.lanes.replay import Recorder, Replay
-from automl.training.lanes.stages import Dropout
+from automl.training.lanes.stack import PaddedStack
 from automl.training.lanes.timetable import timetable
 from automl.training.lanes.together import Together
 from automl.training.losses import rows_loss, smoothed
 from automl.training.optimisers import Optimiser
-from automl.training.randomness import hashed, keep_masks, key_at, places, row_bits, threshold, unit_bits
+from automl.training.randomness import hashed, key_at, places
 from automl.training.samples import Samples
 from automl.training.weights import length, slices
 
@@ -60,11 +59,11 @@ class Lane:
 class Group:
     """Lanes of one kind of network.
 
-    The lanes are the rows 0, 1, ... of the tensors: a lane that leaves is replaced by the last one, so nothing is spent on empty ones.
+    A lane that leaves is replaced by the last one, so nothing is spent on empty ones.
     All lanes begin and end their epochs together, each with its own batches, order and learning rate, and, in folds, its own samples.
 
     Args:
-        networks: how they are made, and the stages that run them.
+        networks: how they are made, and the stack that runs them.
         rows: samples of each lane that go through the network at once; larger batches take several turns.
         info: of the data of all lanes; what folds have apart (sizes, the scale of targets) is asked of theirs.
         together: whether one update moves all lanes, which then have one optimiser rule; else each has a call of its own.
@@ -84,11 +83,7 @@ class Group:
         self.rows, self.info = rows, info
         self.lanes: list[Lane] = []
         self._device, self._dtype = device, dtype
-        self._networks, self._network, self._dropouts = networks, networks.network, networks.network.dropouts
-        self._layout, self._statistics_layout = networks.layout, networks.statistics_layout
-        self._weights = torch.zeros(0, self._layout.width, device=device, dtype=dtype)
-        self._gradients = torch.zeros_like(self._weights)
-        self._statistics = torch.zeros(0, self._statistics_layout.width, device=device, dtype=dtype)
+        self._networks, self._stack = networks, networks.stack
         self._steps_together = together
         self._together: Together | None = None
         self._recorder = recorder
@@ -103,18 +98,17 @@ class Group:
         info, row = samples.info, len(self.lanes)
         made, course = self._networks.made(trial, info), Course(trial, info)
         shapes, flat, buffers = made.shapes, made.flat, made.buffers
-        if row == len(self._weights):
-            self._grow(max(4, 2 * row))
-        lane = Lane(course, samples, Optimiser(course.settings, self._weights[row]), shapes, made.buffer_shapes, made.shares)
+        self._stack.admit(shapes, made.buffer_shapes)
+        lane = Lane(course, samples, Optimiser(course.settings, self._stack.weights(row)), shapes, made.buffer_shapes, made.shares)
         if checkpoint is not None and course.resume(checkpoint, self._dtype):
             flat.copy_(checkpoint["state"][0])
             buffers = [(name, saved) for (name, _), saved in zip(buffers, checkpoint["state"][1:], strict=True)]
             for name, tensor in lane.optimiser.state.items():
                 self._restore(lane, tensor, checkpoint["optimiser"][name])
             if checkpoint["best_state"] is not None:
-                lane.best = self._padded(lane, checkpoint["best_state"])
-        self._layout.put(_named(flat, shapes), self._weights[row])
-        self._statistics_layout.put(buffers, self._statistics[row])
+                lane.best = self._arranged(lane, checkpoint["best_state"])
+        self._stack.weights_layout.put(_named(flat, shapes), self._stack.weights(row))
+        self._stack.statistics_layout.put(buffers, self._stack.statistics(row))
         self.lanes.append(lane)
         self._is_bound = False
         return lane
@@ -124,39 +118,29 @@ class Group:
         row = next(row for row, lane in enumerate(self.lanes) if lane.key == key)
         last = self.lanes.pop()
         if row < len(self.lanes):
-            self._weights[row] = self._weights[len(self.lanes)]
-            self._statistics[row] = self._statistics[len(self.lanes)]
             self.lanes[row] = last
-            last.optimiser.weights = self._weights[row]
+        self._stack.drop(row)
         self._is_bound = False
 
-    def _grow(self, count: int) -> None:
-        """Room for so many lanes."""
-        for name in ("_weights", "_gradients", "_statistics"):
-            old: Tensor = getattr(self, name)
-            new = old.new_zeros(count, old.shape[1])
-            new[: len(old)] = old
-            setattr(self, name, new)
-        for row, lane in enumerate(self.lanes):
-            lane.optimiser.weights = self._weights[row]
-
     def _bind(self) -> None:
-        """Let the stages have the rows of the lanes that are there, if any came or went since."""
+        """Let the stack have the lanes that are there, if any came or went since."""
         if self._is_bound:
             return
         self._replays.clear()  # which have the tensors of the lanes that were there
-        count, shapes = len(self.lanes), tuple(lane.shapes for lane in self.lanes)
-        rows = Rows(self._weights[:count], self._gradients[:count], self._statistics[:count], shapes, self._layout, self._statistics_layout)
-        for stage in self._network.stages:
-            stage.bind(rows)
-        pictures = self._network.takes_pictures
-        self._train = Feed([lane.samples.train for lane in self.lanes], pictures)
-        self._validation = Feed([lane.samples.validation for lane in self.lanes], pictures)
-        self._own_gradients = self._gradients[:count].unbind()
-        self._draws = _Draws(self.lanes, self._dropouts, self._device, self._dtype)
-        self._smoothing = self._weights.new_tensor([lane.course.recipe.label_smoothing for lane in self.lanes])[:, None, None]
+        lanes, stack = self.lanes, self._stack
+        seeds, shares = [lane.trial.seed for lane in lanes], [lane.shares for lane in lanes]
+        self._draws = Draws(seeds, shares, stack.layers, self._device, self._dtype)
+        stack.bind(self._draws)
+        for row, lane in enumerate(lanes):
+            lane.optimiser.weights = stack.weights(row)
+        self._own_gradients = [stack.gradient(row) for row in range(len(lanes))]
+        self._train = Feed([lane.samples.train for lane in lanes], stack.takes_pictures)
+        self._validation = Feed([lane.samples.validation for lane in lanes], stack.takes_pictures)
+        smoothing = [lane.course.recipe.label_smoothing for lane in lanes]
+        self._smoothing = torch.tensor(smoothing, device=self._device, dtype=self._dtype)[:, None, None]
         if self._steps_together:
-            self._together = Together([lane.optimiser for lane in self.lanes], [lane.course for lane in self.lanes], self._weights[:count])
+            assert isinstance(stack, PaddedStack)
+            self._together = Together([lane.optimiser for lane in lanes], [lane.course for lane in lanes], stack.rows[0])
         self._is_bound = True
 
     # training
@@ -202,7 +186,7 @@ class Group:
         """The first so many pieces of an epoch; returns the losses ``[pieces, lanes, rows]``."""
         adds = any(lane.course.batch_size > self.rows for lane in self.lanes)
         if adds:
-            self._gradients[: len(self.lanes)].zero_()
+            self._stack.clear_gradients()
         losses = torch.zeros(count, len(self.lanes), self.rows, device=self._device, dtype=self._dtype)
         at_once = self._pieces_at_once()
         for first in range(0, count, at_once):
@@ -211,7 +195,7 @@ class Group:
             for piece, weight, x, target, *mask in zip(range(first, last), *tensors, strict=True):
                 rows = epoch.rows[piece]
                 if rows < self.rows:
-                    x, target, weight = x[:rows] if self._network.takes_pictures else x[:, :rows], target[:, :rows], weight[:, :rows]
+                    x, target, weight = x[:rows] if self._stack.takes_pictures else x[:, :rows], target[:, :rows], weight[:, :rows]
                     mask = [whole[:, :rows] for whole in mask]
                 if self._together is not None:
                     losses[piece, :, :rows] = self._piece_together(epoch, piece, count - piece, (x, target, weight, *mask), adds)
@@ -222,29 +206,21 @@ class Group:
         return losses
 
     def _pieces_at_once(self) -> int:
-        units = sum(dropout.units for dropout in self._dropouts) if self._draws.are_needed else 0
-        numbers = len(self.lanes) * self.rows * (self._train.numbers + units)
+        numbers = len(self.lanes) * self.rows * (self._train.numbers + self._stack.drawn)
         return max(1, (_NUMBERS_AT_ONCE_CUDA if self._device.type == "cuda" else _NUMBERS_AT_ONCE) // numbers)
 
     def _gather(self, epoch: _Epoch, first: int, last: int) -> list[Tensor]:
         """For some pieces: inputs ``[pieces, lanes, rows, features]``, pictures ``[pieces, rows, lanes * channels, ...]``; targets
-        ``[pieces, lanes, rows, outputs]``; and where there is dropout the masks of each layer ``[pieces, lanes, rows, units]``."""
+        ``[pieces, lanes, rows, outputs]``; and where there is dropout what the stack wants of it for each layer."""
         chosen = epoch.order[first:last]
         inputs = self._train.inputs(chosen)
         targets = smoothed(self.info.task, self._train.targets(chosen), self._smoothing, self.info.outputs)
-        return [inputs, targets, *self._draws.masks(epoch.dropout_rows, first, last)]
+        return [inputs, targets, *self._stack.masks(epoch.dropout_rows, first, last)]
 
     def _piece(self, adds: bool, x: Tensor, targets: Tensor, weight: Tensor, *masks: Tensor) -> Tensor:
         """Forward and backward for one piece of a batch of every lane; returns the losses ``[lanes, rows]``."""
-        stages = self._network.stages
-        for dropout, mask in zip(self._dropouts, masks or repeat(None), strict=False):
-            dropout.masks = mask
-        for stage in stages:
-            x = stage.forward(x, training=True)
-        losses, d = rows_loss(self.info.task, x, targets)
-        d.mul_(weight)
-        for stage in reversed(stages):
-            d = stage.backward(d, adds)
+        losses, d = rows_loss(self.info.task, self._stack.forward(x, masks), targets)
+        self._stack.backward(d.mul_(weight), adds)
         return losses
 
     def _step(self, row: int, number: int, adds: bool) -> None:
@@ -252,7 +228,7 @@ class Group:
         lane, gradient = self.lanes[row], self._own_gradients[row]
         recipe = lane.course.recipe
         if recipe.l1:
-            gradient.add_(self._weights[row].sign(), alpha=recipe.l1)
+            gradient.add_(lane.optimiser.weights.sign(), alpha=recipe.l1)
         if recipe.clip_norm:
             gradient.mul_((recipe.clip_norm / (gradient.norm() + 1e-6)).clamp(max=1))
         lane.optimiser.step(gradient, lane.course.learning_rate(number))
@@ -261,12 +237,13 @@ class Group:
 
     def _piece_together(self, epoch: _Epoch, piece: int, ahead: int, tensors: tuple[Tensor, ...], adds: bool) -> Tensor:
         """One piece, and a step of every lane whose batch ends here; as one launch where so many pieces ``ahead`` make that pay."""
-        together, moves = self._together, len(epoch.steps[piece]) < len(self.lanes)
+        together, stack, moves = self._together, self._stack, len(epoch.steps[piece]) < len(self.lanes)
         assert together is not None
+        assert isinstance(stack, PaddedStack)
+        weights, gradients, statistics = stack.rows
 
         def work(learning_rates: Tensor, moving: Tensor, *tensors: Tensor) -> Tensor:
             losses = self._piece(adds, *tensors)
-            gradients = self._gradients[: len(self.lanes)]
             together.step(gradients, learning_rates, moving if moves else None)
             if adds:
                 gradients.masked_fill_(moving, 0.0)
@@ -280,9 +257,7 @@ class Group:
             return self._replays[moves](*tensors)
         if not self._recorder.pays(ahead):
             return work(*tensors)
-        count = len(self.lanes)
-        changed = [self._weights[:count], self._gradients[:count], self._statistics[:count], *together.state.values()]
-        losses, replay = self._recorder.record(work, tensors, changed)
+        losses, replay = self._recorder.record(work, tensors, [weights, gradients, statistics, *together.state.values()])
         if replay is not None:
             self._replays[moves] = replay
         return losses
@@ -294,26 +269,25 @@ class Group:
     def predict(self) -> list[Tensor]:
         """The outputs of each lane for its validation split, ``[samples, outputs]``."""
         self._bind()
-        at_once = max(1, rows_at_once(self.lanes[0].samples.validation) // len(self.lanes))
         outputs = []
-        for x in self._validation.in_order(at_once):
-            for stage in self._network.stages:
-                x = stage.forward(x, training=False)
-            outputs.append(x)
+        for x in self._validation.in_order(self._stack.measured_at_once(self.lanes[0].samples.validation)):
+            outputs.append(self._stack.forward(x, None))
         whole = torch.cat(outputs, dim=1)
         return [own[: len(lane.samples.validation)] for lane, own in zip(self.lanes, whole, strict=True)]
 
     def keep_best(self, lane: Lane) -> None:
         """Remember the lane's weights as they are now, or that none are wanted yet."""
-        row = self.lanes.index(lane)
-        lane.best = (self._weights[row].clone(), self._statistics[row].clone()) if lane.course.needs_best else None
+        row, stack = self.lanes.index(lane), self._stack
+        lane.best = (stack.weights(row).clone(), stack.statistics(row).clone()) if lane.course.needs_best else None
 
     def best_weights(self, lane: Lane) -> dict[str, Tensor]:
         """The state dict of the lane's network at its best epoch, on the CPU."""
         info, trial = self.info, lane.trial
         module = self._networks.module(trial, info)
         assert lane.best is not None
-        _fill(module, self._layout.take(lane.best[0], lane.shapes) | self._statistics_layout.take(lane.best[1], lane.buffer_shapes))
+        weights, statistics = lane.best
+        stack = self._stack
+        _fill(module, stack.weights_layout.take(weights, lane.shapes) | stack.statistics_layout.take(statistics, lane.buffer_shapes))
         return named_copies(module)
 
     # checkpoints, as ``automl.training.fit.Fit`` writes them: a trial can go on in another group or alone
@@ -323,7 +297,7 @@ class Group:
         row = self.lanes.index(lane)
         return {
             **lane.course.record(self._dtype),
-            "state": self._true_state(lane, self._weights[row], self._statistics[row]),
+            "state": self._true_state(lane, self._stack.weights(row), self._stack.statistics(row)),
             "best_state": None if lane.best is None else self._true_state(lane, *lane.best),
             "optimiser": {
                 name: tensor.clone() if tensor.dim() == 0 else self._flat(lane, tensor) for name, tensor in lane.optimiser.state.items()
@@ -331,26 +305,30 @@ class Group:
         }
 
     def _true_state(self, lane: Lane, weights: Tensor, statistics: Tensor) -> list[Tensor]:
-        buffers = self._statistics_layout.take(statistics, lane.buffer_shapes)
+        buffers = self._stack.statistics_layout.take(statistics, lane.buffer_shapes)
         return [self._flat(lane, weights), *(buffer.clone() for buffer in buffers.values())]
 
-    def _flat(self, lane: Lane, row: Tensor) -> Tensor:
-        """A lane's row without its padding, as one flat vector."""
-        flat = row.new_zeros(length(lane.shapes))
+    def _flat(self, lane: Lane, vector: Tensor) -> Tensor:
+        """What stands for each weight of a lane, as one flat vector in the order of its network."""
+        flat = vector.new_zeros(length(lane.shapes))
+        found = self._stack.weights_layout.take(vector, lane.shapes)
         for name, view in _named(flat, lane.shapes):
-            view.copy_(self._layout.take(row, {name: lane.shapes[name]})[name])
+            view.copy_(found[name])
         return flat
 
     def _restore(self, lane: Lane, tensor: Tensor, saved: Tensor) -> None:
         if tensor.dim() == 0:
             tensor.copy_(saved)
         else:
-            self._layout.put(_named(saved, lane.shapes), tensor)
+            self._stack.weights_layout.put(_named(saved, lane.shapes), tensor)
 
-    def _padded(self, lane: Lane, state: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        weights, statistics = self._weights.new_zeros(self._layout.width), self._statistics.new_zeros(self._statistics_layout.width)
-        self._layout.put(_named(state[0], lane.shapes), weights)
-        self._statistics_layout.put(list(zip(lane.buffer_shapes, state[1:], strict=True)), statistics)
+    def _arranged(self, lane: Lane, state: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Weights and statistics as the stack has them."""
+        stack, like = self._stack, state[0]
+        weights = like.new_zeros(stack.weights_layout.length(lane.shapes))
+        statistics = like.new_zeros(stack.statistics_layout.length(lane.buffer_shapes))
+        stack.weights_layout.put(_named(like, lane.shapes), weights)
+        stack.statistics_layout.put(list(zip(lane.buffer_shapes, state[1:], strict=True)), statistics)
         return weights, statistics
 
 
@@ -408,34 +386,6 @@ class _Epoch:
     def _stacked(self, tables: Sequence[Tensor]) -> Tensor:
         """``[pieces, lanes, rows]``, with zeros after the end of a lane that has fewer pieces."""
         return nn.utils.rnn.pad_sequence(list(tables))
-
-
-class _Draws:
-    """The dropout of all lanes: keys, thresholds and scales ``[lanes, 1, 1]``, the bits of the units ``[lanes, 1, units]`` by layer."""
-
-    def __init__(self, lanes: Sequence[Lane], dropouts: Sequence[Dropout], device: torch.device, dtype: torch.dtype) -> None:
-        shares = list(zip(*(lane.shares for lane in lanes), strict=True))  # by layer
-        self.are_needed = any(map(any, shares))
-        self._like = torch.empty(0, device=device, dtype=dtype)
-        self._thresholds = [self._by_lane([threshold(share) for share in own], torch.int32) for own in shares]
-        self._scales = [self._by_lane([1 / (1 - share) for share in own], dtype) for own in shares]
-        self._keys = [
-            torch.tensor([key_at(lane.trial.seed, "dropout", dropout.layer) for lane in lanes], device=device)[:, None, None]
-            for dropout in dropouts
-        ]
-        self._units = [unit_bits(key, dropout.units, device) for key, dropout in zip(self._keys, dropouts, strict=True)]
-
-    def _by_lane(self, values: Sequence[float], dtype: torch.dtype) -> Tensor:
-        return torch.tensor(values, device=self._like.device, dtype=dtype)[:, None, None]
-
-    def rows(self, where: Tensor) -> list[Tensor]:
-        """The bits of the rows at these places ``[pieces, lanes, rows]`` for each layer; nothing where no lane drops anything."""
-        return [row_bits(where, key) for key in self._keys] if self.are_needed else []
-
-    def masks(self, rows: Sequence[Tensor], first: int, last: int) -> list[Tensor]:
-        """For each layer ``[pieces, lanes, rows, units]``, of these pieces."""
-        layers = zip(rows, self._units, self._thresholds, self._scales, strict=False)
-        return [keep_masks(bits[first:last], units, least, scale, self._like) for bits, units, least, scale in layers]
 
 
 def _named(flat: Tensor, shapes: Shapes) -> list[tuple[str, Tensor]]:

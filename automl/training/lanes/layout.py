@@ -48,8 +48,13 @@ class Layout:
             start += tensor.numel()
         return cls(parts, start)
 
+    def length(self, shapes: Shapes) -> int:
+        """Of a row, whatever the true shapes are."""
+        return self.width
+
     def put(self, tensors: Iterable[tuple[str, Tensor]], row: Tensor) -> None:
         """Write a network's tensors into its row ``[width]``, zeros around them."""
+        tensors = list(tensors)
         row.zero_()
         for (_, tensor), place in zip(tensors, self._corners(row, {name: tuple(t.shape) for name, t in tensors}), strict=True):
             place.copy_(tensor)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from automl.data import DataInfo
-from automl.events import TrialSpec
+from automl.events import TrialSpec, Value
 from automl.families import complete
 from automl.models import build
 from automl.training.lanes.layout import Layout, Shapes, shapes_of
-from automl.training.lanes.networks import Network, network
+from automl.training.lanes.networks import dropouts_of, network
+from automl.training.lanes.packed import PackedStack
+from automl.training.lanes.stack import PaddedStack, Stack
 from automl.training.weights import flattened, initialised
 
 
@@ -29,11 +32,10 @@ class Made:
 
 
 class Networks(Protocol):
-    """Networks that are alike: the stages that run them all, and where their weights and buffers stand in a row."""
+    """Networks that are alike, and the stack that runs them all."""
 
-    network: Network
-    layout: Layout
-    statistics_layout: Layout
+    @property
+    def stack(self) -> Stack: ...
 
     def made(self, trial: TrialSpec, info: DataInfo) -> Made:
         """The trial's network at its beginning."""
@@ -43,21 +45,33 @@ class Networks(Protocol):
 
 
 class FamilyNetworks:
-    """Networks of a built-in family, no wider than ``widest``, a completed configuration of their kind."""
+    """Networks of a built-in family."""
 
-    def __init__(self, model: str, widest: dict[str, Any], info: DataInfo, device: torch.device, dtype: torch.dtype) -> None:
-        module = build(model, widest, info.inputs, info.outputs)
-        self.network = network(model, widest, info.input_shape)
-        self.layout, self.statistics_layout = Layout.of(module.named_parameters(), self.network.turned), Layout.of(module.named_buffers())
+    def __init__(self, stack: Stack, device: torch.device, dtype: torch.dtype) -> None:
+        self.stack = stack
         self._device, self._dtype = device, dtype
+
+    @classmethod
+    def packed(cls, settings: Mapping[str, Value], device: torch.device, dtype: torch.dtype) -> Self:
+        """Of the family ``mlp``, of any widths and depths, alike to one with these settings."""
+        return cls(PackedStack(str(settings["activation"]), device, dtype), device, dtype)
+
+    @classmethod
+    def padded(cls, model: str, widest: dict[str, Any], info: DataInfo, device: torch.device, dtype: torch.dtype) -> Self:
+        """No wider than ``widest``, a completed configuration of their kind."""
+        module = build(model, widest, info.inputs, info.outputs)
+        stages = network(model, widest, info.input_shape)
+        layouts = Layout.of(module.named_parameters(), stages.turned), Layout.of(module.named_buffers())
+        return cls(PaddedStack(stages, *layouts, device, dtype), device, dtype)
 
     def made(self, trial: TrialSpec, info: DataInfo) -> Made:
         """The trial's network at its beginning."""
+        settings = complete(trial.job.model, trial.configuration)
         module = build(trial.job.model, trial.configuration, info.inputs, info.outputs)
         shapes = shapes_of(module)
         flat, _ = initialised(module, trial.seed, self._device, self._dtype)
-        share = float(complete(trial.job.model, trial.configuration)["dropout"] or 0)
-        return Made(*shapes, flat, list(module.named_buffers()), (share,) * len(self.network.dropouts))
+        shares = (float(settings["dropout"] or 0),) * dropouts_of(trial.job.model, settings)
+        return Made(*shapes, flat, list(module.named_buffers()), shares)
 
     def module(self, trial: TrialSpec, info: DataInfo) -> nn.Module:
         """The trial's network, for its best weights to be put into."""

@@ -36,12 +36,12 @@ class Network:
         return [stage for stage in self.stages if isinstance(stage, Dropout)] or list(self.own_dropouts)
 
 
-def kind_of(model: str, settings: _Settings) -> Hashable:
-    """What must be equal for two networks to share tensors; their widths may differ."""
+def kind_of(model: str, settings: _Settings, is_packed: bool) -> Hashable:
+    """What must be equal for two networks to share tensors; their widths may differ, and, packed, their depths."""
     parts: list[Value | str] = [model, settings["activation"], settings["normalization"]]
-    if model == "mlp":
+    if model == "mlp" and not is_packed:
         parts += [settings["layers"]]
-    else:
+    elif model != "mlp":
         parts += [settings["conv_layers"], settings["kernel_size"], settings["pooling"], settings["dense_units"] == 0]
     if settings["normalization"] == "batch":
         parts.append(settings["batch_size"])
@@ -63,6 +63,11 @@ def with_widths(model: str, settings: _Settings, widths: Sequence[int]) -> Confi
     layers = int(settings["conv_layers"] or 0)
     dense = {"dense_units": widths[layers]} if len(widths) > layers else {}
     return {**settings, **{f"channels_{layer}": width for layer, width in enumerate(widths[:layers], 1)}, **dense}
+
+
+def dropouts_of(model: str, settings: _Settings) -> int:
+    """How many of its layers are followed by dropout."""
+    return int(settings["layers"] or 0) if model == "mlp" else 1
 
 
 def arithmetic(model: str, settings: _Settings, widths: Sequence[int], inputs: Sequence[int], outputs: int) -> int:

@@ -25,6 +25,7 @@ from automl.training.lanes.own import Built
 from automl.training.threads import FLOPS_A_MULTIPLICATION
 
 _MOST_WASTE = 2.0  # padded arithmetic over real arithmetic
+_MOST_WASTE_PACKED = 1.25  # the same of samples, where nothing else is padded and whole steps gain a fourth
 _CACHED_BYTES = 4 * 2**20  # of weights, gradients and optimiser state of a group on a CPU
 _STEP_CALLS = 60  # calls into torch that a step makes, about
 
@@ -68,7 +69,10 @@ def _seconds(call: Any, times: int, device: torch.device) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a trial needs of a group. ``cost`` are multiplications a sample; the least that they can be where they are not known."""
+    """What a trial needs of a group. ``cost`` are multiplications a sample; the least that they can be where they are not known.
+
+    What is packed needs no other lane to be as wide as it is: it has no ``widths``.
+    """
 
     kind: Hashable
     widths: tuple[int, ...]
@@ -76,6 +80,7 @@ class Need:
     cost: int
     lane_bytes: int
     is_known: bool = True  # its cost
+    is_packed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +94,20 @@ class Place:
     room: int
     widest: dict[str, Any]
     is_known: bool = True  # its cost
+    is_packed: bool = False
 
-    @property
-    def flops(self) -> float | None:
-        """Floating-point operations of one lane's piece of a step, where they are known."""
-        return float(self.cost * self.rows * FLOPS_A_MULTIPLICATION) if self.is_known else None
+    def flops(self, lanes: int) -> float | None:
+        """Floating-point operations of a piece of a step that are done at once, where they are known."""
+        at_once = 1 if self.is_packed else lanes
+        return float(self.cost * self.rows * FLOPS_A_MULTIPLICATION * at_once) if self.is_known else None
 
 
-def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool) -> Need:
+def is_packed(model: str, device: torch.device) -> bool:
+    """Whether networks of this family stand side by side without padding, where each lane takes its own steps."""
+    return model == "mlp" and device.type == "cpu"
+
+
+def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool, packed: bool) -> Need:
     """Of any trial of the families that can ride. ``together``: the lanes of a group take their steps in one update."""
     job, settings = trial.job, complete(trial.job.model, trial.configuration)
     build(job.model, settings, info.inputs, info.outputs)  # says what is wrong where there is no such network
@@ -107,13 +118,14 @@ def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool) -> 
             job.data,
             info.input_shape,
             batches,
-            kind_of(job.model, settings),
+            kind_of(job.model, settings, packed),
             (settings["optimizer"], bool(settings["momentum"])) if together else None,
         ),
-        widths=widths,
+        widths=() if packed else widths,
         batch_size=min(int(settings["batch_size"] or 1), info.sizes["train"]),
         cost=arithmetic(job.model, settings, widths, info.input_shape, info.outputs),
         lane_bytes=4 * itemsize * parameter_count(job.model, settings, info.inputs, info.outputs),
+        is_packed=packed,
     )
 
 
@@ -136,7 +148,7 @@ def need_of_own(built: Built, trial: TrialSpec, info: DataInfo, itemsize: int, t
 
 def room_for(need: Need, most_lanes: int, device: torch.device) -> int:
     """How many lanes pay: on a CPU as many as its cache holds."""
-    return most_lanes if device.type != "cpu" else max(1, min(most_lanes, _CACHED_BYTES // need.lane_bytes))
+    return most_lanes if device.type != "cpu" or need.is_packed else max(1, min(most_lanes, _CACHED_BYTES // need.lane_bytes))
 
 
 def place_of_own(need: Need, most_lanes: int, device: torch.device) -> Place:
@@ -153,10 +165,17 @@ def fits(need: Need, place: Place, pace: Pace) -> bool:
     """Whether a trial may join: its padding stays under twice its own arithmetic, and costs less than the calls that it saves."""
     if need.kind != place.kind or any(mine > widest for mine, widest in zip(need.widths, place.widths, strict=True)):
         return False
-    samples = math.ceil(need.batch_size / place.rows) * place.rows
-    padded, real = place.cost * samples, need.cost * need.batch_size
+    padded, real = padded_cost(need, place), need.cost * need.batch_size
+    if need.is_packed:
+        return need.batch_size <= place.rows and padded <= _MOST_WASTE_PACKED * real
     saved = pace.free_flops / FLOPS_A_MULTIPLICATION
     return padded <= _MOST_WASTE * real and padded - real <= saved
+
+
+def padded_cost(need: Need, place: Place) -> int:
+    """Multiplications of one of its batches there."""
+    samples = math.ceil(need.batch_size / place.rows) * place.rows
+    return (need.cost if place.is_packed else place.cost) * samples
 
 
 def place_for(need: Need, trial: TrialSpec, info: DataInfo, pace: Pace, most_lanes: int, device: torch.device) -> Place:
@@ -165,6 +184,8 @@ def place_for(need: Need, trial: TrialSpec, info: DataInfo, pace: Pace, most_lan
     room = room_for(need, most_lanes, device)
     rows = need.batch_size
     widths = need.widths
+    if need.is_packed:
+        return Place(need.kind, (), rows, need.cost, room, {}, is_packed=True)
     if room > 1:
         wider = tuple(rounded_up(width) for width in need.widths)
         cost = arithmetic(job.model, settings, wider, info.input_shape, info.outputs)
@@ -182,5 +203,5 @@ def rounded_up(width: int) -> int:
 
 def best_place(need: Need, places: Sequence[Place], pace: Pace) -> int | None:
     """The index of the place with the least padding that the trial may join."""
-    allowed = [(place.cost, index) for index, place in enumerate(places) if fits(need, place, pace)]
+    allowed = [(padded_cost(need, place), index) for index, place in enumerate(places) if fits(need, place, pace)]
     return min(allowed)[1] if allowed else None

@@ -21,8 +21,8 @@ from automl.training.lanes.layout import Rows
 from automl.training.lanes.products import products_of
 
 _aten = torch.ops.aten
-_EPSILON = 1e-5  # what normalisation adds to a variance
-_MOMENTUM = 0.1  # the share of a batch in the running statistics
+EPSILON = 1e-5  # what normalisation adds to a variance
+MOMENTUM = 0.1  # the share of a batch in the running statistics
 
 
 class Stage(ABC):
@@ -143,7 +143,7 @@ class LayerNorm(Stage):
     def forward(self, x: Tensor, training: bool) -> Tensor:
         shape, x = x.shape, self._by_lane(x)
         centred = self._masked(x - self._mean(x))
-        rate = (self._mean(centred.square()) + _EPSILON).rsqrt()
+        rate = (self._mean(centred.square()) + EPSILON).rsqrt()
         normal = centred * rate
         if training:
             self._normal, self._rate = normal, rate
@@ -189,7 +189,7 @@ class BatchNorm(Stage):
         by_batch = training and len(x) > 1
         mean, variance = self._mean.flatten().clone(), self._variance.flatten().clone()
         weight = self._weight.flatten()
-        y, batch_mean, batch_rate = _aten.native_batch_norm(x, weight, self._bias.flatten(), mean, variance, by_batch, _MOMENTUM, _EPSILON)
+        y, batch_mean, batch_rate = _aten.native_batch_norm(x, weight, self._bias.flatten(), mean, variance, by_batch, MOMENTUM, EPSILON)
         if by_batch:
             self._mean.copy_(mean.view_as(self._mean))
             self._variance.copy_(variance.view_as(self._variance))
@@ -198,7 +198,7 @@ class BatchNorm(Stage):
         return self._units(y)
 
     def backward(self, d: Tensor, adds: bool) -> Tensor:
-        d, weight, bias = _aten.native_batch_norm_backward(self._channels(d).contiguous(), *self._kept, _EPSILON, [True, True, True])
+        d, weight, bias = _aten.native_batch_norm_backward(self._channels(d).contiguous(), *self._kept, EPSILON, [True, True, True])
         for gradient, new in zip(self._gradients, (weight, bias), strict=True):
             _write(gradient, new.view_as(gradient), adds)
         return self._units(d)

@@ -27,6 +27,7 @@ from automl.training.lanes.placement import (
     Place,
     arithmetic_of,
     best_place,
+    is_packed,
     need_of,
     need_of_own,
     pace_of,
@@ -46,11 +47,13 @@ _LONGEST_ROUND = 0.1  # seconds after which an answer is due
 _ANSWER_SECONDS = 0.002  # of an answer and the orders after it, with what the driver does in between (benchmarks/turnaround.py)
 _MEASURED_SECONDS = {"cpu": 0.6, "cuda": 5.0}  # after which no larger number of lanes is tried
 _MEASURED_SHARE = 0.1  # of the time that the training will take, the same: lanes may save a fifth of that, or half
+_SEVERAL_LANES = {"cpu": 8, "cuda": 2}  # are tried after one
 _MORE_LANES = {"cpu": 4, "cuda": 2}  # times as many are tried next
 _LOOKED_SECONDS = 2.0  # for finding out which examples can ride
 _MEASURED_PIECES = 6
 _MEASURED_PIECES_CUDA = 32  # enough for steps to be recorded
-_MEASURED_TRIALS = 32  # the same at every number of lanes up to it: networks differ in what they cost
+_MEASURED_TRIALS = (8, 32)  # the same at every number of lanes up to it: networks differ in what they cost. An epoch's time each ...
+_MEASURED_NUMBERS = 4  # ... at so many numbers of lanes, so that fewer are taken where the training is short
 _SHARE_OF_MEMORY = 0.8  # of a GPU's that lanes may take
 _MUCH_LONGER = 50  # times the calls of a step: arithmetic beside which they are nothing
 
@@ -142,15 +145,16 @@ class LaneTrainer:
         """Train a few steps of these examples with more and more lanes, as long as that pays and fits. Nothing is measured where the
         arithmetic of a step is so long that what lanes save would not be seen."""
         rates: dict[int, float] = {}
-        examples = self._riding(order.examples)
+        examples, (fewest, enough) = self._riding(order.examples), _MEASURED_TRIALS
+        trials = int(max(fewest, min(enough, len(examples), _MEASURED_SHARE * order.epochs / _MEASURED_NUMBERS)))
         count, most = 1, min(order.most, self.lanes)
         with contextlib.suppress(Exception):  # what is wrong, or too large, will be told of the trial that it is true of
             if examples and most > 1 and self._may_gain(examples):
-                self._rate(examples[:1], 1, 0.0, 0.0)  # the first touch of the data and of torch's kernels says nothing about lanes
+                self._rate(examples[:1], 1, 1, 0.0, 0.0)  # the first touch of the data and of torch's kernels says nothing about lanes
                 began = self._clock()
                 until = began + _MEASURED_SECONDS[self._device.type]
                 while count not in rates and self._clock() < until:
-                    rate = self._rate(examples, count, until, order.answered)
+                    rate = self._rate(examples, max(count, trials), count, until, order.answered)
                     if rates and self._clock() > until:
                         break  # cut short, it cannot be held against the others
                     rates[count] = rate
@@ -158,7 +162,8 @@ class LaneTrainer:
                     until = min(until, began + _MEASURED_SHARE * order.epochs / best)
                     if rates[count] < 0.8 * best or not self._has_room_for(count):
                         break
-                    count = min(most, count * _MORE_LANES[self._device.type])
+                    device = self._device.type
+                    count = min(most, _SEVERAL_LANES[device] if count == 1 else count * _MORE_LANES[device])
         self._own.forget()
         free_memory(self._device)
         return Measured(rates)
@@ -171,10 +176,10 @@ class LaneTrainer:
                 found.append(trial)
         return found
 
-    def _rate(self, examples: Sequence[TrialSpec], lanes: int, until: float, answered: float) -> float:
+    def _rate(self, examples: Sequence[TrialSpec], trials: int, lanes: int, until: float, answered: float) -> float:
         """Epochs of trials a second, with so many of them in the worker at once; fewer batches of them where time is short."""
         trained, seconds = 0, 0.0
-        while trained < max(lanes, min(_MEASURED_TRIALS, len(examples))) and (not trained or self._clock() < until):
+        while trained < trials and (not trained or self._clock() < until):
             groups = _Groups()
             for number in range(trained, trained + lanes):
                 trial = examples[number % len(examples)]
@@ -291,7 +296,8 @@ class LaneTrainer:
         info = self._solo.samples_of(trial).info
         if trial.job.code is not None:
             return need_of_own(self._own.built(trial, info), trial, info, self._dtype.itemsize, self._together)
-        return need_of(trial, info, self._dtype.itemsize, self._together)
+        packed = not self._together and is_packed(trial.job.model, self._device)
+        return need_of(trial, info, self._dtype.itemsize, self._together, packed)
 
     def _group_for(self, waiting: _Waiting, groups: _Groups, most: int) -> Group:
         """One of these groups with a free lane that the trial may join, or a new one among them; ``most`` lanes in each."""
@@ -310,7 +316,9 @@ class LaneTrainer:
             networks = OwnLanes(self._own.built(trial, info), self._own, info.inputs)
         else:
             place = place_for(need, trial, info, pace, most, self._device)
-            networks = FamilyNetworks(trial.job.model, place.widest, info, self._device, self._dtype)
+            settings, like = complete(trial.job.model, trial.configuration), (self._device, self._dtype)
+            packed, padded = FamilyNetworks.packed, FamilyNetworks.padded
+            networks = packed(settings, *like) if place.is_packed else padded(trial.job.model, place.widest, info, *like)
         recorder = self._recorder if trial.job.code is None else None  # what a person's own network does is not known
         group = Group(networks, place.rows, info, self._device, self._dtype, self._together, recorder)
         groups.append((place, group))
@@ -338,7 +346,7 @@ class LaneTrainer:
         return events
 
     def _threads(self, place: Place, group: Group) -> AbstractContextManager[None]:
-        return threads_for(None if place.flops is None else place.flops * len(group.lanes), self._device)
+        return threads_for(place.flops(len(group.lanes)), self._device)
 
     def _conclude(self, ride: _Ride, loss: float, outputs: torch.Tensor, seconds: float) -> list[WorkerEvent]:
         """What the epoch just trained means for one trial."""
