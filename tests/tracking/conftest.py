@@ -37,7 +37,7 @@ def uri(database: Path) -> str:
 
 @pytest.fixture(scope="session")
 def server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that has not been started yet."""
+    """A server that may be down, or up as an earlier test has left it."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copyfile(empty_store, folder / "mlflow.db")
     server = Server(folder)

@@ -63,6 +63,8 @@ def test_a_study_without_its_mlflow_ends_as_it_would_and_says_how_to_mirror_it_l
     assert process.returncode == 0
     assert "first: 3 of 3 trials (3 complete)" in out
     about = [line for line in err.splitlines() if "MLflow" in line]
+    waits = f"Waiting for MLflow ({proxy.uri}), 120 s at most. Ctrl-C leaves it, and `automl sync first` writes the rest."
+    about = [line for line in about if line != waits]  # on a slow machine the end takes long enough for that
     away = (
         f"MLflow ({proxy.uri}) cannot be written to: it answers 503 (service unavailable). The study goes on; what MLflow misses is "
         "written when it is back, or later by `automl sync first`."

@@ -195,6 +195,7 @@ def test_secrets_are_not_in_what_is_said() -> None:
 
 def test_a_server_that_comes_late_goes_and_comes_back_gets_everything_once(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The study begins while the server is down; it is killed in the middle, and misses events of all kinds."""
+    server.stop()  # which other tests may have left running
     monkeypatch.setattr(mirror_module, "_WORTH_TELLING", 0.0)
     said = Said()
     mirror = Mirror(server.uri, header("server"), flush_seconds=0.05, say=said)
