@@ -47,7 +47,6 @@ _LONGEST_ROUND = 0.1  # seconds after which an answer is due
 _ANSWER_SECONDS = 0.002  # of an answer and the orders after it, with what the driver does in between (benchmarks/turnaround.py)
 _MEASURED_SECONDS = {"cpu": 0.6, "cuda": 5.0}  # after which no larger number of lanes is tried
 _MEASURED_SHARE = 0.1  # of the time that the training will take, the same: lanes may save a fifth of that, or half
-_SEVERAL_LANES = {"cpu": 8, "cuda": 2}  # are tried after one
 _MORE_LANES = {"cpu": 4, "cuda": 2}  # times as many are tried next
 _LOOKED_SECONDS = 2.0  # for finding out which examples can ride
 _MEASURED_PIECES = 6
@@ -162,8 +161,7 @@ class LaneTrainer:
                     until = min(until, began + _MEASURED_SHARE * order.epochs / best)
                     if rates[count] < 0.8 * best or not self._has_room_for(count):
                         break
-                    device = self._device.type
-                    count = min(most, _SEVERAL_LANES[device] if count == 1 else count * _MORE_LANES[device])
+                    count = min(most, count * _MORE_LANES[self._device.type])
         self._own.forget()
         free_memory(self._device)
         return Measured(rates)
