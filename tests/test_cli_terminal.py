@@ -23,7 +23,7 @@ SPACE = """\
 name: wide
 data: digits
 model: mlp
-epochs: 60
+epochs: 300
 space:
   units:         {type: int, low: 128, high: 512, log: true}
   learning_rate: {type: float, low: 1e-4, high: 1e-1, log: true}
