@@ -40,10 +40,17 @@ def multiplying() -> Iterator[None]:
         return
     _Depth.value += 1
     try:
-        with np.errstate(all="ignore"), _blas().limit(limits=1):
+        with np.errstate(all="ignore"), blas_threads(1):
             yield
     finally:
         _Depth.value -= 1
+
+
+@contextmanager
+def blas_threads(count: int) -> Iterator[None]:
+    """Within, products of numpy and of compiled code take so many threads."""
+    with _blas().limit(limits=count):
+        yield
 
 
 def numpy_multiplies(device: torch.device) -> bool:
@@ -68,6 +75,8 @@ def numpy_is_faster() -> bool:
 
 @cache
 def _blas() -> ThreadpoolController:
+    import scipy.linalg.cython_blas  # noqa: F401  (whose library is another than numpy's, and must be there to be found)
+
     return ThreadpoolController().select(user_api="blas")
 
 

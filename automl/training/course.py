@@ -83,6 +83,13 @@ class Course:
         recipe = self.recipe
         return recipe.learning_rate * factor(recipe.schedule, step, self.steps_per_epoch, self.trial.epochs, recipe.warmup_epochs)
 
+    def learning_rates(self, epoch: int) -> list[float]:
+        """Those of the steps of the epoch after ``epoch`` others."""
+        first, count = epoch * self.steps_per_epoch, self.steps_per_epoch
+        if self.recipe.schedule == "constant" and not self.recipe.warmup_epochs:
+            return [self.learning_rate(first)] * count
+        return [self.learning_rate(step) for step in range(first, first + count)]
+
     def note(self, objective: float, loss: float | None = None) -> bool:
         """Remember the value of the epoch just trained; whether it is the best so far."""
         is_best = improves(objective, self.best, loss, self.best_loss, maximize=self.trial.job.maximize)

@@ -59,12 +59,16 @@ class Split:
 
     def batches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and targets in this order, ``size`` at a time; the last batch has what is left."""
+        for chosen, inputs in self.runs(order, size):
+            yield from zip(torch.split(inputs, size), torch.split(self.targets.index_select(0, chosen), size), strict=True)
+
+    def runs(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same, several whole batches at once: which samples they are, and their inputs."""
         width = self.inputs[0].numel() * self.dtype.itemsize
         several = max(1, _GATHERED_BYTES // (size * width)) * size
         pieces = torch.split(order, several)
         for chosen, gathered in zip(pieces, self._gathered(pieces), strict=True):
-            inputs, targets = self.prepared(gathered), self.targets.index_select(0, chosen)
-            yield from zip(torch.split(inputs, size), torch.split(targets, size), strict=True)
+            yield chosen, self.prepared(gathered)
 
     def _gathered(self, pieces: Sequence[Tensor]) -> Iterator[Tensor]:
         """The inputs of these samples, as they are stored, on the device."""

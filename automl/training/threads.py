@@ -21,8 +21,13 @@ def threads_for(flops: float | None, device: torch.device) -> Iterator[None]:
     if device.type != "cpu" or most == 1 or flops is None:
         yield
         return
-    torch.set_num_threads(max(1, min(most, int(flops / _FLOPS_A_THREAD))))
+    torch.set_num_threads(threads_of(flops, most))
     try:
         yield
     finally:
         torch.set_num_threads(most)
+
+
+def threads_of(flops: float, most: int) -> int:
+    """How many of so many threads a step of these floating-point operations is worth."""
+    return max(1, min(most, int(flops / _FLOPS_A_THREAD)))

@@ -1,37 +1,25 @@
-"""Trials whose networks are alike, trained side by side as one set of batched tensors."""
+"""Trials that one worker trains side by side: what all groups have in common."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from automl.data import DataInfo
 from automl.events import TrialKey, TrialSpec
-from automl.models.multiplication import multiplying
 from automl.training.course import Course
 from automl.training.files import named_copies
-from automl.training.lanes.draws import Draws
-from automl.training.lanes.feed import Feed
 from automl.training.lanes.layout import Shapes, weights_of
 from automl.training.lanes.making import Networks
-from automl.training.lanes.replay import Recorder, Replay
-from automl.training.lanes.stack import PaddedStack
-from automl.training.lanes.timetable import timetable
-from automl.training.lanes.together import Together
-from automl.training.losses import rows_loss, smoothed
 from automl.training.optimisers import Optimiser
-from automl.training.randomness import hashed, key_at, places
 from automl.training.samples import Samples
 from automl.training.weights import length, slices
-
-_NUMBERS_AT_ONCE = 2**18  # of inputs and dropout masks that are gathered for several pieces at once
-_NUMBERS_AT_ONCE_CUDA = 2**26
 
 
 @dataclass(slots=True, eq=False)
@@ -56,40 +44,68 @@ class Lane:
         return self.course.trial.key
 
 
-class Group:
+class Arrangement(Protocol):
+    """How the tensors of a network stand in one vector."""
+
+    def length(self, shapes: Shapes) -> int:
+        """Of that vector, for a network with tensors of these shapes."""
+
+    def put(self, tensors: Iterable[tuple[str, Tensor]], vector: Tensor) -> None:
+        """Write a network's tensors into it, zeros around them."""
+
+    def take(self, vector: Tensor, shapes: Shapes) -> dict[str, Tensor]:
+        """Views of the tensors in it."""
+
+
+class Numbers(Protocol):
+    """The numbers of lanes 0, 1, ...; a lane that leaves is replaced by the last one."""
+
+    @property
+    def weights_layout(self) -> Arrangement: ...
+    @property
+    def statistics_layout(self) -> Arrangement: ...
+
+    def admit(self, shapes: Shapes, buffer_shapes: Shapes) -> None:
+        """A last lane for a network of these shapes, all of its numbers 0."""
+
+    def drop(self, lane: int) -> None:
+        """Without this lane."""
+
+    def weights(self, lane: int) -> Tensor:
+        """All weights of a lane as a vector, until lanes come or go."""
+
+    def statistics(self, lane: int) -> Tensor:
+        """The running statistics of a lane's normalisations."""
+
+
+class Group(ABC):
     """Lanes of one kind of network.
 
-    A lane that leaves is replaced by the last one, so nothing is spent on empty ones.
-    All lanes begin and end their epochs together, each with its own batches, order and learning rate, and, in folds, its own samples.
+    A lane that leaves is replaced by the last one, so nothing is spent on empty ones. All lanes begin and end their epochs together, each
+    with its own batches, order and learning rate, and, in folds, its own samples.
 
     Args:
-        networks: how they are made, and the stack that runs them.
-        rows: samples of each lane that go through the network at once; larger batches take several turns.
-        info: of the data of all lanes; what folds have apart (sizes, the scale of targets) is asked of theirs.
-        together: whether one update moves all lanes, which then have one optimiser rule; else each has a call of its own.
-        recorder: records the steps of lanes that are moved together, where that pays; None: every step is called.
+        networks: how they are made.
+        numbers: where their weights and running statistics stand.
     """
 
-    def __init__(
-        self,
-        networks: Networks,
-        rows: int,
-        info: DataInfo,
-        device: torch.device,
-        dtype: torch.dtype = torch.float32,
-        together: bool = False,
-        recorder: Recorder | None = None,
-    ) -> None:
-        self.rows, self.info = rows, info
+    def __init__(self, networks: Networks, numbers: Numbers, device: torch.device, dtype: torch.dtype) -> None:
         self.lanes: list[Lane] = []
+        self._networks, self._numbers = networks, numbers
         self._device, self._dtype = device, dtype
-        self._networks, self._stack = networks, networks.stack
-        self._steps_together = together
-        self._together: Together | None = None
-        self._recorder = recorder
-        self._replays: dict[bool, Replay] = {}  # by whether all lanes move
-        self._is_warm = False  # whether libraries have been called for every kind of stage
-        self._is_bound = False
+
+    @abstractmethod
+    def train_epoch(self) -> list[float]:
+        """Train one epoch of every lane; returns their mean training losses, NaN or infinite where a lane has diverged."""
+
+    @abstractmethod
+    def predict(self) -> list[Tensor]:
+        """The outputs of each lane for its validation split, ``[samples, outputs]``."""
+
+    @abstractmethod
+    def seconds_of_an_epoch(self, pieces: int, clock: Callable[[], float] = time.perf_counter, until: float = math.inf) -> float:
+        """How long an epoch with its validation would take, from its first few pieces, as many as there is time for, one at least; all is
+        done once before, to warm up. ``until`` is a time of the ``clock``. The lanes cannot go on after this."""
 
     # lanes come and go
 
@@ -98,8 +114,8 @@ class Group:
         info, row = samples.info, len(self.lanes)
         made, course = self._networks.made(trial, info), Course(trial, info)
         shapes, flat, buffers = made.shapes, made.flat, made.buffers
-        self._stack.admit(shapes, made.buffer_shapes)
-        lane = Lane(course, samples, Optimiser(course.settings, self._stack.weights(row)), shapes, made.buffer_shapes, made.shares)
+        self._numbers.admit(shapes, made.buffer_shapes)
+        lane = Lane(course, samples, Optimiser(course.settings, self._numbers.weights(row)), shapes, made.buffer_shapes, made.shares)
         if checkpoint is not None and course.resume(checkpoint, self._dtype):
             flat.copy_(checkpoint["state"][0])
             buffers = [(name, saved) for (name, _), saved in zip(buffers, checkpoint["state"][1:], strict=True)]
@@ -107,10 +123,9 @@ class Group:
                 self._restore(lane, tensor, checkpoint["optimiser"][name])
             if checkpoint["best_state"] is not None:
                 lane.best = self._arranged(lane, checkpoint["best_state"])
-        self._stack.weights_layout.put(_named(flat, shapes), self._stack.weights(row))
-        self._stack.statistics_layout.put(buffers, self._stack.statistics(row))
+        self._numbers.weights_layout.put(_named(flat, shapes), self._numbers.weights(row))
+        self._numbers.statistics_layout.put(buffers, self._numbers.statistics(row))
         self.lanes.append(lane)
-        self._is_bound = False
         return lane
 
     def drop(self, key: TrialKey) -> None:
@@ -119,175 +134,20 @@ class Group:
         last = self.lanes.pop()
         if row < len(self.lanes):
             self.lanes[row] = last
-        self._stack.drop(row)
-        self._is_bound = False
-
-    def _bind(self) -> None:
-        """Let the stack have the lanes that are there, if any came or went since."""
-        if self._is_bound:
-            return
-        self._replays.clear()  # which have the tensors of the lanes that were there
-        lanes, stack = self.lanes, self._stack
-        seeds, shares = [lane.trial.seed for lane in lanes], [lane.shares for lane in lanes]
-        self._draws = Draws(seeds, shares, stack.layers, self._device, self._dtype)
-        stack.bind(self._draws)
-        for row, lane in enumerate(lanes):
-            lane.optimiser.weights = stack.weights(row)
-        self._own_gradients = [stack.gradient(row) for row in range(len(lanes))]
-        self._train = Feed([lane.samples.train for lane in lanes], stack.takes_pictures)
-        self._validation = Feed([lane.samples.validation for lane in lanes], stack.takes_pictures)
-        smoothing = [lane.course.recipe.label_smoothing for lane in lanes]
-        self._smoothing = torch.tensor(smoothing, device=self._device, dtype=self._dtype)[:, None, None]
-        if self._steps_together:
-            assert isinstance(stack, PaddedStack)
-            self._together = Together([lane.optimiser for lane in lanes], [lane.course for lane in lanes], stack.rows[0])
-        self._is_bound = True
-
-    # training
-
-    @multiplying()
-    @torch.no_grad()
-    def train_epoch(self) -> list[float]:
-        """Train one epoch of every lane; returns their mean training losses, NaN or infinite where a lane has diverged."""
-        epoch = self._epoch()
-        losses = self._train_pieces(epoch, len(epoch))
-        for lane in self.lanes:
-            lane.course.epoch += 1
-        samples = losses.new_tensor([lane.course.samples for lane in self.lanes], dtype=torch.float64)
-        means: list[float] = (losses.double() * epoch.is_sample).sum((0, 2)).div(samples).tolist()
-        return means
-
-    @multiplying()
-    @torch.no_grad()
-    def seconds_of_an_epoch(self, pieces: int, clock: Callable[[], float] = time.perf_counter, until: float = math.inf) -> float:
-        """How long an epoch with its validation would take, from its first few pieces, as many as there is time for, one at least; all is
-        done once before, to warm up. ``until`` is a time of the ``clock``. The lanes cannot go on after this."""
-        epoch, warming_up = self._epoch(), clock()
-        self._train_pieces(epoch, 1).sum().item()
-        piece = clock() - warming_up
-        self.predict()
-        began = clock()
-        epoch = self._epoch()
-        self.predict()[0].sum().item()  # which waits for the device
-        around, began = clock() - began, clock()
-        pieces = max(1, int(min(pieces, len(epoch), max(0.0, until - began) / max(piece, 1e-9))))
-        self._train_pieces(epoch, pieces).sum().item()
-        return around + (clock() - began) / pieces * len(epoch)
-
-    def _epoch(self) -> _Epoch:
-        self._bind()
-        epoch = _Epoch(self.lanes, self.rows, self._device, self._dtype)
-        epoch.dropout_rows = self._draws.rows(epoch.places)
-        if self._steps_together:
-            epoch.tabulate_steps()
-        return epoch
-
-    def _train_pieces(self, epoch: _Epoch, count: int) -> Tensor:
-        """The first so many pieces of an epoch; returns the losses ``[pieces, lanes, rows]``."""
-        adds = any(lane.course.batch_size > self.rows for lane in self.lanes)
-        if adds:
-            self._stack.clear_gradients()
-        losses = torch.zeros(count, len(self.lanes), self.rows, device=self._device, dtype=self._dtype)
-        at_once = self._pieces_at_once()
-        for first in range(0, count, at_once):
-            last = min(first + at_once, count)
-            tensors = (tensor.unbind() for tensor in (epoch.weight[first:last], *self._gather(epoch, first, last)))
-            for piece, weight, x, target, *mask in zip(range(first, last), *tensors, strict=True):
-                rows = epoch.rows[piece]
-                if rows < self.rows:
-                    x, target, weight = x[:rows] if self._stack.takes_pictures else x[:, :rows], target[:, :rows], weight[:, :rows]
-                    mask = [whole[:, :rows] for whole in mask]
-                if self._together is not None:
-                    losses[piece, :, :rows] = self._piece_together(epoch, piece, count - piece, (x, target, weight, *mask), adds)
-                    continue
-                losses[piece, :, :rows] = self._piece(adds, x, target, weight, *mask)
-                for row in epoch.steps[piece]:
-                    self._step(row, epoch.step_number(row, piece), adds)
-        return losses
-
-    def _pieces_at_once(self) -> int:
-        numbers = len(self.lanes) * self.rows * (self._train.numbers + self._stack.drawn)
-        return max(1, (_NUMBERS_AT_ONCE_CUDA if self._device.type == "cuda" else _NUMBERS_AT_ONCE) // numbers)
-
-    def _gather(self, epoch: _Epoch, first: int, last: int) -> list[Tensor]:
-        """For some pieces: inputs ``[pieces, lanes, rows, features]``, pictures ``[pieces, rows, lanes * channels, ...]``; targets
-        ``[pieces, lanes, rows, outputs]``; and where there is dropout what the stack wants of it for each layer."""
-        chosen = epoch.order[first:last]
-        inputs = self._train.inputs(chosen)
-        targets = smoothed(self.info.task, self._train.targets(chosen), self._smoothing, self.info.outputs)
-        return [inputs, targets, *self._stack.masks(epoch.dropout_rows, first, last)]
-
-    def _piece(self, adds: bool, x: Tensor, targets: Tensor, weight: Tensor, *masks: Tensor) -> Tensor:
-        """Forward and backward for one piece of a batch of every lane; returns the losses ``[lanes, rows]``."""
-        losses, d = rows_loss(self.info.task, self._stack.forward(x, masks), targets)
-        self._stack.backward(d.mul_(weight), adds)
-        return losses
-
-    def _step(self, row: int, number: int, adds: bool) -> None:
-        """One step of a lane's optimiser, by its own gradient alone."""
-        lane, gradient = self.lanes[row], self._own_gradients[row]
-        recipe = lane.course.recipe
-        if recipe.l1:
-            gradient.add_(lane.optimiser.weights.sign(), alpha=recipe.l1)
-        if recipe.clip_norm:
-            gradient.mul_((recipe.clip_norm / (gradient.norm() + 1e-6)).clamp(max=1))
-        lane.optimiser.step(gradient, lane.course.learning_rate(number))
-        if adds:
-            gradient.zero_()
-
-    def _piece_together(self, epoch: _Epoch, piece: int, ahead: int, tensors: tuple[Tensor, ...], adds: bool) -> Tensor:
-        """One piece, and a step of every lane whose batch ends here; as one launch where so many pieces ``ahead`` make that pay."""
-        together, stack, moves = self._together, self._stack, len(epoch.steps[piece]) < len(self.lanes)
-        assert together is not None
-        assert isinstance(stack, PaddedStack)
-        weights, gradients, statistics = stack.rows
-
-        def work(learning_rates: Tensor, moving: Tensor, *tensors: Tensor) -> Tensor:
-            losses = self._piece(adds, *tensors)
-            together.step(gradients, learning_rates, moving if moves else None)
-            if adds:
-                gradients.masked_fill_(moving, 0.0)
-            return losses
-
-        tensors = (epoch.learning_rates[piece], epoch.moves[piece], *tensors)
-        if self._recorder is None or not self._is_warm or epoch.rows[piece] < self.rows:
-            self._is_warm = True
-            return work(*tensors)
-        if moves in self._replays:
-            return self._replays[moves](*tensors)
-        if not self._recorder.pays(ahead):
-            return work(*tensors)
-        losses, replay = self._recorder.record(work, tensors, [weights, gradients, statistics, *together.state.values()])
-        if replay is not None:
-            self._replays[moves] = replay
-        return losses
-
-    # measuring
-
-    @multiplying()
-    @torch.no_grad()
-    def predict(self) -> list[Tensor]:
-        """The outputs of each lane for its validation split, ``[samples, outputs]``."""
-        self._bind()
-        outputs = []
-        for x in self._validation.in_order(self._stack.measured_at_once(self.lanes[0].samples.validation)):
-            outputs.append(self._stack.forward(x, None))
-        whole = torch.cat(outputs, dim=1)
-        return [own[: len(lane.samples.validation)] for lane, own in zip(self.lanes, whole, strict=True)]
+        self._numbers.drop(row)
 
     def keep_best(self, lane: Lane) -> None:
         """Remember the lane's weights as they are now, or that none are wanted yet."""
-        row, stack = self.lanes.index(lane), self._stack
-        lane.best = (stack.weights(row).clone(), stack.statistics(row).clone()) if lane.course.needs_best else None
+        row, numbers = self.lanes.index(lane), self._numbers
+        lane.best = (numbers.weights(row).clone(), numbers.statistics(row).clone()) if lane.course.needs_best else None
 
     def best_weights(self, lane: Lane) -> dict[str, Tensor]:
         """The state dict of the lane's network at its best epoch, on the CPU."""
-        info, trial = self.info, lane.trial
-        module = self._networks.module(trial, info)
+        module = self._networks.module(lane.trial, lane.samples.info)
         assert lane.best is not None
         weights, statistics = lane.best
-        stack = self._stack
-        _fill(module, stack.weights_layout.take(weights, lane.shapes) | stack.statistics_layout.take(statistics, lane.buffer_shapes))
+        numbers = self._numbers
+        _fill(module, numbers.weights_layout.take(weights, lane.shapes) | numbers.statistics_layout.take(statistics, lane.buffer_shapes))
         return named_copies(module)
 
     # checkpoints, as ``automl.training.fit.Fit`` writes them: a trial can go on in another group or alone
@@ -297,7 +157,7 @@ class Group:
         row = self.lanes.index(lane)
         return {
             **lane.course.record(self._dtype),
-            "state": self._true_state(lane, self._stack.weights(row), self._stack.statistics(row)),
+            "state": self._true_state(lane, self._numbers.weights(row), self._numbers.statistics(row)),
             "best_state": None if lane.best is None else self._true_state(lane, *lane.best),
             "optimiser": {
                 name: tensor.clone() if tensor.dim() == 0 else self._flat(lane, tensor) for name, tensor in lane.optimiser.state.items()
@@ -305,13 +165,13 @@ class Group:
         }
 
     def _true_state(self, lane: Lane, weights: Tensor, statistics: Tensor) -> list[Tensor]:
-        buffers = self._stack.statistics_layout.take(statistics, lane.buffer_shapes)
+        buffers = self._numbers.statistics_layout.take(statistics, lane.buffer_shapes)
         return [self._flat(lane, weights), *(buffer.clone() for buffer in buffers.values())]
 
     def _flat(self, lane: Lane, vector: Tensor) -> Tensor:
         """What stands for each weight of a lane, as one flat vector in the order of its network."""
         flat = vector.new_zeros(length(lane.shapes))
-        found = self._stack.weights_layout.take(vector, lane.shapes)
+        found = self._numbers.weights_layout.take(vector, lane.shapes)
         for name, view in _named(flat, lane.shapes):
             view.copy_(found[name])
         return flat
@@ -320,72 +180,16 @@ class Group:
         if tensor.dim() == 0:
             tensor.copy_(saved)
         else:
-            self._stack.weights_layout.put(_named(saved, lane.shapes), tensor)
+            self._numbers.weights_layout.put(_named(saved, lane.shapes), tensor)
 
     def _arranged(self, lane: Lane, state: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Weights and statistics as the stack has them."""
-        stack, like = self._stack, state[0]
-        weights = like.new_zeros(stack.weights_layout.length(lane.shapes))
-        statistics = like.new_zeros(stack.statistics_layout.length(lane.buffer_shapes))
-        stack.weights_layout.put(_named(like, lane.shapes), weights)
-        stack.statistics_layout.put(list(zip(lane.buffer_shapes, state[1:], strict=True)), statistics)
+        """Weights and statistics as the numbers has them."""
+        numbers, like = self._numbers, state[0]
+        weights = like.new_zeros(numbers.weights_layout.length(lane.shapes))
+        statistics = like.new_zeros(numbers.statistics_layout.length(lane.buffer_shapes))
+        numbers.weights_layout.put(_named(like, lane.shapes), weights)
+        numbers.statistics_layout.put(list(zip(lane.buffer_shapes, state[1:], strict=True)), statistics)
         return weights, statistics
-
-
-class _Epoch:
-    """What all lanes do in one epoch, piece by piece: tensors ``[pieces, lanes, rows]``."""
-
-    def __init__(self, lanes: Sequence[Lane], rows: int, device: torch.device, dtype: torch.dtype) -> None:
-        self._courses = [lane.course for lane in lanes]
-        self._tables = [timetable(course.samples, course.batch_size, rows, device) for course in self._courses]
-        self._length = max(len(table.rows) for table in self._tables)
-        orders = self._orders(device)
-        steps = [course.epoch * course.steps_per_epoch for course in self._courses]
-        self.order = self._stacked([order[table.order] for order, table in zip(orders, self._tables, strict=True)])
-        self.is_sample = self._stacked([table.is_sample for table in self._tables])
-        self.weight = self._stacked([table.weight for table in self._tables]).to(dtype)[..., None]
-        self.places = self._stacked([places(table.batch + step, table.row) for table, step in zip(self._tables, steps, strict=True)])
-        self.rows = [max(table.rows[piece] for table in self._tables if piece < len(table.rows)) for piece in range(self._length)]
-        self.steps = [
-            [row for row, table in enumerate(self._tables) if piece < len(table.rows) and table.ends_batch[piece]]
-            for piece in range(self._length)
-        ]
-        self.dropout_rows: list[Tensor] = []
-        self.learning_rates = self.moves = torch.empty(0)
-        self._batches = [table.batch.flatten().tolist() for table in self._tables]
-
-    def __len__(self) -> int:
-        return self._length
-
-    def _orders(self, device: torch.device) -> Tensor:
-        """As ``permutation`` has them, ``[lanes, samples]``; at the end of a lane with fewer samples than others stands what it lacks."""
-        keys = torch.tensor([key_at(course.trial.seed, "shuffle", course.epoch) for course in self._courses], device=device)[:, None]
-        samples = [course.samples for course in self._courses]
-        hashes = hashed(torch.arange(max(samples), device=device), keys)
-        if min(samples) < max(samples):
-            is_missing = torch.arange(max(samples), device=device) >= torch.tensor(samples, device=device)[:, None]
-            hashes.masked_fill_(is_missing, torch.iinfo(hashes.dtype).max)
-        return torch.argsort(hashes, dim=1, stable=True)
-
-    def step_number(self, row: int, piece: int) -> int:
-        """Which step of its training the lane in this row makes after this piece."""
-        course = self._courses[row]
-        return course.epoch * course.steps_per_epoch + int(self._batches[row][piece])
-
-    def tabulate_steps(self) -> None:
-        """``learning_rates`` and ``moves`` as tensors ``[pieces, lanes, 1]``, for all lanes at once."""
-        rates = [[0.0] * len(self._courses) for _ in range(self._length)]
-        for piece, rows in enumerate(self.steps):
-            for row in rows:
-                rates[piece][row] = self._courses[row].learning_rate(self.step_number(row, piece))
-        self.learning_rates = self.weight.new_tensor(rates)[..., None]
-        self.moves = self.learning_rates.new_tensor([[row in rows for row in range(len(self._courses))] for rows in self.steps])[
-            ..., None
-        ].bool()
-
-    def _stacked(self, tables: Sequence[Tensor]) -> Tensor:
-        """``[pieces, lanes, rows]``, with zeros after the end of a lane that has fewer pieces."""
-        return nn.utils.rnn.pad_sequence(list(tables))
 
 
 def _named(flat: Tensor, shapes: Shapes) -> list[tuple[str, Tensor]]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from automl.data import DataInfo
-from automl.events import TrialSpec, Value
+from automl.events import TrialSpec
 from automl.families import complete
 from automl.models import build
 from automl.training.lanes.layout import Layout, Shapes, shapes_of
 from automl.training.lanes.networks import dropouts_of, network
-from automl.training.lanes.packed import PackedStack
-from automl.training.lanes.stack import PaddedStack, Stack
+from automl.training.lanes.stack import Stack
 from automl.training.weights import flattened, initialised
 
 
@@ -32,10 +30,7 @@ class Made:
 
 
 class Networks(Protocol):
-    """Networks that are alike, and the stack that runs them all."""
-
-    @property
-    def stack(self) -> Stack: ...
+    """Networks that are alike."""
 
     def made(self, trial: TrialSpec, info: DataInfo) -> Made:
         """The trial's network at its beginning."""
@@ -44,25 +39,18 @@ class Networks(Protocol):
         """The trial's network, for its best weights to be put into."""
 
 
+class StackedNetworks(Networks, Protocol):
+    """Networks that run as one stack."""
+
+    @property
+    def stack(self) -> Stack: ...
+
+
 class FamilyNetworks:
     """Networks of a built-in family."""
 
-    def __init__(self, stack: Stack, device: torch.device, dtype: torch.dtype) -> None:
-        self.stack = stack
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
         self._device, self._dtype = device, dtype
-
-    @classmethod
-    def packed(cls, settings: Mapping[str, Value], device: torch.device, dtype: torch.dtype) -> Self:
-        """Of the family ``mlp``, of any widths and depths, alike to one with these settings."""
-        return cls(PackedStack(str(settings["activation"]), device, dtype), device, dtype)
-
-    @classmethod
-    def padded(cls, model: str, widest: dict[str, Any], info: DataInfo, device: torch.device, dtype: torch.dtype) -> Self:
-        """No wider than ``widest``, a completed configuration of their kind."""
-        module = build(model, widest, info.inputs, info.outputs)
-        stages = network(model, widest, info.input_shape)
-        layouts = Layout.of(module.named_parameters(), stages.turned), Layout.of(module.named_buffers())
-        return cls(PaddedStack(stages, *layouts, device, dtype), device, dtype)
 
     def made(self, trial: TrialSpec, info: DataInfo) -> Made:
         """The trial's network at its beginning."""
@@ -78,3 +66,14 @@ class FamilyNetworks:
         module = build(trial.job.model, trial.configuration, info.inputs, info.outputs)
         flattened(module, self._device, self._dtype)
         return module
+
+
+class StackedFamilyNetworks(FamilyNetworks):
+    """Those that are no wider than ``widest``, a completed configuration of their kind."""
+
+    def __init__(self, model: str, widest: dict[str, Any], info: DataInfo, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(device, dtype)
+        module = build(model, widest, info.inputs, info.outputs)
+        stages = network(model, widest, info.input_shape)
+        layouts = Layout.of(module.named_parameters(), stages.turned), Layout.of(module.named_buffers())
+        self.stack = Stack(stages, *layouts, device, dtype)

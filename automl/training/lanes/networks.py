@@ -36,12 +36,12 @@ class Network:
         return [stage for stage in self.stages if isinstance(stage, Dropout)] or list(self.own_dropouts)
 
 
-def kind_of(model: str, settings: _Settings, is_packed: bool) -> Hashable:
-    """What must be equal for two networks to share tensors; their widths may differ, and, packed, their depths."""
+def kind_of(model: str, settings: _Settings) -> Hashable:
+    """What must be equal for two networks to share tensors; their widths may differ."""
     parts: list[Value | str] = [model, settings["activation"], settings["normalization"]]
-    if model == "mlp" and not is_packed:
+    if model == "mlp":
         parts += [settings["layers"]]
-    elif model != "mlp":
+    else:
         parts += [settings["conv_layers"], settings["kernel_size"], settings["pooling"], settings["dense_units"] == 0]
     if settings["normalization"] == "batch":
         parts.append(settings["batch_size"])

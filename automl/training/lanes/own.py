@@ -29,7 +29,7 @@ from automl.training.fit import network
 from automl.training.lanes.layout import Layout, Rows, shapes_of
 from automl.training.lanes.making import Made
 from automl.training.lanes.networks import Network
-from automl.training.lanes.stack import PaddedStack
+from automl.training.lanes.stack import Stack
 from automl.training.lanes.stages import Dropout, Stage
 from automl.training.own.dropout import PositionedDropout, positioned
 from automl.training.own.factory import normalised_by_the_past
@@ -341,14 +341,14 @@ class Masks(Dropout):
 
 
 class OwnLanes:
-    """What a group must know of the networks of a factory that are alike (``making.Networks``)."""
+    """What a group must know of the networks of a factory that are alike (``making.StackedNetworks``)."""
 
     def __init__(self, built: Built, own: OwnNetworks, inputs: Inputs) -> None:
         self._own = own
         drops = [Masks(drop.layer, units) for drop, units in zip(built.drops, built.units, strict=True)]
         network = Network([Vectorised(copy.deepcopy(built.module), inputs, drops)], takes_pictures=False, own_dropouts=drops)
         layouts = Layout.of(built.module.named_parameters()), Layout.of(built.module.named_buffers())
-        self.stack = PaddedStack(network, *layouts, built.flat.device, built.flat.dtype)
+        self.stack = Stack(network, *layouts, built.flat.device, built.flat.dtype)
 
     def made(self, trial: TrialSpec, info: DataInfo) -> Made:
         """The trial's network at its beginning."""

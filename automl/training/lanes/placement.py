@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -25,7 +25,6 @@ from automl.training.lanes.own import Built
 from automl.training.threads import FLOPS_A_MULTIPLICATION
 
 _MOST_WASTE = 2.0  # padded arithmetic over real arithmetic
-_MOST_WASTE_PACKED = 1.25  # the same of samples, where nothing else is padded and whole steps gain a fourth
 _CACHED_BYTES = 4 * 2**20  # of weights, gradients and optimiser state of a group on a CPU
 _STEP_CALLS = 60  # calls into torch that a step makes, about
 
@@ -71,7 +70,7 @@ def _seconds(call: Any, times: int, device: torch.device) -> float:
 class Need:
     """What a trial needs of a group. ``cost`` are multiplications a sample; the least that they can be where they are not known.
 
-    What is packed needs no other lane to be as wide as it is: it has no ``widths``.
+    What is compiled trains by itself, whatever the other lanes are: it has no ``widths``.
     """
 
     kind: Hashable
@@ -80,7 +79,7 @@ class Need:
     cost: int
     lane_bytes: int
     is_known: bool = True  # its cost
-    is_packed: bool = False
+    is_compiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,39 +93,37 @@ class Place:
     room: int
     widest: dict[str, Any]
     is_known: bool = True  # its cost
-    is_packed: bool = False
+    is_compiled: bool = False
 
     def flops(self, lanes: int) -> float | None:
         """Floating-point operations of a piece of a step that are done at once, where they are known."""
-        at_once = 1 if self.is_packed else lanes
-        return float(self.cost * self.rows * FLOPS_A_MULTIPLICATION * at_once) if self.is_known else None
+        is_known = self.is_known and not self.is_compiled  # its lanes differ
+        return float(self.cost * self.rows * FLOPS_A_MULTIPLICATION * lanes) if is_known else None
 
 
-def is_packed(model: str, device: torch.device) -> bool:
-    """Whether networks of this family stand side by side without padding, where each lane takes its own steps."""
+def is_compiled(model: str, device: torch.device) -> bool:
+    """Whether networks of this family are trained by compiled code."""
     return model == "mlp" and device.type == "cpu"
 
 
-def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool, packed: bool) -> Need:
+def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool, compiled: bool) -> Need:
     """Of any trial of the families that can ride. ``together``: the lanes of a group take their steps in one update."""
     job, settings = trial.job, complete(trial.job.model, trial.configuration)
     build(job.model, settings, info.inputs, info.outputs)  # says what is wrong where there is no such network
     widths = widths_of(job.model, settings)
-    batches = info.sizes["train"] if settings["normalization"] == "batch" else None  # of which it wants the same in all lanes
-    return Need(
-        kind=(
-            job.data,
-            info.input_shape,
-            batches,
-            kind_of(job.model, settings, packed),
-            (settings["optimizer"], bool(settings["momentum"])) if together else None,
-        ),
-        widths=() if packed else widths,
+    need = Need(
+        kind=(job.data, job.model),
+        widths=(),
         batch_size=min(int(settings["batch_size"] or 1), info.sizes["train"]),
         cost=arithmetic(job.model, settings, widths, info.input_shape, info.outputs),
         lane_bytes=4 * itemsize * parameter_count(job.model, settings, info.inputs, info.outputs),
-        is_packed=packed,
+        is_compiled=compiled,
     )
+    if compiled:
+        return need
+    batches = info.sizes["train"] if settings["normalization"] == "batch" else None  # of which it wants the same in all lanes
+    rule = (settings["optimizer"], bool(settings["momentum"])) if together else None
+    return replace(need, kind=(job.data, info.input_shape, batches, kind_of(job.model, settings), rule), widths=widths)
 
 
 def need_of_own(built: Built, trial: TrialSpec, info: DataInfo, itemsize: int, together: bool) -> Need:
@@ -148,7 +145,7 @@ def need_of_own(built: Built, trial: TrialSpec, info: DataInfo, itemsize: int, t
 
 def room_for(need: Need, most_lanes: int, device: torch.device) -> int:
     """How many lanes pay: on a CPU as many as its cache holds."""
-    return most_lanes if device.type != "cpu" or need.is_packed else max(1, min(most_lanes, _CACHED_BYTES // need.lane_bytes))
+    return most_lanes if device.type != "cpu" or need.is_compiled else max(1, min(most_lanes, _CACHED_BYTES // need.lane_bytes))
 
 
 def place_of_own(need: Need, most_lanes: int, device: torch.device) -> Place:
@@ -165,17 +162,18 @@ def fits(need: Need, place: Place, pace: Pace) -> bool:
     """Whether a trial may join: its padding stays under twice its own arithmetic, and costs less than the calls that it saves."""
     if need.kind != place.kind or any(mine > widest for mine, widest in zip(need.widths, place.widths, strict=True)):
         return False
+    if need.is_compiled:
+        return True
     padded, real = padded_cost(need, place), need.cost * need.batch_size
-    if need.is_packed:
-        return need.batch_size <= place.rows and padded <= _MOST_WASTE_PACKED * real
     saved = pace.free_flops / FLOPS_A_MULTIPLICATION
     return padded <= _MOST_WASTE * real and padded - real <= saved
 
 
 def padded_cost(need: Need, place: Place) -> int:
     """Multiplications of one of its batches there."""
-    samples = math.ceil(need.batch_size / place.rows) * place.rows
-    return (need.cost if place.is_packed else place.cost) * samples
+    if place.is_compiled:
+        return need.cost * need.batch_size
+    return place.cost * math.ceil(need.batch_size / place.rows) * place.rows
 
 
 def place_for(need: Need, trial: TrialSpec, info: DataInfo, pace: Pace, most_lanes: int, device: torch.device) -> Place:
@@ -184,8 +182,8 @@ def place_for(need: Need, trial: TrialSpec, info: DataInfo, pace: Pace, most_lan
     room = room_for(need, most_lanes, device)
     rows = need.batch_size
     widths = need.widths
-    if need.is_packed:
-        return Place(need.kind, (), rows, need.cost, room, {}, is_packed=True)
+    if need.is_compiled:
+        return Place(need.kind, (), rows, need.cost, room, {}, is_compiled=True)
     if room > 1:
         wider = tuple(rounded_up(width) for width in need.widths)
         cost = arithmetic(job.model, settings, wider, info.input_shape, info.outputs)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -16,78 +15,19 @@ from automl.training.randomness import keep_masks
 from automl.training.samples import Split
 
 
-class Arrangement(Protocol):
-    """How the tensors of a network stand in one vector."""
-
-    def length(self, shapes: Shapes) -> int:
-        """Of that vector, for a network with tensors of these shapes."""
-
-    def put(self, tensors: Iterable[tuple[str, Tensor]], vector: Tensor) -> None:
-        """Write a network's tensors into it, zeros around them."""
-
-    def take(self, vector: Tensor, shapes: Shapes) -> dict[str, Tensor]:
-        """Views of the tensors in it."""
-
-
-class Stack(Protocol):
-    """Lanes 0, 1, ...; one that leaves is replaced by the last one. ``bind`` follows whenever lanes came or went.
-
-    ``takes_pictures``: inputs keep their shape; else they are flattened. ``layers`` are those that drop units, by the names that masks are
-    drawn by; ``drawn`` is how many numbers of masks a sample takes.
-    """
-
-    @property
-    def takes_pictures(self) -> bool: ...
-    @property
-    def layers(self) -> Sequence[int]: ...
-    @property
-    def drawn(self) -> int: ...
-    @property
-    def weights_layout(self) -> Arrangement: ...
-    @property
-    def statistics_layout(self) -> Arrangement: ...
-
-    def admit(self, shapes: Shapes, buffer_shapes: Shapes) -> None:
-        """A last lane for a network of these shapes, all of its numbers 0."""
-
-    def drop(self, lane: int) -> None:
-        """Without this lane."""
-
-    def weights(self, lane: int) -> Tensor:
-        """All weights of a lane as a vector, until lanes come or go."""
-
-    def gradient(self, lane: int) -> Tensor:
-        """Their gradients."""
-
-    def statistics(self, lane: int) -> Tensor:
-        """The running statistics of a lane's normalisations."""
-
-    def clear_gradients(self) -> None:
-        """Those of all lanes are 0."""
-
-    def bind(self, draws: Draws) -> None:
-        """Make ready for the lanes that are there."""
-
-    def masks(self, rows: Sequence[Tensor], first: int, last: int) -> list[Tensor]:
-        """What ``forward`` wants of dropout for these pieces, ``[pieces, lanes, rows, ...]``, from the bits of the rows of each layer."""
-
-    def measured_at_once(self, split: Split) -> int:
-        """How many samples of each lane are measured at once."""
-
-    def forward(self, x: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
-        """``[lanes, samples, features]``, pictures ``[samples, lanes * channels, ...]``, to ``[lanes, samples, outputs]``. ``masks`` are
-        those of a piece that trains, and None where nothing does; then lanes may share their samples, ``[samples, ...]``."""
-
-    def backward(self, d: Tensor, adds: bool) -> None:
-        """From the loss by the outputs of the last ``forward``: the gradients are written, or added where ``adds``."""
-
-
-class PaddedStack:
+class Stack:
     """Networks of one depth, each tensor padded to the widest of its kind, so that one call does a layer of all lanes.
+
+    Lanes are 0, 1, ...; one that leaves is replaced by the last one. ``bind`` follows whenever lanes came or went.
 
     Args:
         network: the stages.
         weights_layout, statistics_layout: of the rows ``[lanes, width]``.
+
+    Attributes:
+        takes_pictures: inputs keep their shape; else they are flattened.
+        layers: those that drop units, by the names that masks are drawn by.
+        drawn: how many numbers of masks a sample takes.
     """
 
     def __init__(
@@ -108,6 +48,7 @@ class PaddedStack:
         return self._weights[:count], self._gradients[:count], self._statistics[:count]
 
     def admit(self, shapes: Shapes, buffer_shapes: Shapes) -> None:
+        """A last lane for a network of these shapes, all of its numbers 0."""
         row = len(self._lanes)
         if row == len(self._weights):
             self._grow(max(4, 2 * row))
@@ -121,6 +62,7 @@ class PaddedStack:
             setattr(self, name, new)
 
     def drop(self, lane: int) -> None:
+        """Without this lane."""
         last = self._lanes.pop()
         if lane < len(self._lanes):
             self._lanes[lane] = last
@@ -128,18 +70,23 @@ class PaddedStack:
             self._statistics[lane] = self._statistics[len(self._lanes)]
 
     def weights(self, lane: int) -> Tensor:
+        """All weights of a lane as a vector, until lanes come or go."""
         return self._weights[lane]
 
     def gradient(self, lane: int) -> Tensor:
+        """Their gradients."""
         return self._gradients[lane]
 
     def statistics(self, lane: int) -> Tensor:
+        """The running statistics of a lane's normalisations."""
         return self._statistics[lane]
 
     def clear_gradients(self) -> None:
+        """Those of all lanes are 0."""
         self._gradients[: len(self._lanes)].zero_()
 
     def bind(self, draws: Draws) -> None:
+        """Make ready for the lanes that are there."""
         rows = Rows(*self.rows, tuple(self._lanes), self.weights_layout, self.statistics_layout)
         for stage in self._network.stages:
             stage.bind(rows)
@@ -148,13 +95,17 @@ class PaddedStack:
         self.drawn = sum(dropout.units for dropout in self._dropouts) if draws.are_needed else 0
 
     def masks(self, rows: Sequence[Tensor], first: int, last: int) -> list[Tensor]:
+        """What ``forward`` wants of dropout for these pieces, ``[pieces, lanes, rows, ...]``, from the bits of the rows of each layer."""
         layers = zip(rows, self._units, self._draws.thresholds, self._draws.scales, strict=False)
         return [keep_masks(bits[first:last] + units, least, scale, self._weights) for bits, units, least, scale in layers]
 
     def measured_at_once(self, split: Split) -> int:
+        """How many samples of each lane are measured at once."""
         return max(1, rows_at_once(split) // len(self._lanes))
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
+        """``[lanes, samples, features]``, pictures ``[samples, lanes * channels, ...]``, to ``[lanes, samples, outputs]``. ``masks`` are
+        those of a piece that trains, and None where nothing does; then lanes may share their samples, ``[samples, ...]``."""
         if masks is not None:
             for layer, dropout in enumerate(self._dropouts):
                 dropout.masks = masks[layer] if masks else None
@@ -163,5 +114,6 @@ class PaddedStack:
         return x
 
     def backward(self, d: Tensor, adds: bool) -> None:
+        """From the loss by the outputs of the last ``forward``: the gradients are written, or added where ``adds``."""
         for stage in reversed(self._network.stages):
             d = stage.backward(d, adds)

@@ -13,13 +13,15 @@ from functools import partial
 import torch
 
 from automl.clock import now
+from automl.data import DataInfo
 from automl.events import Diverged, Finished, Measure, Measured, Reported, Started, TrialKey, TrialSpec, WorkerEvent
 from automl.families import TRAINING, complete
 from automl.families.training import ALONE
 from automl.training import files
 from automl.training.checkpoints import CHECKPOINT_SECONDS, Keeper
+from automl.training.lanes.compiled import CompiledGroup
 from automl.training.lanes.group import Group, Lane
-from automl.training.lanes.making import FamilyNetworks, Networks
+from automl.training.lanes.making import FamilyNetworks, StackedFamilyNetworks
 from automl.training.lanes.own import OwnLanes, OwnNetworks
 from automl.training.lanes.placement import (
     Need,
@@ -27,7 +29,7 @@ from automl.training.lanes.placement import (
     Place,
     arithmetic_of,
     best_place,
-    is_packed,
+    is_compiled,
     need_of,
     need_of_own,
     pace_of,
@@ -36,6 +38,7 @@ from automl.training.lanes.placement import (
     room_for,
 )
 from automl.training.lanes.replay import Recorder, cuda_recorder
+from automl.training.lanes.stacked import StackedGroup
 from automl.training.metrics import measure
 from automl.training.outcomes import NotFiniteError, failed, free_memory, reason, report
 from automl.training.solo import SoloTrainer
@@ -51,7 +54,7 @@ _MORE_LANES = {"cpu": 4, "cuda": 2}  # times as many are tried next
 _LOOKED_SECONDS = 2.0  # for finding out which examples can ride
 _MEASURED_PIECES = 6
 _MEASURED_PIECES_CUDA = 32  # enough for steps to be recorded
-_MEASURED_TRIALS = (8, 32)  # the same at every number of lanes up to it: networks differ in what they cost. An epoch's time each ...
+_MEASURED_TRIALS = (8, 32)  # the same ones at every number of lanes, since networks differ in what they cost. An epoch's time each ...
 _MEASURED_NUMBERS = 4  # ... at so many numbers of lanes, so that fewer are taken where the training is short
 _SHARE_OF_MEMORY = 0.8  # of a GPU's that lanes may take
 _MUCH_LONGER = 50  # times the calls of a step: arithmetic beside which they are nothing
@@ -153,7 +156,7 @@ class LaneTrainer:
                 began = self._clock()
                 until = began + _MEASURED_SECONDS[self._device.type]
                 while count not in rates and self._clock() < until:
-                    rate = self._rate(examples, max(count, trials), count, until, order.answered)
+                    rate = self._rate(examples, trials, count, until, order.answered)
                     if rates and self._clock() > until:
                         break  # cut short, it cannot be held against the others
                     rates[count] = rate
@@ -177,10 +180,10 @@ class LaneTrainer:
     def _rate(self, examples: Sequence[TrialSpec], trials: int, lanes: int, until: float, answered: float) -> float:
         """Epochs of trials a second, with so many of them in the worker at once; fewer batches of them where time is short."""
         trained, seconds = 0, 0.0
-        while trained < trials and (not trained or self._clock() < until):
+        while trained < max(trials, lanes) and (not trained or self._clock() < until):
             groups = _Groups()
             for number in range(trained, trained + lanes):
-                trial = examples[number % len(examples)]
+                trial = examples[number % min(trials, len(examples))]  # the same ones at every number of lanes
                 group = self._group_for(_Waiting(trial), groups, lanes)
                 group.admit(replace(trial, key=replace(trial.key, replicate=number)), self._solo.samples_of(trial))
             pieces = _MEASURED_PIECES if self._recorder is None else _MEASURED_PIECES_CUDA
@@ -294,8 +297,8 @@ class LaneTrainer:
         info = self._solo.samples_of(trial).info
         if trial.job.code is not None:
             return need_of_own(self._own.built(trial, info), trial, info, self._dtype.itemsize, self._together)
-        packed = not self._together and is_packed(trial.job.model, self._device)
-        return need_of(trial, info, self._dtype.itemsize, self._together, packed)
+        compiled = not self._together and is_compiled(trial.job.model, self._device)
+        return need_of(trial, info, self._dtype.itemsize, self._together, compiled)
 
     def _group_for(self, waiting: _Waiting, groups: _Groups, most: int) -> Group:
         """One of these groups with a free lane that the trial may join, or a new one among them; ``most`` lanes in each."""
@@ -308,19 +311,26 @@ class LaneTrainer:
             if index is not None:
                 return open_groups[index][1]
         most = 1 if waiting.alone else most
-        networks: Networks
-        if trial.job.code is not None:
-            place = place_of_own(need, most, self._device)
-            networks = OwnLanes(self._own.built(trial, info), self._own, info.inputs)
-        else:
-            place = place_for(need, trial, info, pace, most, self._device)
-            settings, like = complete(trial.job.model, trial.configuration), (self._device, self._dtype)
-            packed, padded = FamilyNetworks.packed, FamilyNetworks.padded
-            networks = packed(settings, *like) if place.is_packed else padded(trial.job.model, place.widest, info, *like)
-        recorder = self._recorder if trial.job.code is None else None  # what a person's own network does is not known
-        group = Group(networks, place.rows, info, self._device, self._dtype, self._together, recorder)
+        place, group = (
+            self._group_of_own(need, trial, info, most) if trial.job.code is not None else self._new_group(need, trial, info, most)
+        )
         groups.append((place, group))
         return group
+
+    def _group_of_own(self, need: Need, trial: TrialSpec, info: DataInfo, most: int) -> tuple[Place, Group]:
+        """For networks that a factory makes. What they do within a step is not known, so nothing is recorded."""
+        place = place_of_own(need, most, self._device)
+        networks = OwnLanes(self._own.built(trial, info), self._own, info.inputs)
+        return place, StackedGroup(networks, place.rows, info, self._device, self._dtype, self._together)
+
+    def _new_group(self, need: Need, trial: TrialSpec, info: DataInfo, most: int) -> tuple[Place, Group]:
+        """For networks of the built-in families."""
+        pace, like = self._pace or pace_of(self._device, self._dtype), (self._device, self._dtype)
+        place = place_for(need, trial, info, pace, most, self._device)
+        if place.is_compiled:
+            return place, CompiledGroup(FamilyNetworks(*like), *like)
+        networks = StackedFamilyNetworks(trial.job.model, place.widest, info, *like)
+        return place, StackedGroup(networks, place.rows, info, *like, self._together, self._recorder)
 
     # training
 

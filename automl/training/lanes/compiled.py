@@ -1,0 +1,234 @@
+"""Fully connected networks on a CPU: each lane trains a whole epoch in one call of compiled code (``kernels``).
+
+The calls of a step, which lanes share elsewhere, are none here, so lanes share nothing but the worker: networks of any widths, depths,
+activations, normalisations, batch sizes and optimisers are in one group.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from automl.events import TrialKey, TrialSpec
+from automl.models.multiplication import blas_threads
+from automl.training.lanes import kernels
+from automl.training.lanes.group import Group, Lane
+from automl.training.lanes.kernels import ACTIVATIONS, NORMALIZATIONS, NOWHERE, OPTIMIZERS, TASKS, Draw, Net, Rule, State
+from automl.training.lanes.layout import Shapes
+from automl.training.lanes.making import FamilyNetworks
+from automl.training.optimisers import Optimiser
+from automl.training.randomness import key_at, permutation, threshold
+from automl.training.samples import Samples, Split
+from automl.training.threads import FLOPS_A_MULTIPLICATION, threads_of
+from automl.training.weights import length, slices
+
+_MEASURED_AT_ONCE = 4096  # samples
+_PARTS = ("weight", "bias", "weight", "bias", "running_mean", "running_var")  # of a layer and its normalisation, as ``kernels`` counts them
+
+Result = TypeVar("Result")
+
+
+class Turned:
+    """The tensors of a network one after the other in a vector; a matrix stands there turned, inputs first."""
+
+    def length(self, shapes: Shapes) -> int:
+        """Of the vector."""
+        return length(shapes)
+
+    def put(self, tensors: Any, vector: Tensor) -> None:
+        """Write a network's tensors into it."""
+        new = dict(tensors)
+        for name, place in self.take(vector, {name: tuple(tensor.shape) for name, tensor in new.items()}).items():
+            place.copy_(new[name])
+
+    def take(self, vector: Tensor, shapes: Shapes) -> dict[str, Tensor]:
+        """Views of the tensors in it."""
+        return {name: _turned(vector[place], shapes[name]) for name, place in slices(shapes).items()}
+
+
+def _turned(numbers: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return numbers.view(shape[::-1]).mT if len(shape) == 2 else numbers.view(shape)
+
+
+class Vectors:
+    """The numbers of all lanes: vectors of each one's own (``group.Numbers``)."""
+
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.weights_layout = self.statistics_layout = Turned()
+        self._like = torch.empty(0, device=device, dtype=dtype)
+        self._lanes: list[tuple[Tensor, Tensor]] = []
+
+    def admit(self, shapes: Shapes, buffer_shapes: Shapes) -> None:
+        """A last lane for a network of these shapes, all of its numbers 0."""
+        self._lanes.append((self._like.new_zeros(length(shapes)), self._like.new_zeros(length(buffer_shapes))))
+
+    def drop(self, lane: int) -> None:
+        """Without this lane; the last one takes its place."""
+        last = self._lanes.pop()
+        if lane < len(self._lanes):
+            self._lanes[lane] = last
+
+    def weights(self, lane: int) -> Tensor:
+        """All weights of a lane as a vector."""
+        return self._lanes[lane][0]
+
+    def statistics(self, lane: int) -> Tensor:
+        """The running statistics of its normalisations."""
+        return self._lanes[lane][1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A lane as the compiled code takes it. ``flops`` are those of a step."""
+
+    net: Net
+    rule: Rule
+    draw: Draw
+    state: State
+    flops: float
+
+
+class CompiledGroup(Group):
+    """Lanes that train one after the other, each with all of its own; side by side on the threads that their products do not take."""
+
+    def __init__(self, networks: FamilyNetworks, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(networks, Vectors(device, dtype), device, dtype)
+        self._runs: dict[TrialKey, _Run] = {}
+        self._targets: dict[int, tuple[Split, Tensor]] = {}
+
+    def admit(self, trial: TrialSpec, samples: Samples, checkpoint: dict[str, Any] | None = None) -> Lane:
+        lane = super().admit(trial, samples, checkpoint)
+        row = len(self.lanes) - 1
+        self._runs[lane.key] = _run(lane, self._numbers.weights(row), self._numbers.statistics(row))
+        return lane
+
+    def drop(self, key: TrialKey) -> None:
+        super().drop(key)
+        del self._runs[key]
+
+    @torch.no_grad()
+    def train_epoch(self) -> list[float]:
+        losses = self._of_each(self._trained)
+        for lane in self.lanes:
+            lane.course.epoch += 1
+        return losses
+
+    @torch.no_grad()
+    def predict(self) -> list[Tensor]:
+        return self._of_each(self._predicted)
+
+    @torch.no_grad()
+    def seconds_of_an_epoch(self, pieces: int, clock: Callable[[], float] = time.perf_counter, until: float = math.inf) -> float:
+        began = clock()
+        self._of_each(lambda lane: self._trained(lane, 1))
+        piece = clock() - began
+        began = clock()
+        self.predict()
+        around, began = clock() - began, clock()
+        pieces = max(1, int(min(pieces, max(0.0, until - began) / max(piece, 1e-9))))
+        self._of_each(lambda lane: self._trained(lane, pieces))
+        steps = [lane.course.steps_per_epoch for lane in self.lanes]
+        return around + (clock() - began) / sum(min(pieces, own) for own in steps) * sum(steps)
+
+    def _trained(self, lane: Lane, most: int | None = None) -> float:
+        """Train an epoch, or its first few batches; the mean of the losses of its samples."""
+        course, split, run = lane.course, lane.samples.train, self._runs[lane.key]
+        order = permutation(key_at(lane.trial.seed, "shuffle", course.epoch), course.samples)
+        steps, size = course.steps_per_epoch, course.batch_size
+        if most is not None and most < steps:
+            order, steps = order[: most * size], most
+        first = course.epoch * course.steps_per_epoch
+        rates, targets = np.array(course.learning_rates(course.epoch)), self._targets_of(split)
+        loss, done = 0.0, 0
+        for chosen, x in split.runs(order, size):
+            count = math.ceil(len(chosen) / size)
+            wanted = targets.index_select(0, chosen).numpy()
+            loss += kernels.train(
+                run.net, run.rule, run.draw, run.state, _matrix(x), wanted, size, rates[done : done + count], first + done
+            )
+            done += count
+        lane.optimiser.state["steps"] += done
+        return loss / len(order)
+
+    def _predicted(self, lane: Lane) -> Tensor:
+        net, state = self._runs[lane.key].net, self._runs[lane.key].state
+        pieces = lane.samples.validation.in_order(_MEASURED_AT_ONCE)
+        outputs = [kernels.outputs_of(net, state.weights, state.statistics, _matrix(x)) for x in pieces]
+        return torch.from_numpy(outputs[0] if len(outputs) == 1 else np.concatenate(outputs))
+
+    def _targets_of(self, split: Split) -> Tensor:
+        """``[samples, 1]`` or ``[samples, steps]``, of the numbers that the network has."""
+        if id(split) not in self._targets:
+            targets = split.targets.to(self._dtype)
+            self._targets[id(split)] = split, targets.view(len(targets), -1)
+        return self._targets[id(split)][1]
+
+    def _of_each(self, function: Callable[[Lane], Result]) -> list[Result]:
+        """What it gives for each lane. How many threads products take depends on the lane alone, and with it its numbers."""
+        most = torch.get_num_threads()
+        if most == 1:
+            with blas_threads(1):
+                return [function(lane) for lane in self.lanes]
+        threads = [threads_of(self._runs[lane.key].flops, most) for lane in self.lanes]
+        found: dict[TrialKey, Result] = {}
+        small = [lane for lane, count in zip(self.lanes, threads, strict=True) if count == 1]
+        with blas_threads(1), ThreadPoolExecutor(most, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            found |= zip([lane.key for lane in small], pool.map(function, small), strict=True)
+        for lane, count in zip(self.lanes, threads, strict=True):
+            if count > 1:
+                with blas_threads(count):
+                    found[lane.key] = function(lane)
+        return [found[lane.key] for lane in self.lanes]
+
+
+def _matrix(x: Tensor) -> np.ndarray:
+    return x.flatten(1).contiguous().numpy()
+
+
+def _run(lane: Lane, weights: Tensor, statistics: Tensor) -> _Run:
+    course, info, empty = lane.course, lane.samples.info, weights.new_empty(0)
+    settings, recipe = course.settings, course.recipe
+    names = [name.removesuffix(".weight") for name, shape in lane.shapes.items() if len(shape) == 2]
+    shapes = [lane.shapes[f"{name}.weight"] for name in names]
+    starts = {name: place.start for of in (lane.shapes, lane.buffer_shapes) for name, place in slices(of).items()}
+
+    def places(name: str) -> list[int]:
+        norm = name.replace("hidden", "norm") if name.startswith("hidden") else ""
+        return [starts.get(f"{of}.{part}", NOWHERE) for of, part in zip((name, name, *[norm] * 4), _PARTS, strict=True)]
+
+    net = Net(
+        widths=np.array([shapes[0][1], *(units for units, _ in shapes)]),
+        places=np.array([places(name) for name in names]),
+        activation=ACTIVATIONS.index(str(settings["activation"])),
+        normalization=NORMALIZATIONS.index(str(settings["normalization"])),
+        task=TASKS.index(info.task),
+    )
+    share = lane.shares[0] if lane.shares else 0.0
+    keys = [key_at(lane.trial.seed, "dropout", layer) for layer in range(len(names) - 1)]
+    draw = Draw(np.array(keys, np.uint64), threshold(share), share, recipe.label_smoothing)
+    state = lane.optimiser.state
+    vectors = weights, torch.zeros_like(weights), statistics, *(state.get(name, empty) for name in ("first", "second", "velocity"))
+    flops = FLOPS_A_MULTIPLICATION * course.batch_size * sum(a * b for a, b in pairwise(net.widths.tolist()))
+    return _Run(net, _rule(lane.optimiser, recipe.l1, recipe.clip_norm), draw, State(*(v.numpy() for v in vectors)), flops)
+
+
+def _rule(optimiser: Optimiser, l1: float, clip_norm: float) -> Rule:
+    return Rule(
+        optimizer=OPTIMIZERS.index(optimiser.rule),
+        momentum=optimiser.momentum,
+        nesterov=optimiser.nesterov and optimiser.rule == "sgd",
+        beta1=optimiser.betas[0],
+        beta2=optimiser.betas[1],
+        decay=optimiser.decay,
+        l1=l1,
+        clip_norm=clip_norm,
+    )

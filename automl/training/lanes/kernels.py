@@ -1,0 +1,565 @@
+"""Training and measuring one fully connected network on a CPU, compiled: a whole run of batches in one call.
+
+Every function here is numba's, which compiles it when it is first called with a type of numbers, and keeps what it made on disk. All of
+them are in this file, since numba looks only at the file of a function to see whether what it kept is still good. Products are
+OpenBLAS's. Vectors hold matrices row by row; a network's weight matrices stand turned in them, inputs first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic, overload
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Array = np.ndarray[Any, Any]
+
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "tanh", "sigmoid", "silu", "gelu")
+NORMALIZATIONS = ("none", "batch", "layer")
+TASKS = ("multiclass", "binary", "regression")
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
+WEIGHT, BIAS, NORM_WEIGHT, NORM_BIAS, MEAN, VARIANCE = range(6)
+NOWHERE = -1
+
+_RELU, _LEAKY_RELU, _ELU, _TANH, _SIGMOID, _SILU, _GELU = range(len(ACTIVATIONS))
+_NONE, _BATCH, _LAYER = range(len(NORMALIZATIONS))
+_MULTICLASS, _BINARY, _REGRESSION = range(len(TASKS))
+_ADAM, _ADAMW, _SGD, _RMSPROP = range(len(OPTIMIZERS))
+
+_SLOPE = 0.01  # of leaky_relu
+_NORM_EPSILON, _NORM_MOMENTUM = 1e-5, 0.1
+_EPSILON, _RMSPROP_DECAY = 1e-8, 0.99
+_CLIP_EPSILON = 1e-6
+_GOLDEN, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_COLUMNS, _ROWS_A_STEP = np.uint64(0xD1B54A32D192ED03), np.uint64(2**32)
+
+
+class Net(NamedTuple):
+    """A network: ``widths`` of its inputs, hidden layers and outputs; of each layer ``places[layer]`` where its parts begin, the first four
+    in the weights, the others in the statistics. ``activation``, ``normalization`` and ``task`` count the names above."""
+
+    widths: Array
+    places: Array
+    activation: int
+    normalization: int
+    task: int
+
+
+class Rule(NamedTuple):
+    """How weights move; ``optimizer`` counts the names above."""
+
+    optimizer: int
+    momentum: float
+    nesterov: bool
+    beta1: float
+    beta2: float
+    decay: float
+    l1: float
+    clip_norm: float
+
+
+class Draw(NamedTuple):
+    """Dropout of a trial: a key for each hidden layer, and what ``automl.training.randomness.keep_masks`` takes. ``smoothing`` is that of
+    the labels."""
+
+    keys: Array
+    threshold: int
+    share: float
+    smoothing: float
+
+
+class State(NamedTuple):
+    """The numbers of a network that move, vectors: weights, their gradients, running statistics, and what its optimiser remembers."""
+
+    weights: Array
+    gradients: Array
+    statistics: Array
+    first: Array
+    second: Array
+    velocity: Array
+
+
+def _compiled(function: Function) -> Function:
+    """Sums may be taken in any order. Nothing is assumed of numbers that are not finite: they tell that a trial has diverged."""
+    compiled: Any = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "arcp", "contract"})(function)
+    return compiled  # type: ignore[no-any-return]
+
+
+# numbers: of float32 without calls, so that eight or sixteen are computed at once
+
+
+@intrinsic
+def _bits_as_float(typingctx: Any, bits: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+def _exp(x: Any) -> Any: ...
+
+
+@overload(_exp, jit_options={"fastmath": {"contract"}})
+def _exp_of(x: Any) -> Any:
+    """Source for float32: Moshier, Cephes, expf: a polynomial around 0, times a power of two."""
+    if x != types.float32:
+        return lambda x: math.exp(x)
+    low, high, per_ln2, ln2, half, one = map(np.float32, (-87.0, 88.0, 1.44269504, 0.693147182, 0.5, 1.0))
+    c0, c1, c2, c3, c4, c5 = map(np.float32, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5))
+    bias, mantissa = np.int32(127), np.int32(23)
+    float_of_bits: Any = _bits_as_float  # whose first argument is numba's affair
+
+    def exp32(x: Any) -> Any:
+        x = low if x < low else x
+        x = high if x > high else x
+        power = np.float32(math.floor(x * per_ln2 + half))
+        r = x - power * ln2
+        p = (((((c0 * r + c1) * r + c2) * r + c3) * r + c4) * r + c5) * (r * r) + r + one
+        return p * float_of_bits((np.int32(power) + bias) << mantissa)
+
+    return exp32
+
+
+def _tanh(x: Any) -> Any: ...
+
+
+@overload(_tanh, jit_options={"fastmath": {"contract"}})
+def _tanh_of(x: Any) -> Any:
+    """Source for float32: Moshier, Cephes, tanhf: a polynomial up to 0.625, and beyond by the exponential."""
+    if x != types.float32:
+        return lambda x: math.tanh(x)
+    one, two, near = map(np.float32, (1.0, 2.0, 0.625))
+    c0, c1, c2, c3, c4 = map(np.float32, (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1))
+
+    def tanh32(x: Any) -> Any:
+        size = -x if x < 0 else x
+        square = x * x
+        inner = ((((c0 * square + c1) * square + c2) * square + c3) * square + c4) * square * x + x
+        outer = one - two / (_exp(size + size) + one)
+        return inner if size < near else (-outer if x < 0 else outer)
+
+    return tanh32
+
+
+def _erf(x: Any) -> Any: ...
+
+
+@overload(_erf, jit_options={"fastmath": {"contract"}})
+def _erf_of(x: Any) -> Any:
+    """Source for float32: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26 (to 1.5e-7)."""
+    if x != types.float32:
+        return lambda x: math.erf(x)
+    one, p = np.float32(1.0), np.float32(0.3275911)
+    c1, c2, c3, c4, c5 = map(np.float32, (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429))
+
+    def erf32(x: Any) -> Any:
+        size = -x if x < 0 else x
+        t = one / (one + p * size)
+        outer = one - ((((c5 * t + c4) * t + c3) * t + c2) * t + c1) * t * _exp(-(x * x))
+        return -outer if x < 0 else outer
+
+    return erf32
+
+
+@_compiled
+def _hash(counter: Any, key: Any) -> Any:
+    """As ``automl.training.randomness.hashed``, of uint64."""
+    z = counter * _GOLDEN + key
+    z = (z ^ (z >> np.uint64(30))) * _FIRST
+    z = (z ^ (z >> np.uint64(27))) * _SECOND
+    return z ^ (z >> np.uint64(31))
+
+
+# what stands between products, all of it on matrices ``[samples, units]``
+
+
+@_compiled
+def _add_bias(x: Any, bias: Any) -> None:
+    for r in range(x.shape[0]):
+        for u in range(x.shape[1]):
+            x[r, u] += bias[u]
+
+
+@_compiled
+def _add_up(x: Any, sums: Any) -> None:
+    sums[:] = 0
+    for r in range(x.shape[0]):
+        for u in range(x.shape[1]):
+            sums[u] += x[r, u]
+
+
+@_compiled
+def _activate(kind: Any, x: Any, y: Any) -> None:
+    zero, one, half = y.dtype.type(0), y.dtype.type(1), y.dtype.type(0.5)
+    slope, root_half = y.dtype.type(_SLOPE), y.dtype.type(math.sqrt(0.5))
+    if kind == _RELU:
+        for k in range(x.size):
+            y[k] = zero if x[k] <= zero else x[k]
+    elif kind == _LEAKY_RELU:
+        for k in range(x.size):
+            y[k] = x[k] * slope if x[k] <= zero else x[k]
+    elif kind == _ELU:
+        for k in range(x.size):
+            y[k] = _exp(x[k]) - one if x[k] <= zero else x[k]
+    elif kind == _TANH:
+        for k in range(x.size):
+            y[k] = _tanh(x[k])
+    elif kind == _SIGMOID:
+        for k in range(x.size):
+            y[k] = one / (one + _exp(-x[k]))
+    elif kind == _SILU:
+        for k in range(x.size):
+            y[k] = x[k] / (one + _exp(-x[k]))
+    else:
+        for k in range(x.size):
+            y[k] = x[k] * half * (one + _erf(x[k] * root_half))
+
+
+@_compiled
+def _deactivate(kind: Any, x: Any, d: Any) -> None:
+    """From the loss by the outputs of an activation to that by its inputs ``x``, in the same place."""
+    zero, one, half = d.dtype.type(0), d.dtype.type(1), d.dtype.type(0.5)
+    slope, root_half, density = d.dtype.type(_SLOPE), d.dtype.type(math.sqrt(0.5)), d.dtype.type(1 / math.sqrt(2 * math.pi))
+    if kind == _RELU:
+        for k in range(x.size):
+            d[k] = zero if x[k] <= zero else d[k]
+    elif kind == _LEAKY_RELU:
+        for k in range(x.size):
+            d[k] = d[k] * slope if x[k] <= zero else d[k]
+    elif kind == _ELU:
+        for k in range(x.size):
+            d[k] = d[k] * _exp(x[k]) if x[k] <= zero else d[k]
+    elif kind == _TANH:
+        for k in range(x.size):
+            y = _tanh(x[k])
+            d[k] *= one - y * y
+    elif kind == _SIGMOID:
+        for k in range(x.size):
+            y = one / (one + _exp(-x[k]))
+            d[k] *= y * (one - y)
+    elif kind == _SILU:
+        for k in range(x.size):
+            y = one / (one + _exp(-x[k]))
+            d[k] *= y * (one + x[k] * (one - y))
+    else:
+        for k in range(x.size):
+            d[k] *= half * (one + _erf(x[k] * root_half)) + x[k] * density * _exp(-half * x[k] * x[k])
+
+
+@_compiled
+def _drop(x: Any, units: Any, key: Any, step: Any, threshold: Any, scale: Any) -> None:
+    """Set units to 0 or scale them, by the bits of their columns ``units`` and of the places of their rows."""
+    zero = x.dtype.type(0)
+    for r in range(x.shape[0]):
+        row = np.uint32(_hash(np.uint64(step) * _ROWS_A_STEP + np.uint64(r), key) >> np.uint64(32)) & np.uint32(0xFFFFFFFE)
+        for u in range(x.shape[1]):
+            bits = np.uint32(row + units[u])
+            bits = np.uint32(bits * bits)
+            x[r, u] = x[r, u] * scale if np.int32(bits) >= threshold else zero
+
+
+@_compiled
+def _batch_norm(x: Any, weight: Any, bias: Any, mean: Any, rate: Any, y: Any) -> None:
+    for r in range(x.shape[0]):
+        for u in range(x.shape[1]):
+            y[r, u] = (x[r, u] - mean[u]) * rate[u] * weight[u] + bias[u]
+
+
+@_compiled
+def _running_rates(variance: Any, rate: Any) -> None:
+    for u in range(len(rate)):
+        rate[u] = 1 / math.sqrt(variance[u] + _NORM_EPSILON)
+
+
+@_compiled
+def _measure_batch(x: Any, mean: Any, rate: Any, running_mean: Any, running_variance: Any) -> None:
+    """Mean and 1 / standard deviation of every unit; their running means follow."""
+    samples, units = x.shape
+    share, rest = x.dtype.type(1 / samples), x.dtype.type(1 / (samples - 1))
+    new, old = x.dtype.type(_NORM_MOMENTUM), x.dtype.type(1 - _NORM_MOMENTUM)
+    _add_up(x, mean)
+    for u in range(units):
+        mean[u] *= share
+    rate[:] = 0
+    for r in range(samples):
+        for u in range(units):
+            rate[u] += (x[r, u] - mean[u]) * (x[r, u] - mean[u])
+    for u in range(units):
+        running_mean[u] = old * running_mean[u] + new * mean[u]
+        running_variance[u] = old * running_variance[u] + new * rate[u] * rest
+        rate[u] = 1 / math.sqrt(rate[u] * share + _NORM_EPSILON)
+
+
+@_compiled
+def _batch_norm_back(x: Any, weight: Any, mean: Any, rate: Any, d: Any, weight_gradient: Any, bias_gradient: Any) -> None:
+    samples, units = x.shape
+    _add_up(d, bias_gradient)
+    weight_gradient[:] = 0
+    for r in range(samples):
+        for u in range(units):
+            weight_gradient[u] += d[r, u] * (x[r, u] - mean[u]) * rate[u]
+    share = x.dtype.type(1 / samples if samples > 1 else 0)  # one sample is normalised by what it does not change
+    for r in range(samples):
+        for u in range(units):
+            others = bias_gradient[u] + (x[r, u] - mean[u]) * rate[u] * weight_gradient[u]
+            d[r, u] = (d[r, u] - others * share) * weight[u] * rate[u]
+
+
+@_compiled
+def _layer_norm(x: Any, weight: Any, bias: Any, mean: Any, rate: Any, y: Any) -> None:
+    share = x.dtype.type(1 / x.shape[1])
+    for r in range(x.shape[0]):
+        total = x.dtype.type(0)
+        for u in range(x.shape[1]):
+            total += x[r, u]
+        mean[r] = total * share
+        squares = x.dtype.type(0)
+        for u in range(x.shape[1]):
+            squares += (x[r, u] - mean[r]) * (x[r, u] - mean[r])
+        rate[r] = 1 / math.sqrt(squares * share + _NORM_EPSILON)
+        for u in range(x.shape[1]):
+            y[r, u] = (x[r, u] - mean[r]) * rate[r] * weight[u] + bias[u]
+
+
+@_compiled
+def _layer_norm_back(x: Any, weight: Any, mean: Any, rate: Any, d: Any, weight_gradient: Any, bias_gradient: Any) -> None:
+    share = x.dtype.type(1 / x.shape[1])
+    weight_gradient[:] = 0
+    bias_gradient[:] = 0
+    for r in range(x.shape[0]):
+        total, along = x.dtype.type(0), x.dtype.type(0)
+        for u in range(x.shape[1]):
+            normal = (x[r, u] - mean[r]) * rate[r]
+            weight_gradient[u] += d[r, u] * normal
+            bias_gradient[u] += d[r, u]
+            total += d[r, u] * weight[u]
+            along += d[r, u] * weight[u] * normal
+        for u in range(x.shape[1]):
+            normal = (x[r, u] - mean[r]) * rate[r]
+            d[r, u] = rate[r] * (d[r, u] * weight[u] - (total + normal * along) * share)
+
+
+@_compiled
+def _lose(task: Any, outputs: Any, targets: Any, smoothing: Any, d: Any) -> float:
+    """The sum of the samples' losses; ``d`` becomes what their mean changes by with the outputs. Targets are ``[samples, 1]``, those of a
+    regression ``[samples, outputs]``."""
+    samples, classes = outputs.shape
+    real = outputs.dtype.type
+    zero, one, share = real(0), real(1), real(1 / samples)
+    total = 0.0
+    if task == _MULTICLASS:
+        kept, spread = real(1 - smoothing), real(smoothing / classes)
+        for r in range(samples):
+            most, sum_of = outputs[r, 0], zero
+            for c in range(1, classes):
+                most = most if outputs[r, c] <= most else outputs[r, c]
+            for c in range(classes):
+                d[r, c] = _exp(outputs[r, c] - most)
+                sum_of += d[r, c]
+            right, logarithm, rate = int(targets[r, 0]), real(math.log(sum_of)) + most, one / sum_of
+            loss = kept * (logarithm - outputs[r, right])
+            if smoothing > 0:
+                for c in range(classes):
+                    loss += spread * (logarithm - outputs[r, c])
+            total += loss
+            for c in range(classes):
+                d[r, c] = (d[r, c] * rate - spread) * share
+            d[r, right] -= kept * share
+    elif task == _BINARY:
+        kept, spread = real(1 - smoothing), real(smoothing / 2)
+        for r in range(samples):
+            x, target = outputs[r, 0], targets[r, 0] * kept + spread
+            small = _exp(x if x < zero else -x)
+            total += (zero if x <= zero else x) - x * target + real(math.log1p(small))
+            d[r, 0] = ((one if x >= zero else small) / (one + small) - target) * share
+    else:
+        of_outputs = real(1 / classes)
+        for r in range(samples):
+            loss = zero
+            for c in range(classes):
+                difference = outputs[r, c] - targets[r, c]
+                loss += difference * difference
+                d[r, c] = (difference + difference) * of_outputs * share
+            total += loss * of_outputs
+    return total
+
+
+@_compiled
+def _step(rule: Any, state: Any, rate: Any, number: Any) -> None:
+    """Move the weights by their gradients; ``number`` counts the steps from 1.
+
+    Sources: Kingma and Ba (arXiv 1412.6980), algorithm 1; Loshchilov and Hutter (arXiv 1711.05101), algorithm 2; Sutskever et al. (ICML
+    2013), with the momentum outside of the learning rate; Tieleman and Hinton, lecture 6.5 (2012). All as torch has them.
+    """
+    weights, gradients, first, second, velocity = state.weights, state.gradients, state.first, state.second, state.velocity
+    real = weights.dtype.type
+    zero, one, decay, pace, epsilon, momentum = real(0), real(1), real(rule.decay), real(rate), real(_EPSILON), real(rule.momentum)
+    if rule.l1 > 0:
+        weight = real(rule.l1)
+        for k in range(weights.size):
+            gradients[k] += weight if weights[k] > zero else (-weight if weights[k] < zero else zero)
+    if rule.clip_norm > 0:
+        squares = zero
+        for k in range(weights.size):
+            squares += gradients[k] * gradients[k]
+        shorter = real(rule.clip_norm / (math.sqrt(squares) + _CLIP_EPSILON))
+        if not shorter >= one:
+            for k in range(weights.size):
+                gradients[k] *= shorter
+    if rule.optimizer == _ADAM or rule.optimizer == _ADAMW:
+        keep1, new1, keep2, new2 = real(rule.beta1), real(1 - rule.beta1), real(rule.beta2), real(1 - rule.beta2)
+        of_first, of_second = real(rate / (1 - rule.beta1**number)), real(1 / math.sqrt(1 - rule.beta2**number))
+        shrunk = zero if rule.optimizer == _ADAM else decay * pace
+        decay = decay if rule.optimizer == _ADAM else zero
+        for k in range(weights.size):
+            g = gradients[k] + decay * weights[k]
+            first[k] = keep1 * first[k] + new1 * g
+            second[k] = keep2 * second[k] + new2 * g * g
+            weights[k] -= shrunk * weights[k] + of_first * first[k] / (math.sqrt(second[k]) * of_second + epsilon)
+        return
+    if rule.optimizer == _RMSPROP:
+        keep2, new2 = real(_RMSPROP_DECAY), real(1 - _RMSPROP_DECAY)
+        for k in range(weights.size):
+            g = gradients[k] + decay * weights[k]
+            second[k] = keep2 * second[k] + new2 * g * g
+            gradients[k] = g / (math.sqrt(second[k]) + epsilon)
+        decay = zero
+    if velocity.size == 0:
+        for k in range(weights.size):
+            weights[k] -= pace * (gradients[k] + decay * weights[k])
+        return
+    for k in range(weights.size):
+        g = gradients[k] + decay * weights[k]
+        velocity[k] = momentum * velocity[k] + g
+        weights[k] -= pace * (g + momentum * velocity[k] if rule.nesterov else velocity[k])
+
+
+# a network
+
+
+@_compiled
+def _matrix(vector: Any, start: Any, rows: Any, columns: Any) -> Any:
+    return vector[start : start + rows * columns].reshape(rows, columns)
+
+
+@_compiled
+def _linear(net: Any, weights: Any, layer: Any, x: Any, y: Any) -> None:
+    inputs, units, places = net.widths[layer], net.widths[layer + 1], net.places[layer]
+    np.dot(x, _matrix(weights, places[WEIGHT], inputs, units), y)
+    if places[BIAS] != NOWHERE:
+        _add_bias(y, weights[places[BIAS] : places[BIAS] + units])
+
+
+@_compiled
+def train(net: Any, rule: Any, draw: Any, state: Any, x: Any, targets: Any, batch_size: Any, rates: Any, step: Any) -> float:
+    """Train on the samples ``x`` ``[samples, inputs]``, a batch after the other; the sum of their losses.
+
+    ``targets`` are as ``_lose`` takes them, ``rates`` the learning rate of each batch, ``step`` how many there were before in the training.
+    """
+    widths, hidden, most = net.widths, len(net.widths) - 2, min(batch_size, len(x))
+    weights, gradients, statistics = state.weights, state.gradients, state.statistics
+    starts = np.empty(hidden + 2, np.int64)
+    starts[0] = 0
+    for layer in range(hidden + 1):
+        starts[layer + 1] = starts[layer] + most * widths[layer + 1]
+    products, d = np.empty(starts[-1], x.dtype), np.empty(starts[-1], x.dtype)
+    normal = np.empty(starts[-1] if net.normalization != _NONE else 0, x.dtype)
+    is_in_place = net.activation == _RELU and net.normalization == _NONE
+    outputs = products if is_in_place else np.empty(starts[-1], x.dtype)
+    longest = max(most, widths.max())
+    means, spreads = np.empty((hidden, longest), x.dtype), np.empty((hidden, longest), x.dtype)
+    units = np.empty((hidden, longest), np.uint32)
+    scale = x.dtype.type(1 / (1 - draw.share))
+    if draw.share > 0:
+        for layer in range(hidden):
+            for u in range(widths[layer + 1]):
+                units[layer, u] = np.uint32(_hash(np.uint64(u), draw.keys[layer] ^ _COLUMNS) >> np.uint64(32)) | np.uint32(1)
+    total = 0.0
+    for batch in range(len(rates)):
+        given = x[batch * batch_size : (batch + 1) * batch_size]
+        samples = len(given)
+        h = given
+        for layer in range(hidden):
+            width, places, start = widths[layer + 1], net.places[layer], starts[layer]
+            z, y = _matrix(products, start, samples, width), _matrix(outputs, start, samples, width)
+            _linear(net, weights, layer, h, z)
+            a = z
+            if net.normalization != _NONE:
+                a = _matrix(normal, start, samples, width)
+                weight, bias = places[NORM_WEIGHT], places[NORM_BIAS]
+                weight_of, bias_of = weights[weight : weight + width], weights[bias : bias + width]
+                if net.normalization == _LAYER:
+                    _layer_norm(z, weight_of, bias_of, means[layer], spreads[layer], a)
+                else:
+                    mean, rate = means[layer, :width], spreads[layer, :width]
+                    running = statistics[places[MEAN] : places[MEAN] + width]
+                    variance = statistics[places[VARIANCE] : places[VARIANCE] + width]
+                    if samples > 1:
+                        _measure_batch(z, mean, rate, running, variance)
+                    else:
+                        mean[:] = running
+                        _running_rates(variance, rate)
+                    _batch_norm(z, weight_of, bias_of, mean, rate, a)
+            _activate(net.activation, a.reshape(-1), y.reshape(-1))
+            if draw.share > 0:
+                _drop(y, units[layer], draw.keys[layer], step + batch, draw.threshold, scale)
+            h = y
+        z = _matrix(products, starts[hidden], samples, widths[hidden + 1])
+        d_outputs = _matrix(d, starts[hidden], samples, widths[hidden + 1])
+        _linear(net, weights, hidden, h, z)
+        total += _lose(net.task, z, targets[batch * batch_size : (batch + 1) * batch_size], draw.smoothing, d_outputs)
+        for layer in range(hidden, -1, -1):
+            inputs, width, places = widths[layer], widths[layer + 1], net.places[layer]
+            d_own = _matrix(d, starts[layer], samples, width)
+            h = _matrix(outputs, starts[layer - 1], samples, inputs) if layer else given
+            np.dot(h.T, d_own, _matrix(gradients, places[WEIGHT], inputs, width))
+            if places[BIAS] != NOWHERE:
+                _add_up(d_own, gradients[places[BIAS] : places[BIAS] + width])
+            if layer == 0:
+                break
+            d_before, before, start = _matrix(d, starts[layer - 1], samples, inputs), net.places[layer - 1], starts[layer - 1]
+            np.dot(d_own, _matrix(weights, places[WEIGHT], inputs, width).T, d_before)
+            if draw.share > 0:
+                _drop(d_before, units[layer - 1], draw.keys[layer - 1], step + batch, draw.threshold, scale)
+            z = _matrix(products, start, samples, inputs)
+            if net.normalization == _NONE:
+                _deactivate(net.activation, z.reshape(-1), d_before.reshape(-1))
+                continue
+            _deactivate(net.activation, _matrix(normal, start, samples, inputs).reshape(-1), d_before.reshape(-1))
+            weight, bias = before[NORM_WEIGHT], before[NORM_BIAS]
+            of_weight, of_bias = gradients[weight : weight + inputs], gradients[bias : bias + inputs]
+            if net.normalization == _LAYER:
+                _layer_norm_back(z, weights[weight : weight + inputs], means[layer - 1], spreads[layer - 1], d_before, of_weight, of_bias)
+            else:
+                _batch_norm_back(z, weights[weight : weight + inputs], means[layer - 1], spreads[layer - 1], d_before, of_weight, of_bias)
+        _step(rule, state, rates[batch], step + batch + 1)
+    return total
+
+
+@_compiled
+def outputs_of(net: Any, weights: Any, statistics: Any, x: Any) -> Any:
+    """``[samples, inputs]`` to ``[samples, outputs]``, of samples that nothing is learnt from."""
+    h = x
+    for layer in range(len(net.widths) - 2):
+        width, places = net.widths[layer + 1], net.places[layer]
+        z = np.empty((len(x), width), x.dtype)
+        _linear(net, weights, layer, h, z)
+        if net.normalization != _NONE:
+            weight, bias = places[NORM_WEIGHT], places[NORM_BIAS]
+            weight_of, bias_of = weights[weight : weight + width], weights[bias : bias + width]
+            if net.normalization == _LAYER:
+                _layer_norm(z, weight_of, bias_of, np.empty(len(x), x.dtype), np.empty(len(x), x.dtype), z)
+            else:
+                rate = np.empty(width, x.dtype)
+                _running_rates(statistics[places[VARIANCE] : places[VARIANCE] + width], rate)
+                _batch_norm(z, weight_of, bias_of, statistics[places[MEAN] : places[MEAN] + width], rate, z)
+        _activate(net.activation, z.reshape(-1), z.reshape(-1))
+        h = z
+    outputs = np.empty((len(x), net.widths[-1]), x.dtype)
+    _linear(net, weights, len(net.widths) - 2, h, outputs)
+    return outputs
