@@ -13,7 +13,7 @@ from automl.models.layers import BatchNorm
 from automl.training.randomness import key_at, uniform
 
 EMBEDDING_BOUND = 0.25
-_ALIGNED = 16  # every weight tensor begins at a multiple of so many numbers; what lies between stays 0
+ALIGNED = 16  # every weight tensor begins at a multiple of so many numbers; what lies between stays 0
 
 
 def initialised(
@@ -84,7 +84,7 @@ def length(shapes: Mapping[str, tuple[int, ...]]) -> int:
 
 
 def _aligned(shape: tuple[int, ...]) -> int:
-    return math.ceil(math.prod(shape) / _ALIGNED) * _ALIGNED
+    return math.ceil(math.prod(shape) / ALIGNED) * ALIGNED
 
 
 def draw(part: nn.Linear | nn.Conv1d | nn.Conv2d, seed: int, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ from automl.events import (
 from automl.training import Trainer
 from automl.training.course import Course
 from automl.training.fit import Fit
+from automl.training.lanes.compiled import CompiledGroup
 from automl.training.lanes.group import Group
+from automl.training.lanes.stacked import StackedGroup
 from automl.training.samples import read_samples
 
 EPOCHS = 4
@@ -204,7 +206,7 @@ class ScarceMemory:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int, first_epoch: int = 0, only_layers: int = 0) -> None:
         self.refused = 0
-        outputs, train = Fit._outputs, Group.train_epoch
+        outputs = Fit._outputs
 
         def check(samples: int, courses: Sequence[Course]) -> None:
             for course in courses:
@@ -217,9 +219,13 @@ class ScarceMemory:
             check(len(inputs), [fit.course] if fit.module.training else [])
             return outputs(fit, inputs, *more)
 
-        def train_few(group: Group) -> list[float]:
-            check(group.rows, [lane.course for lane in group.lanes])
-            return train(group)
+        def of_few(train: Callable[[Any], list[float]]) -> Callable[[Any], list[float]]:
+            def train_few(group: Group) -> list[float]:
+                check(group.rows, [lane.course for lane in group.lanes])
+                return train(group)
+
+            return train_few
 
         monkeypatch.setattr(Fit, "_outputs", outputs_of_few)
-        monkeypatch.setattr(Group, "train_epoch", train_few)
+        for kind in (StackedGroup, CompiledGroup):
+            monkeypatch.setattr(kind, "train_epoch", of_few(kind.train_epoch))

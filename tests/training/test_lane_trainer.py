@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import time
@@ -20,7 +21,7 @@ from automl.data import Task, prepare
 from automl.events import Configuration, Diverged, Failed, Finished, Job, Measure, Reported, Started, TrialSpec, WorkerEvent
 from automl.spec import DataSpec
 from automl.training import Trainer
-from automl.training.lanes.group import Group
+from automl.training.lanes.compiled import CompiledGroup
 from automl.training.lanes.placement import Pace
 from automl.training.lanes.replay import Capture, Recorder
 from automl.training.lanes.trainer import LaneTrainer
@@ -107,11 +108,11 @@ def lanes_of(count: int, dtype: torch.dtype = torch.float64) -> LaneTrainer:
     return LaneTrainer("cpu", "worker", count, dtype=dtype, checkpoint_seconds=math.inf, pace=SHARING)
 
 
-@pytest.fixture(params=["packed", "padded"])
+@pytest.fixture(params=["compiled", "stacked"])
 def standing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How fully connected networks stand side by side: as on a CPU, and padded, as on a GPU."""
-    if request.param == "padded":
-        monkeypatch.setattr("automl.training.lanes.trainer.is_packed", lambda *_: False)
+    """How fully connected networks train side by side: as on a CPU, and in a stack, as on a GPU."""
+    if request.param == "stacked":
+        monkeypatch.setattr("automl.training.lanes.trainer.is_compiled", lambda *_: False)
 
 
 either_way = pytest.mark.usefixtures("standing")
@@ -258,16 +259,22 @@ def test_padding_is_silent_for_every_activation_and_none_is_needed(tmp_path: Pat
     assert_as_alone(lanes_of(4), specs, [4])
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
-@pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
-def test_networks_of_any_depth_share_a_group_on_a_cpu(tmp_path: Path, activation: str, normalization: str) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_compiled_lanes_share_a_group_whatever_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    """Also where some train side by side, and the products of others take several threads."""
+    monkeypatch.setattr("automl.training.threads._FLOPS_A_THREAD", 20_000.0)
     study = job(tmp_path)
     shapes = ({"layers": 0}, {"layers": 1, "units": 40}, {"layers": 3, "units": 7}, {"layers": 2, "units_1": 5, "units_2": 30})
+    kinds_of = itertools.product(["none", "batch", "layer"], ["relu", "tanh", "gelu"])
     specs = [
-        trial(study, {**hidden(normalization, activation), **shapes[n % 4], **other, "dropout": 0.1 * (n % 3)}, n)
-        for n, other in enumerate(OPTIMISATION)
+        trial(study, {**hidden(*kind), **shapes[n % 4], **OPTIMISATION[n % 8], "batch_size": 7 + 9 * n, "dropout": 0.1 * (n % 3)}, n)
+        for n, kind in enumerate(kinds_of)
     ]
-    assert_as_alone(lanes_of(8), specs, [8])
+    torch.set_num_threads(threads)
+    try:
+        assert_as_alone(lanes_of(9), specs, [9])
+    finally:
+        torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("pooling", ["max", "average", "none"])
@@ -285,31 +292,10 @@ def test_pictures_ride_together(tmp_path: Path, pooling: str, normalization: str
 @either_way
 @pytest.mark.parametrize("sizes", [(16, 32, 16, 64), (32, 32, 20, 30), (7, 14, 21, 65), (16, 24, 40, 1000)])
 def test_batches_of_several_sizes_have_their_own_numbers(tmp_path: Path, sizes: tuple[int, ...]) -> None:
-    """Padded, larger batches are taken in pieces whose gradients add up; the last batch of 65 samples may be a single one."""
+    """In a stack, larger batches are taken in pieces whose gradients add up; the last batch of 65 samples may be a single one."""
     study = job(tmp_path)
     specs = [trial(study, {"units": 12, "batch_size": size, **OPTIMISATION[n]}, n) for n, size in enumerate(sizes)]
     assert_as_alone(lanes_of(4), specs)
-
-
-@pytest.mark.parametrize(
-    ("packed", "sizes", "groups"),
-    [
-        (False, (16, 32, 16, 64), [4]),
-        (False, (7, 14, 21, 65), [4]),
-        (True, (16, 32, 16, 64), [1, 1, 2]),
-        (True, (32, 26, 25, 20), [2, 2]),
-    ],
-)
-def test_who_shares_by_the_size_of_batches(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool, sizes: tuple[int, ...], groups: list[int]
-) -> None:
-    """Packed, a lane never takes a batch in pieces, and pads it by a fourth at most."""
-    monkeypatch.setattr("automl.training.lanes.trainer.is_packed", lambda *_: packed)
-    study, trainer = job(tmp_path), lanes_of(4)
-    for number, size in enumerate(sizes):
-        trainer.start(trial(study, {"units": 12, "batch_size": size}, number))
-    trainer.advance()
-    assert group_sizes(trainer) == groups
 
 
 @given(data=st.data())
@@ -395,10 +381,11 @@ def test_a_free_lane_is_refilled_before_the_next_epoch(tmp_path: Path) -> None:
     ("layout", "normalization", "sizes"),
     [("pool", "none", [6]), ("apart", "none", [6]), ("wider", "none", [2, 4]), ("pool", "batch", [2, 4])],
 )
-def test_folds_share_a_group_where_their_inputs_and_batches_are_alike(
-    tmp_path: Path, layout: str, normalization: str, sizes: Sequence[int]
+def test_folds_share_a_stack_where_their_inputs_and_batches_are_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, normalization: str, sizes: Sequence[int]
 ) -> None:
     """Two trials of three folds, the last of which has a sample more to train on. Batch normalisation wants equal batches."""
+    monkeypatch.setattr("automl.training.lanes.trainer.is_compiled", lambda *_: False)
     study, trainer = folded_job(tmp_path, "multiclass", layout), lanes_of(6)
     for number in range(2):
         for fold in range(FOLDS):
@@ -465,7 +452,7 @@ def test_a_trial_goes_on_alone_where_it_was_in_a_lane_and_the_other_way_round(tm
 # what goes wrong
 
 
-class _Unlucky(Group):
+class _Unlucky(CompiledGroup):
     """Breaks down in its third epoch unless it has few enough lanes."""
 
     def train_epoch(self) -> list[float]:
@@ -482,7 +469,7 @@ def test_a_group_that_breaks_down_goes_on_in_smaller_ones_as_if_nothing_had_happ
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """No epoch is told twice, and the numbers are those of the trials alone."""
-    monkeypatch.setattr("automl.training.lanes.trainer.Group", _Unlucky)
+    monkeypatch.setattr("automl.training.lanes.trainer.CompiledGroup", _Unlucky)
     monkeypatch.setattr(_Unlucky, "error", error)
     monkeypatch.setattr(_Unlucky, "most", 2 if isinstance(error, torch.OutOfMemoryError) else 1)
     study = job(tmp_path)
@@ -495,7 +482,7 @@ def test_a_group_that_breaks_down_goes_on_in_smaller_ones_as_if_nothing_had_happ
 
 
 def test_the_trial_that_breaks_its_group_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("automl.training.lanes.trainer.Group", _Unlucky)
+    monkeypatch.setattr("automl.training.lanes.trainer.CompiledGroup", _Unlucky)
     monkeypatch.setattr(_Unlucky, "most", 0)
     study = job(tmp_path)
     specs = [trial(study, VARIETY["plain"], number, epochs=2 + 2 * (number == 1)) for number in range(3)]

@@ -1,8 +1,7 @@
-"""However the networks of many lanes stand side by side, each does what it does alone."""
+"""In a stack, the network of each lane does what it does alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,13 +10,11 @@ from torch import Tensor
 
 from automl.families import complete
 from automl.inputs import Inputs
-from automl.models import build, multiplication
-from automl.models.multiplication import multiplying
+from automl.models import build
 from automl.training.lanes.draws import Draws
 from automl.training.lanes.layout import Layout, shapes_of, weights_of
 from automl.training.lanes.networks import network
-from automl.training.lanes.packed import PackedStack
-from automl.training.lanes.stack import PaddedStack, Stack
+from automl.training.lanes.stack import Stack
 from automl.training.randomness import Dropout, places
 from automl.training.weights import initialised
 
@@ -29,25 +26,16 @@ SHARES = (0.0, 0.5, 0.2, 0.0)
 WIDTHS = ((5, 9), (12, 4), (7, 7), (12, 9))
 
 
-@pytest.fixture(params=["padded", "packed by numpy", "packed by torch"])
-def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(multiplication, "numpy_is_faster", lambda: "numpy" in request.param)
-    with multiplying():
-        yield str(request.param)
-
-
 class Lanes:
     """Networks of two hidden layers, each as a module and as a lane of a stack; ``numbers`` are those of the lanes that are there."""
 
-    def __init__(self, how: str, **common: Any) -> None:
+    def __init__(self, **common: Any) -> None:
         settings = [complete("mlp", {"layers": 2, "units_1": a, "units_2": b, **common}) for a, b in WIDTHS]
         self.modules = [build("mlp", own, INPUTS, OUTPUTS) for own in settings]
         self.gradients = [initialised(module, seed, CPU, DTYPE)[1] for seed, module in enumerate(self.modules)]
-        self.stack: Stack = PackedStack(str(settings[0]["activation"]), CPU, DTYPE)
-        if how == "padded":
-            module, stages = build("mlp", settings[3], INPUTS, OUTPUTS), network("mlp", settings[3], INPUTS.shape)
-            layouts = Layout.of(module.named_parameters(), stages.turned), Layout.of(module.named_buffers())
-            self.stack = PaddedStack(stages, *layouts, CPU, DTYPE)
+        module, stages = build("mlp", settings[3], INPUTS, OUTPUTS), network("mlp", settings[3], INPUTS.shape)
+        layouts = Layout.of(module.named_parameters(), stages.turned), Layout.of(module.named_buffers())
+        self.stack = Stack(stages, *layouts, CPU, DTYPE)
         self.numbers: list[int] = []
 
     def admit(self, *numbers: int) -> None:
@@ -109,23 +97,23 @@ def samples(lanes: int, rows: int = ROWS) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
 @pytest.mark.parametrize("activation", ["relu", "gelu", "tanh", "sigmoid", "silu", "leaky_relu", "elu"])
 @pytest.mark.parametrize("drops", [True, False], ids=["dropout", "no dropout"])
-def test_a_step_of_all_lanes_is_one_of_each(how: str, activation: str, normalization: str, drops: bool) -> None:
+def test_a_step_of_all_lanes_is_one_of_each(activation: str, normalization: str, drops: bool) -> None:
     """With one number of samples after another, a single one among them."""
-    lanes = Lanes(how, activation=activation, normalization=normalization)
+    lanes = Lanes(activation=activation, normalization=normalization)
     lanes.admit(0, 1, 2, 3)
     for number, rows in enumerate((ROWS, 5, 1, ROWS)):
         lanes.assert_step(*samples(4, rows), number, drops)
 
 
 @pytest.mark.parametrize("normalization", ["none", "layer"])
-def test_gradients_of_several_pieces_add_up(how: str, normalization: str) -> None:
-    lanes = Lanes(how, normalization=normalization)
+def test_gradients_of_several_pieces_add_up(normalization: str) -> None:
+    lanes = Lanes(normalization=normalization)
     lanes.admit(0, 1, 2, 3)
     lanes.assert_step(*samples(4), 7, times=3)
 
 
-def test_lanes_come_and_go(how: str) -> None:
-    lanes = Lanes(how, normalization="batch")
+def test_lanes_come_and_go() -> None:
+    lanes = Lanes(normalization="batch")
     lanes.admit(0, 1, 2)
     lanes.assert_step(*samples(3), 0)
     lanes.drop(0)
@@ -139,8 +127,8 @@ def test_lanes_come_and_go(how: str) -> None:
 
 @pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
 @pytest.mark.parametrize("shared", [True, False], ids=["shared samples", "own samples"])
-def test_what_is_measured_changes_nothing(how: str, shared: bool, normalization: str) -> None:
-    lanes = Lanes(how, normalization=normalization)
+def test_what_is_measured_changes_nothing(shared: bool, normalization: str) -> None:
+    lanes = Lanes(normalization=normalization)
     lanes.admit(0, 1, 2, 3)
     lanes.step(*samples(4), 0)
     before = [lanes.stack.statistics(lane).clone() for lane in range(4)]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -29,9 +30,10 @@ from automl.training.optimisers import Optimiser
 from automl.training.randomness import key_at, permutation, threshold
 from automl.training.samples import Samples, Split
 from automl.training.threads import FLOPS_A_MULTIPLICATION, threads_of
-from automl.training.weights import length, slices
+from automl.training.weights import ALIGNED, length, slices
 
 _MEASURED_AT_ONCE = 4096  # samples
+_LONGER = 4
 _PARTS = ("weight", "bias", "weight", "bias", "running_mean", "running_var")  # of a layer and its normalisation, as ``kernels`` counts them
 
 Result = TypeVar("Result")
@@ -97,6 +99,17 @@ class _Run:
     flops: float
 
 
+@cache
+def have_kernels(dtype: torch.dtype) -> None:
+    """Compile the kernels for these numbers: seconds on a machine that has not done so before, else a moment to read what it kept."""
+    x, empty = torch.ones(2, 1, dtype=dtype).numpy(), torch.empty(0, dtype=dtype).numpy()
+    weights, nowhere = torch.zeros(2 * ALIGNED, dtype=dtype).numpy(), [NOWHERE] * 4
+    net = Net(np.array([1, 1]), np.array([[0, ALIGNED, *nowhere]]), 0, 0, TASKS.index("regression"))
+    draw, rule = Draw(np.empty(0, np.uint64), 0, 0.0, 0.0), Rule(OPTIMIZERS.index("sgd"), 0.0, False, 0.0, 0.0, 0.0, 0.0, 0.0)
+    kernels.train(net, rule, draw, State(weights, weights.copy(), empty, empty, empty, empty), x, x, 2, np.zeros(1), 0)
+    kernels.outputs_of(net, weights, empty, x)
+
+
 class CompiledGroup(Group):
     """Lanes that train one after the other, each with all of its own; side by side on the threads that their products do not take."""
 
@@ -104,6 +117,10 @@ class CompiledGroup(Group):
         super().__init__(networks, Vectors(device, dtype), device, dtype)
         self._runs: dict[TrialKey, _Run] = {}
         self._targets: dict[int, tuple[Split, Tensor]] = {}
+
+    @property
+    def rows(self) -> int:
+        return max(lane.course.batch_size for lane in self.lanes)
 
     def admit(self, trial: TrialSpec, samples: Samples, checkpoint: dict[str, Any] | None = None) -> Lane:
         lane = super().admit(trial, samples, checkpoint)
@@ -134,7 +151,8 @@ class CompiledGroup(Group):
         began = clock()
         self.predict()
         around, began = clock() - began, clock()
-        pieces = max(1, int(min(pieces, max(0.0, until - began) / max(piece, 1e-9))))
+        most = _LONGER * pieces  # a lane begins its epoch with numbers of others in the caches, and is fast only later
+        pieces = max(1, int(min(most, max(0.0, until - began) / max(piece, 1e-9))))
         self._of_each(lambda lane: self._trained(lane, pieces))
         steps = [lane.course.steps_per_epoch for lane in self.lanes]
         return around + (clock() - began) / sum(min(pieces, own) for own in steps) * sum(steps)

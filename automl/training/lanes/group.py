@@ -94,6 +94,11 @@ class Group(ABC):
         self._networks, self._numbers = networks, numbers
         self._device, self._dtype = device, dtype
 
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """Samples of each lane that go through its network at once."""
+
     @abstractmethod
     def train_epoch(self) -> list[float]:
         """Train one epoch of every lane; returns their mean training losses, NaN or infinite where a lane has diverged."""

@@ -107,8 +107,12 @@ def _exp(x: Any) -> Any: ...
 @overload(_exp, jit_options={"fastmath": {"contract"}})
 def _exp_of(x: Any) -> Any:
     """Source for float32: Moshier, Cephes, expf: a polynomial around 0, times a power of two."""
+
+    def exp64(x: Any) -> Any:
+        return math.exp(x)
+
     if x != types.float32:
-        return lambda x: math.exp(x)
+        return exp64
     low, high, per_ln2, ln2, half, one = map(np.float32, (-87.0, 88.0, 1.44269504, 0.693147182, 0.5, 1.0))
     c0, c1, c2, c3, c4, c5 = map(np.float32, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5))
     bias, mantissa = np.int32(127), np.int32(23)
@@ -131,8 +135,12 @@ def _tanh(x: Any) -> Any: ...
 @overload(_tanh, jit_options={"fastmath": {"contract"}})
 def _tanh_of(x: Any) -> Any:
     """Source for float32: Moshier, Cephes, tanhf: a polynomial up to 0.625, and beyond by the exponential."""
+
+    def tanh64(x: Any) -> Any:
+        return math.tanh(x)
+
     if x != types.float32:
-        return lambda x: math.tanh(x)
+        return tanh64
     one, two, near = map(np.float32, (1.0, 2.0, 0.625))
     c0, c1, c2, c3, c4 = map(np.float32, (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1))
 
@@ -151,17 +159,24 @@ def _erf(x: Any) -> Any: ...
 
 @overload(_erf, jit_options={"fastmath": {"contract"}})
 def _erf_of(x: Any) -> Any:
-    """Source for float32: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26 (to 1.5e-7)."""
+    """Sources for float32: Moshier, Cephes, erff, up to 1, and beyond Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26."""
+
+    def erf64(x: Any) -> Any:
+        return math.erf(x)
+
     if x != types.float32:
-        return lambda x: math.erf(x)
+        return erf64
     one, p = np.float32(1.0), np.float32(0.3275911)
+    a0, a1, a2, a3 = map(np.float32, (7.853861353153693e-5, -8.010193625184903e-4, 5.188327685732524e-3, -2.685381193529856e-2))
+    a4, a5, a6 = map(np.float32, (1.128358514861418e-1, -3.761262582423300e-1, 1.128379165726710))
     c1, c2, c3, c4, c5 = map(np.float32, (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429))
 
     def erf32(x: Any) -> Any:
-        size = -x if x < 0 else x
+        size, square = (-x if x < 0 else x), x * x
+        inner = x * ((((((a0 * square + a1) * square + a2) * square + a3) * square + a4) * square + a5) * square + a6)
         t = one / (one + p * size)
-        outer = one - ((((c5 * t + c4) * t + c3) * t + c2) * t + c1) * t * _exp(-(x * x))
-        return -outer if x < 0 else outer
+        outer = one - ((((c5 * t + c4) * t + c3) * t + c2) * t + c1) * t * _exp(-square)
+        return inner if size < one else (-outer if x < 0 else outer)
 
     return erf32
 

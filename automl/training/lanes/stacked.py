@@ -50,7 +50,7 @@ class StackedGroup(Group):
         recorder: Recorder | None = None,
     ) -> None:
         super().__init__(networks, networks.stack, device, dtype)
-        self.rows, self.info = rows, info
+        self._rows, self.info = rows, info
         self._stack = networks.stack
         self._steps_together = together
         self._together: Together | None = None
@@ -58,6 +58,10 @@ class StackedGroup(Group):
         self._replays: dict[bool, Replay] = {}  # by whether all lanes move
         self._is_warm = False  # whether libraries have been called for every kind of stage
         self._is_bound = False
+
+    @property
+    def rows(self) -> int:
+        return self._rows
 
     def admit(self, trial: TrialSpec, samples: Samples, checkpoint: dict[str, Any] | None = None) -> Lane:
         self._is_bound = False

@@ -19,7 +19,7 @@ from automl.families import TRAINING, complete
 from automl.families.training import ALONE
 from automl.training import files
 from automl.training.checkpoints import CHECKPOINT_SECONDS, Keeper
-from automl.training.lanes.compiled import CompiledGroup
+from automl.training.lanes.compiled import CompiledGroup, have_kernels
 from automl.training.lanes.group import Group, Lane
 from automl.training.lanes.making import FamilyNetworks, StackedFamilyNetworks
 from automl.training.lanes.own import OwnLanes, OwnNetworks
@@ -245,11 +245,14 @@ class LaneTrainer:
 
     def _admit(self, waiting: _Waiting) -> list[WorkerEvent]:
         """Find or make a group with a free lane for this trial."""
-        trial, began = waiting.trial, time.perf_counter()
+        trial = waiting.trial
         if not self._can_ride(trial):
             self._solo.start(trial)
             self._alone.add(trial.key)
             return []
+        if self._is_compiled(trial):
+            have_kernels(self._dtype)
+        began = time.perf_counter()
         started = [Started(trial.key, now(), str(self._device), self._worker)] if waiting.is_new else []
         try:
             group = self._group_for(waiting, self._groups, self._most_in_group)
@@ -297,8 +300,10 @@ class LaneTrainer:
         info = self._solo.samples_of(trial).info
         if trial.job.code is not None:
             return need_of_own(self._own.built(trial, info), trial, info, self._dtype.itemsize, self._together)
-        compiled = not self._together and is_compiled(trial.job.model, self._device)
-        return need_of(trial, info, self._dtype.itemsize, self._together, compiled)
+        return need_of(trial, info, self._dtype.itemsize, self._together, self._is_compiled(trial))
+
+    def _is_compiled(self, trial: TrialSpec) -> bool:
+        return trial.job.code is None and not self._together and is_compiled(trial.job.model, self._device)
 
     def _group_for(self, waiting: _Waiting, groups: _Groups, most: int) -> Group:
         """One of these groups with a free lane that the trial may join, or a new one among them; ``most`` lanes in each."""

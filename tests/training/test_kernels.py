@@ -1,0 +1,117 @@
+"""What is compiled agrees with torch: to rounding in float64, and, where float32 has formulas of its own, nearly so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numba import njit
+
+from automl.models.layers import ACTIVATIONS
+from automl.training.lanes import kernels
+from automl.training.lanes.kernels import Rule, State
+from automl.training.losses import loss_of
+from automl.training.optimisers import Optimiser
+from automl.training.randomness import keep_masks, key_at, places, row_bits, threshold, unit_bits
+
+WIDE = np.concatenate([np.linspace(-100, 100, 4001), np.linspace(-1, 1, 4001), [-1e30, 1e30]])
+
+
+@njit
+def _many(x: Any, exponentials: Any, tangents: Any, errors: Any) -> None:
+    for k in range(x.size):
+        exponentials[k], tangents[k], errors[k] = kernels._exp(x[k]), kernels._tanh(x[k]), kernels._erf(x[k])
+
+
+def test_the_functions_of_float32_are_as_exact_as_it_can_tell() -> None:
+    x = WIDE.astype(np.float32)
+    found = [np.empty_like(x) for _ in range(3)]
+    _many(x, *found)
+    exact = torch.from_numpy(x).double()
+    inside = (x > -87) & (x < 88)
+    np.testing.assert_allclose(found[0][inside], exact.exp().numpy()[inside], rtol=3e-7)
+    assert found[0][x <= -87].max() < 1e-37
+    assert found[0][x >= 88].min() > 1e38
+    np.testing.assert_allclose(found[1], exact.tanh().numpy(), rtol=3e-7)
+    np.testing.assert_allclose(found[2], exact.erf().numpy(), rtol=4e-7)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_not_finite_is_not_made_so(value: float, dtype: type[np.floating[Any]]) -> None:
+    """A trial that diverges must be seen to."""
+    x = np.full(5, value, dtype)
+    for kind in range(len(kernels.ACTIVATIONS)):
+        y = x.copy()
+        kernels._activate(kind, x, y)
+        if np.isnan(value):
+            assert np.isnan(y).all(), kernels.ACTIVATIONS[kind]
+    outputs, d = np.full((2, 3), value, dtype), np.empty((2, 3), dtype)
+    assert not np.isfinite(kernels._lose(2, outputs, np.zeros((2, 3), dtype), 0.0, d))
+    if np.isnan(value):
+        assert np.isnan(kernels._lose(0, outputs, np.zeros((2, 1), dtype), 0.0, d))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-6), (torch.float64, 1e-12)])
+@pytest.mark.parametrize("name", kernels.ACTIVATIONS)
+def test_activations_and_their_derivatives_are_those_of_torch(name: str, dtype: torch.dtype, tolerance: float) -> None:
+    x = torch.linspace(-12, 12, 1001, dtype=dtype).requires_grad_()
+    expected = ACTIVATIONS[name](x)
+    d = torch.sin(torch.arange(1001, dtype=dtype))
+    expected.backward(d)
+    kind, y, back = kernels.ACTIVATIONS.index(name), np.empty(1001, x.detach().numpy().dtype), d.numpy().copy()
+    kernels._activate(kind, x.detach().numpy(), y)
+    kernels._deactivate(kind, x.detach().numpy(), back)
+    np.testing.assert_allclose(y, expected.detach().numpy(), rtol=tolerance, atol=tolerance)
+    assert x.grad is not None
+    np.testing.assert_allclose(back, x.grad.numpy(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("task", kernels.TASKS)
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_losses_and_their_derivatives_are_those_of_torch(task: str, smoothing: float, scale: float) -> None:
+    torch.manual_seed(1)
+    width = 1 if task == "binary" else 4
+    outputs = (scale * torch.randn(9, width, dtype=torch.float64)).requires_grad_()
+    targets = torch.randn(9, width, dtype=torch.float64) if task == "regression" else torch.randint(0, width + (width == 1), (9,))
+    loss = loss_of(task, outputs, targets if task == "multiclass" else targets.double(), 0.0 if task == "regression" else smoothing)
+    loss.backward()
+    d = np.empty((9, width))
+    found = kernels._lose(kernels.TASKS.index(task), outputs.detach().numpy(), targets.double().view(9, -1).numpy(), smoothing, d)
+    assert found / 9 == pytest.approx(loss.item(), rel=1e-12)
+    assert outputs.grad is not None
+    np.testing.assert_allclose(d, outputs.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+@pytest.mark.parametrize("name", kernels.OPTIMIZERS)
+def test_weights_move_as_by_torch(name: str, l2: float, nesterov: bool, momentum: float) -> None:
+    torch.manual_seed(2)
+    weights, target = torch.randn(33, dtype=torch.float64), torch.randn(33, dtype=torch.float64)
+    settings = {"optimizer": name, "momentum": momentum, "nesterov": nesterov, "beta1": 0.8, "beta2": 0.95, "l2": l2}
+    optimiser = Optimiser(settings, weights)
+    own, empty = weights.clone(), np.empty(0)
+    kept = {key: own.new_zeros(33).numpy() for key in optimiser.state if key != "steps"}
+    state = State(own.numpy(), np.zeros(33), empty, *(kept.get(key, empty) for key in ("first", "second", "velocity")))
+    rule = Rule(kernels.OPTIMIZERS.index(name), momentum, nesterov and momentum > 0 and name == "sgd", 0.8, 0.95, l2, l1=0.0, clip_norm=0.0)
+    for step in range(1, 8):
+        optimiser.step((weights - target) * 3, 0.1 / step)
+        state.gradients[:] = ((own - target) * 3).numpy()
+        kernels._step(rule, state, 0.1 / step, step)
+        np.testing.assert_allclose(own.numpy(), weights.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_units_are_dropped_where_all_devices_drop_them(share: float) -> None:
+    key, rows, units, step = key_at(5, "dropout", 1), 13, 37, 1_000_003
+    bits = row_bits(places(torch.tensor(step), torch.arange(rows)), key) + unit_bits(key, units)
+    expected = keep_masks(bits, threshold(share), 1 / (1 - share), torch.empty(0, dtype=torch.float64))
+    x = np.ones((rows, units))
+    kernels._drop(x, (unit_bits(key, units).numpy()).view(np.uint32), np.uint64(key), step, threshold(share), 1 / (1 - share))
+    np.testing.assert_array_equal(x, expected.numpy())
+    assert 0 < (x == 0).sum() < x.size
