@@ -87,6 +87,7 @@ class Mirror:
         self._ending: tuple[Summary, Mapping[str, Path]] | None = None
         self._knows_of_ending = False  # the last step was begun with the ending in hand
         self._ended_at = 0.0
+        self._writing_since = 0.0  # of the last step
         self._deadline: float | None = None
         self._writer: Writer | None = None
         self._trouble = ""
@@ -186,7 +187,7 @@ class Mirror:
         pause = 0.0
         while not self._is_over():
             self._wait(pause)
-            began, self._answers = time.monotonic(), 0
+            self._answers = 0
             try:
                 self._step()
             except TrackingError as error:
@@ -201,7 +202,7 @@ class Mirror:
                 return
             self._after_success()
             # Half of the time at most is spent writing, so that a slow store does not take the driver's share of the interpreter.
-            pause = max(self._flush_seconds, time.monotonic() - began)
+            pause = max(self._flush_seconds, float(__import__("os").environ.get("DUTY", "1")) * (time.monotonic() - self._writing_since))
 
     def _wait(self, pause: float) -> None:
         """Sleep for the pause, cut short by the study's end, also one that came during the last step; then until there is work."""
@@ -218,6 +219,7 @@ class Mirror:
         ending = self._ending
         self._knows_of_ending = ending is not None
         writer = self._opened()
+        self._writing_since = time.monotonic()
         if self._in_trouble_since is not None:
             writer.flush(time.monotonic())  # what is in hand first: while MLflow is away nothing more is taken in
         if self._is_behind and self._reread is not None:

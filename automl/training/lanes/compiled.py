@@ -8,32 +8,32 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from automl.events import TrialKey, TrialSpec
-from automl.models.multiplication import blas_threads
+from automl.models.multiplication import blas_threads, small_product
 from automl.training.lanes import kernels
 from automl.training.lanes.group import Group, Lane
 from automl.training.lanes.kernels import ACTIVATIONS, NORMALIZATIONS, NOWHERE, OPTIMIZERS, TASKS, Draw, Net, Rule, State
 from automl.training.lanes.layout import Shapes
 from automl.training.lanes.making import FamilyNetworks
 from automl.training.optimisers import Optimiser
-from automl.training.randomness import key_at, permutation, threshold
+from automl.training.randomness import key_at, threshold
 from automl.training.samples import Samples, Split
 from automl.training.threads import FLOPS_A_MULTIPLICATION, threads_of
 from automl.training.weights import ALIGNED, length, slices
 
 _MEASURED_AT_ONCE = 4096  # samples
-_LONGER = 4
+_COPIED_BYTES = 2**26
+_LONGER = 4  # parts of an epoch are measured than where steps are shared
 _PARTS = ("weight", "bias", "weight", "bias", "running_mean", "running_var")  # of a layer and its normalisation, as ``kernels`` counts them
 
 Result = TypeVar("Result")
@@ -88,8 +88,45 @@ class Vectors:
         return self._lanes[lane][1]
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class Feed:
+    """Samples as compiled code takes them. Where they stand ready in memory they stay there, else they are made ready run by run.
+
+    Attributes:
+        targets: of training, ``[samples, 1]`` or ``[samples, steps]``, of the numbers that a network has.
+    """
+
+    def __init__(self, samples: Samples, dtype: torch.dtype) -> None:
+        self._samples = samples
+        train, validation = samples.train, samples.validation
+        targets = train.targets.to(dtype)
+        self.targets = targets.view(len(targets), -1).numpy()
+        self._inputs = _ready(train)
+        whole = None if validation.rows is not None else _ready(validation)
+        self._measured = None if whole is None else [whole[at : at + _MEASURED_AT_ONCE] for at in range(0, len(whole), _MEASURED_AT_ONCE)]
+
+    def runs(self, order: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Whole batches of training samples in this order, many at once: inputs, the row of each sample there, and which they are."""
+        train, chosen = self._samples.train, torch.from_numpy(order)
+        if self._inputs is not None:
+            yield self._inputs, train.places(chosen).numpy(), order
+            return
+        for of_run, x in train.runs(chosen, size):
+            yield _matrix(x), np.arange(len(x)), of_run.numpy()
+
+    def measured(self) -> Iterable[np.ndarray]:
+        """The inputs of the validation samples, some at a time."""
+        return self._measured or (_matrix(x) for x in self._samples.validation.in_order(_MEASURED_AT_ONCE))
+
+
+def _ready(split: Split) -> np.ndarray | None:
+    """All inputs that this split shares, as networks take them: as they are, or, where they are few, a copy."""
+    x = split.inputs
+    is_as_taken = x.dtype == split.dtype and split.scale == 1.0 and x.is_contiguous()
+    is_small = x.numel() * split.dtype.itemsize <= _COPIED_BYTES
+    return _matrix(split.prepared(x)) if split.stream is None and (is_as_taken or is_small) else None
+
+
+class _Run(NamedTuple):
     """A lane as the compiled code takes it. ``flops`` are those of a step."""
 
     net: Net
@@ -104,10 +141,12 @@ def have_kernels(dtype: torch.dtype) -> None:
     """Compile the kernels for these numbers: seconds on a machine that has not done so before, else a moment to read what it kept."""
     x, empty = torch.ones(2, 1, dtype=dtype).numpy(), torch.empty(0, dtype=dtype).numpy()
     weights, nowhere = torch.zeros(2 * ALIGNED, dtype=dtype).numpy(), [NOWHERE] * 4
-    net = Net(np.array([1, 1]), np.array([[0, ALIGNED, *nowhere]]), 0, 0, TASKS.index("regression"))
+    net = Net(np.array([1, 1]), np.array([[0, ALIGNED, *nowhere]]), 0, 0, TASKS.index("regression"), small_product())
     draw, rule = Draw(np.empty(0, np.uint64), 0, 0.0, 0.0), Rule(OPTIMIZERS.index("sgd"), 0.0, False, 0.0, 0.0, 0.0, 0.0, 0.0)
-    kernels.train(net, rule, draw, State(weights, weights.copy(), empty, empty, empty, empty), x, x, 2, np.zeros(1), 0)
+    state, rows = State(weights, weights.copy(), empty, empty, empty, empty), np.arange(2)
+    kernels.train(net, rule, draw, state, x, rows, x, rows, 2, np.zeros(1), 0)
     kernels.outputs_of(net, weights, empty, x)
+    kernels.hashes(2, np.uint64(0))
 
 
 class CompiledGroup(Group):
@@ -116,7 +155,7 @@ class CompiledGroup(Group):
     def __init__(self, networks: FamilyNetworks, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(networks, Vectors(device, dtype), device, dtype)
         self._runs: dict[TrialKey, _Run] = {}
-        self._targets: dict[int, tuple[Split, Tensor]] = {}
+        self._feeds: dict[int, Feed] = {}  # of the samples of all folds
 
     @property
     def rows(self) -> int:
@@ -159,36 +198,32 @@ class CompiledGroup(Group):
 
     def _trained(self, lane: Lane, most: int | None = None) -> float:
         """Train an epoch, or its first few batches; the mean of the losses of its samples."""
-        course, split, run = lane.course, lane.samples.train, self._runs[lane.key]
-        order = permutation(key_at(lane.trial.seed, "shuffle", course.epoch), course.samples)
+        course, run, feed = lane.course, self._runs[lane.key], self._feed_of(lane)
+        order = np.argsort(kernels.hashes(course.samples, np.uint64(key_at(lane.trial.seed, "shuffle", course.epoch))))
         steps, size = course.steps_per_epoch, course.batch_size
         if most is not None and most < steps:
             order, steps = order[: most * size], most
         first = course.epoch * course.steps_per_epoch
-        rates, targets = np.array(course.learning_rates(course.epoch)), self._targets_of(split)
+        rates = np.array(course.learning_rates(course.epoch))
         loss, done = 0.0, 0
-        for chosen, x in split.runs(order, size):
+        for x, rows, chosen in feed.runs(order, size):
             count = math.ceil(len(chosen) / size)
-            wanted = targets.index_select(0, chosen).numpy()
-            loss += kernels.train(
-                run.net, run.rule, run.draw, run.state, _matrix(x), wanted, size, rates[done : done + count], first + done
-            )
+            of_run = rates[done : done + count]
+            loss += kernels.train(*run[:4], x, rows, feed.targets, chosen, size, of_run, first + done)
             done += count
         lane.optimiser.state["steps"] += done
         return loss / len(order)
 
     def _predicted(self, lane: Lane) -> Tensor:
         net, state = self._runs[lane.key].net, self._runs[lane.key].state
-        pieces = lane.samples.validation.in_order(_MEASURED_AT_ONCE)
-        outputs = [kernels.outputs_of(net, state.weights, state.statistics, _matrix(x)) for x in pieces]
+        outputs = [kernels.outputs_of(net, state.weights, state.statistics, x) for x in self._feed_of(lane).measured()]
         return torch.from_numpy(outputs[0] if len(outputs) == 1 else np.concatenate(outputs))
 
-    def _targets_of(self, split: Split) -> Tensor:
-        """``[samples, 1]`` or ``[samples, steps]``, of the numbers that the network has."""
-        if id(split) not in self._targets:
-            targets = split.targets.to(self._dtype)
-            self._targets[id(split)] = split, targets.view(len(targets), -1)
-        return self._targets[id(split)][1]
+    def _feed_of(self, lane: Lane) -> Feed:
+        key = id(lane.samples)
+        if key not in self._feeds:
+            self._feeds[key] = Feed(lane.samples, self._dtype)
+        return self._feeds[key]
 
     def _of_each(self, function: Callable[[Lane], Result]) -> list[Result]:
         """What it gives for each lane. How many threads products take depends on the lane alone, and with it its numbers."""
@@ -229,6 +264,7 @@ def _run(lane: Lane, weights: Tensor, statistics: Tensor) -> _Run:
         activation=ACTIVATIONS.index(str(settings["activation"])),
         normalization=NORMALIZATIONS.index(str(settings["normalization"])),
         task=TASKS.index(info.task),
+        small_product=small_product(),
     )
     share = lane.shares[0] if lane.shares else 0.0
     keys = [key_at(lane.trial.seed, "dropout", layer) for layer in range(len(names) - 1)]

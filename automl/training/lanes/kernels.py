@@ -41,13 +41,15 @@ _COLUMNS, _ROWS_A_STEP = np.uint64(0xD1B54A32D192ED03), np.uint64(2**32)
 
 class Net(NamedTuple):
     """A network: ``widths`` of its inputs, hidden layers and outputs; of each layer ``places[layer]`` where its parts begin, the first four
-    in the weights, the others in the statistics. ``activation``, ``normalization`` and ``task`` count the names above."""
+    in the weights, the others in the statistics. ``activation``, ``normalization`` and ``task`` count the names above; ``small_product`` is
+    what ``automl.models.multiplication.small_product`` says."""
 
     widths: Array
     places: Array
     activation: int
     normalization: int
     task: int
+    small_product: int
 
 
 class Rule(NamedTuple):
@@ -188,6 +190,15 @@ def _hash(counter: Any, key: Any) -> Any:
     z = (z ^ (z >> np.uint64(30))) * _FIRST
     z = (z ^ (z >> np.uint64(27))) * _SECOND
     return z ^ (z >> np.uint64(31))
+
+
+@_compiled
+def hashes(count: Any, key: Any) -> Any:
+    """Those of the numbers up to ``count``, as int64."""
+    found = np.empty(count, np.int64)
+    for k in range(count):
+        found[k] = np.int64(_hash(np.uint64(k), key))
+    return found
 
 
 # what stands between products, all of it on matrices ``[samples, units]``
@@ -463,20 +474,34 @@ def _matrix(vector: Any, start: Any, rows: Any, columns: Any) -> Any:
 
 
 @_compiled
+def _multiply(x: Any, w: Any, y: Any, small: Any) -> None:
+    """``y = x w``, by some rows after others where such a product is ``small``, in multiplications."""
+    rows = small // w.size // 8 * 8
+    if rows == 0 or rows >= len(x):
+        np.dot(x, w, y)
+        return
+    for start in range(0, len(x), rows):
+        np.dot(x[start : start + rows], w, y[start : start + rows])
+
+
+@_compiled
 def _linear(net: Any, weights: Any, layer: Any, x: Any, y: Any) -> None:
     inputs, units, places = net.widths[layer], net.widths[layer + 1], net.places[layer]
-    np.dot(x, _matrix(weights, places[WEIGHT], inputs, units), y)
+    _multiply(x, _matrix(weights, places[WEIGHT], inputs, units), y, net.small_product)
     if places[BIAS] != NOWHERE:
         _add_bias(y, weights[places[BIAS] : places[BIAS] + units])
 
 
 @_compiled
-def train(net: Any, rule: Any, draw: Any, state: Any, x: Any, targets: Any, batch_size: Any, rates: Any, step: Any) -> float:
-    """Train on the samples ``x`` ``[samples, inputs]``, a batch after the other; the sum of their losses.
+def train(
+    net: Any, rule: Any, draw: Any, state: Any, x: Any, rows: Any, targets: Any, chosen: Any, batch_size: Any, rates: Any, step: Any
+) -> float:
+    """Train on some samples, a batch after the other; the sum of their losses.
 
-    ``targets`` are as ``_lose`` takes them, ``rates`` the learning rate of each batch, ``step`` how many there were before in the training.
+    The inputs of the samples are these ``rows`` of ``x`` ``[..., inputs]``, their targets those that are ``chosen`` of ``targets``, which
+    are as ``_lose`` takes them. ``rates`` are the learning rate of each batch, ``step`` how many there were before in the training.
     """
-    widths, hidden, most = net.widths, len(net.widths) - 2, min(batch_size, len(x))
+    widths, hidden, most = net.widths, len(net.widths) - 2, min(batch_size, len(rows))
     weights, gradients, statistics = state.weights, state.gradients, state.statistics
     starts = np.empty(hidden + 2, np.int64)
     starts[0] = 0
@@ -486,6 +511,7 @@ def train(net: Any, rule: Any, draw: Any, state: Any, x: Any, targets: Any, batc
     normal = np.empty(starts[-1] if net.normalization != _NONE else 0, x.dtype)
     is_in_place = net.activation == _RELU and net.normalization == _NONE
     outputs = products if is_in_place else np.empty(starts[-1], x.dtype)
+    taken, asked = np.empty((most, widths[0]), x.dtype), np.empty((most, targets.shape[1]), x.dtype)
     longest = max(most, widths.max())
     means, spreads = np.empty((hidden, longest), x.dtype), np.empty((hidden, longest), x.dtype)
     units = np.empty((hidden, longest), np.uint32)
@@ -496,8 +522,12 @@ def train(net: Any, rule: Any, draw: Any, state: Any, x: Any, targets: Any, batc
                 units[layer, u] = np.uint32(_hash(np.uint64(u), draw.keys[layer] ^ _COLUMNS) >> np.uint64(32)) | np.uint32(1)
     total = 0.0
     for batch in range(len(rates)):
-        given = x[batch * batch_size : (batch + 1) * batch_size]
-        samples = len(given)
+        first = batch * batch_size
+        samples = min(batch_size, len(rows) - first)
+        given, wanted = taken[:samples], asked[:samples]
+        for r in range(samples):
+            given[r] = x[rows[first + r]]
+            wanted[r] = targets[chosen[first + r]]
         h = given
         for layer in range(hidden):
             width, places, start = widths[layer + 1], net.places[layer], starts[layer]
@@ -527,7 +557,7 @@ def train(net: Any, rule: Any, draw: Any, state: Any, x: Any, targets: Any, batc
         z = _matrix(products, starts[hidden], samples, widths[hidden + 1])
         d_outputs = _matrix(d, starts[hidden], samples, widths[hidden + 1])
         _linear(net, weights, hidden, h, z)
-        total += _lose(net.task, z, targets[batch * batch_size : (batch + 1) * batch_size], draw.smoothing, d_outputs)
+        total += _lose(net.task, z, wanted, draw.smoothing, d_outputs)
         for layer in range(hidden, -1, -1):
             inputs, width, places = widths[layer], widths[layer + 1], net.places[layer]
             d_own = _matrix(d, starts[layer], samples, width)
