@@ -32,6 +32,7 @@ _KILL_SECONDS = 2.0  # from there until the fork server is taken for stopped as 
 # system each time (a step of a small network: 82 microseconds instead of 121). Other allocators ignore this.
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_TOP_PAD_": str(2**24)}
 _WAITS = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}  # of the two OpenMP libraries that torch comes with
+_PRELOAD = ("torch", "automl.training.lanes.trainer")  # what nearly every worker needs
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -88,7 +89,7 @@ class LocalEngine:
         self.slots: Sequence[Slot] = tuple(placement.slot for placement in placements)
         self._log_folder = log_folder
         self._trainer = pickle.dumps(factory or make_real_trainer)
-        self._preload = tuple(preload if preload is not None else ("torch",) if factory is None else ())
+        self._preload = tuple(preload if preload is not None else _PRELOAD if factory is None else ())
         self._environment = _server_environment(min(placement.threads for placement in placements))
         self._answers: list[tuple[Slot, Answer]] = []
         self._hopeless = ""
