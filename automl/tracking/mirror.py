@@ -202,7 +202,7 @@ class Mirror:
                 return
             self._after_success()
             # Half of the time at most is spent writing, so that a slow store does not take the driver's share of the interpreter.
-            pause = max(self._flush_seconds, float(__import__("os").environ.get("DUTY", "1")) * (time.monotonic() - self._writing_since))
+            pause = max(self._flush_seconds, time.monotonic() - self._writing_since)
 
     def _wait(self, pause: float) -> None:
         """Sleep for the pause, cut short by the study's end, also one that came during the last step; then until there is work."""
