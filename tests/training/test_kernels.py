@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ import torch
 from numba import njit
 
 from automl.models.layers import ACTIVATIONS
-from automl.training.lanes import kernels
+from automl.training.lanes import compiled, kernels
 from automl.training.lanes.kernels import Rule, State
 from automl.training.losses import loss_of
 from automl.training.optimisers import Optimiser
 from automl.training.randomness import keep_masks, key_at, places, row_bits, threshold, unit_bits
+from automl.training.samples import StudySamples
+from contracts.training import folded_job
 
 WIDE = np.concatenate([np.linspace(-100, 100, 4001), np.linspace(-1, 1, 4001), [-1e30, 1e30]])
 
@@ -115,3 +118,28 @@ def test_units_are_dropped_where_all_devices_drop_them(share: float) -> None:
     kernels._drop(x, (unit_bits(key, units).numpy()).view(np.uint32), np.uint64(key), step, threshold(share), 1 / (1 - share))
     np.testing.assert_array_equal(x, expected.numpy())
     assert 0 < (x == 0).sum() < x.size
+
+
+def test_what_is_kept_of_samples_is_bounded_and_never_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "_MOST_FEEDS", 2)
+    study = folded_job(tmp_path, "multiclass", "apart")
+    folds, feeds = StudySamples(study.data, torch.device("cpu")), compiled.Feeds(torch.float32)
+    for fold in (0, 1, 2, 0, 2, 1, 1):
+        samples = folds.of(fold)
+        feed = feeds.of(samples)
+        assert feed.samples is samples
+        x, rows, chosen = next(iter(feed.runs(np.array([2, 0]), 2)))
+        np.testing.assert_array_equal(x[rows], samples.train.inputs[[2, 0]].numpy())
+        np.testing.assert_array_equal(feed.targets[chosen, 0], samples.train.targets[[2, 0]].float().numpy())
+    assert len(feeds._feeds) <= 2
+
+
+def test_where_nothing_can_be_kept_each_process_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(cache: bool = False, **options: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(kernels, "njit", refusing)
+    double = kernels._compiled(lambda x: 2 * x)
+    assert double(21) == 42

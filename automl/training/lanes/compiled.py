@@ -32,8 +32,9 @@ from automl.training.threads import FLOPS_A_MULTIPLICATION, threads_of
 from automl.training.weights import ALIGNED, length, slices
 
 _MEASURED_AT_ONCE = 4096  # samples
-_COPIED_BYTES = 2**26
-_LONGER = 4  # parts of an epoch are measured than where steps are shared
+_COPIED = 2**26  # bytes of inputs that are few enough to be kept as networks take them, where they are stored otherwise
+_MOST_COPIED, _MOST_FEEDS = 2**27, 256
+_LONGER = 4  # times as many steps of an epoch are measured: its first ones find the numbers of other lanes in the caches
 _PARTS = ("weight", "bias", "weight", "bias", "running_mean", "running_var")  # of a layer and its normalisation, as ``kernels`` counts them
 
 Result = TypeVar("Result")
@@ -46,7 +47,7 @@ class Turned:
         """Of the vector."""
         return length(shapes)
 
-    def put(self, tensors: Any, vector: Tensor) -> None:
+    def put(self, tensors: Iterable[tuple[str, Tensor]], vector: Tensor) -> None:
         """Write a network's tensors into it."""
         new = dict(tensors)
         for name, place in self.take(vector, {name: tuple(tensor.shape) for name, tensor in new.items()}).items():
@@ -91,22 +92,24 @@ class Vectors:
 class Feed:
     """Samples as compiled code takes them. Where they stand ready in memory they stay there, else they are made ready run by run.
 
+    Args:
+        ready: all inputs that a split shares, or None.
+
     Attributes:
         targets: of training, ``[samples, 1]`` or ``[samples, steps]``, of the numbers that a network has.
     """
 
-    def __init__(self, samples: Samples, dtype: torch.dtype) -> None:
-        self._samples = samples
-        train, validation = samples.train, samples.validation
-        targets = train.targets.to(dtype)
+    def __init__(self, samples: Samples, dtype: torch.dtype, ready: Callable[[Split], np.ndarray | None]) -> None:
+        self.samples = samples
+        targets = samples.train.targets.to(dtype)
         self.targets = targets.view(len(targets), -1).numpy()
-        self._inputs = _ready(train)
-        whole = None if validation.rows is not None else _ready(validation)
+        self._inputs = ready(samples.train)
+        whole = None if samples.validation.rows is not None else ready(samples.validation)
         self._measured = None if whole is None else [whole[at : at + _MEASURED_AT_ONCE] for at in range(0, len(whole), _MEASURED_AT_ONCE)]
 
     def runs(self, order: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Whole batches of training samples in this order, many at once: inputs, the row of each sample there, and which they are."""
-        train, chosen = self._samples.train, torch.from_numpy(order)
+        train, chosen = self.samples.train, torch.from_numpy(order)
         if self._inputs is not None:
             yield self._inputs, train.places(chosen).numpy(), order
             return
@@ -115,15 +118,37 @@ class Feed:
 
     def measured(self) -> Iterable[np.ndarray]:
         """The inputs of the validation samples, some at a time."""
-        return self._measured or (_matrix(x) for x in self._samples.validation.in_order(_MEASURED_AT_ONCE))
+        return self._measured or (_matrix(x) for x in self.samples.validation.in_order(_MEASURED_AT_ONCE))
 
 
-def _ready(split: Split) -> np.ndarray | None:
-    """All inputs that this split shares, as networks take them: as they are, or, where they are few, a copy."""
-    x = split.inputs
-    is_as_taken = x.dtype == split.dtype and split.scale == 1.0 and x.is_contiguous()
-    is_small = x.numel() * split.dtype.itemsize <= _COPIED_BYTES
-    return _matrix(split.prepared(x)) if split.stream is None and (is_as_taken or is_small) else None
+class Feeds:
+    """The samples of all folds of the last few studies; what folds share is there once."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._feeds: dict[int, Feed] = {}
+        self._inputs: dict[int, np.ndarray | None] = {}
+        self._copied = 0  # bytes
+
+    def of(self, samples: Samples) -> Feed:
+        """The same every time, unless so many others came in between that all were forgotten."""
+        if id(samples) not in self._feeds:
+            if self._copied > _MOST_COPIED or len(self._feeds) >= _MOST_FEEDS:
+                self._feeds.clear()
+                self._inputs.clear()
+                self._copied = 0
+            self._feeds[id(samples)] = Feed(samples, self._dtype, self._ready)
+        return self._feeds[id(samples)]
+
+    def _ready(self, split: Split) -> np.ndarray | None:
+        """All inputs that the split shares, as networks take them: as they are, or, where they are few, a copy."""
+        x = split.inputs
+        if id(x) not in self._inputs:
+            is_as_taken = x.dtype == split.dtype and split.scale == 1.0 and x.is_contiguous()
+            size = 0 if is_as_taken else x.numel() * split.dtype.itemsize
+            self._inputs[id(x)] = _matrix(split.prepared(x)) if split.stream is None and size <= _COPIED else None
+            self._copied += size if self._inputs[id(x)] is not None else 0
+        return self._inputs[id(x)]
 
 
 class _Run(NamedTuple):
@@ -152,10 +177,10 @@ def have_kernels(dtype: torch.dtype) -> None:
 class CompiledGroup(Group):
     """Lanes that train one after the other, each with all of its own; side by side on the threads that their products do not take."""
 
-    def __init__(self, networks: FamilyNetworks, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, networks: FamilyNetworks, feeds: Feeds, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(networks, Vectors(device, dtype), device, dtype)
         self._runs: dict[TrialKey, _Run] = {}
-        self._feeds: dict[int, Feed] = {}  # of the samples of all folds
+        self._feeds = feeds
 
     @property
     def rows(self) -> int:
@@ -190,15 +215,14 @@ class CompiledGroup(Group):
         began = clock()
         self.predict()
         around, began = clock() - began, clock()
-        most = _LONGER * pieces  # a lane begins its epoch with numbers of others in the caches, and is fast only later
-        pieces = max(1, int(min(most, max(0.0, until - began) / max(piece, 1e-9))))
+        pieces = max(1, int(min(_LONGER * pieces, max(0.0, until - began) / max(piece, 1e-9))))
         self._of_each(lambda lane: self._trained(lane, pieces))
         steps = [lane.course.steps_per_epoch for lane in self.lanes]
         return around + (clock() - began) / sum(min(pieces, own) for own in steps) * sum(steps)
 
     def _trained(self, lane: Lane, most: int | None = None) -> float:
         """Train an epoch, or its first few batches; the mean of the losses of its samples."""
-        course, run, feed = lane.course, self._runs[lane.key], self._feed_of(lane)
+        course, run, feed = lane.course, self._runs[lane.key], self._feeds.of(lane.samples)
         order = np.argsort(kernels.hashes(course.samples, np.uint64(key_at(lane.trial.seed, "shuffle", course.epoch))))
         steps, size = course.steps_per_epoch, course.batch_size
         if most is not None and most < steps:
@@ -216,14 +240,8 @@ class CompiledGroup(Group):
 
     def _predicted(self, lane: Lane) -> Tensor:
         net, state = self._runs[lane.key].net, self._runs[lane.key].state
-        outputs = [kernels.outputs_of(net, state.weights, state.statistics, x) for x in self._feed_of(lane).measured()]
+        outputs = [kernels.outputs_of(net, state.weights, state.statistics, x) for x in self._feeds.of(lane.samples).measured()]
         return torch.from_numpy(outputs[0] if len(outputs) == 1 else np.concatenate(outputs))
-
-    def _feed_of(self, lane: Lane) -> Feed:
-        key = id(lane.samples)
-        if key not in self._feeds:
-            self._feeds[key] = Feed(lane.samples, self._dtype)
-        return self._feeds[key]
 
     def _of_each(self, function: Callable[[Lane], Result]) -> list[Result]:
         """What it gives for each lane. How many threads products take depends on the lane alone, and with it its numbers."""
@@ -234,7 +252,7 @@ class CompiledGroup(Group):
         threads = [threads_of(self._runs[lane.key].flops, most) for lane in self.lanes]
         found: dict[TrialKey, Result] = {}
         small = [lane for lane, count in zip(self.lanes, threads, strict=True) if count == 1]
-        with blas_threads(1), ThreadPoolExecutor(most, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with blas_threads(1), ThreadPoolExecutor(most) as pool:
             found |= zip([lane.key for lane in small], pool.map(function, small), strict=True)
         for lane, count in zip(self.lanes, threads, strict=True):
             if count > 1:

@@ -88,7 +88,11 @@ class State(NamedTuple):
 
 def _compiled(function: Function) -> Function:
     """Sums may be taken in any order. Nothing is assumed of numbers that are not finite: they tell that a trial has diverged."""
-    compiled: Any = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "arcp", "contract"})(function)
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "nsz", "arcp", "contract"}}
+    try:
+        compiled: Any = njit(cache=True, **options)(function)
+    except RuntimeError:  # neither beside this file nor in the person's cache can anything be kept
+        compiled = njit(**options)(function)
     return compiled  # type: ignore[no-any-return]
 
 

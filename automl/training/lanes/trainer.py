@@ -19,7 +19,7 @@ from automl.families import TRAINING, complete
 from automl.families.training import ALONE
 from automl.training import files
 from automl.training.checkpoints import CHECKPOINT_SECONDS, Keeper
-from automl.training.lanes.compiled import CompiledGroup, have_kernels
+from automl.training.lanes.compiled import CompiledGroup, Feeds, have_kernels
 from automl.training.lanes.group import Group, Lane
 from automl.training.lanes.making import FamilyNetworks, StackedFamilyNetworks
 from automl.training.lanes.own import OwnLanes, OwnNetworks
@@ -111,6 +111,7 @@ class LaneTrainer:
         self._keeper = Keeper(checkpoint_seconds)
         self._solo = SoloTrainer(device, worker, lanes, dtype=dtype, checkpoint_seconds=checkpoint_seconds)
         self._own = OwnNetworks(self._device, dtype)
+        self._feeds = Feeds(dtype)
         self._alone: set[TrialKey] = set()
         self._waiting: deque[_Waiting] = deque()
         self._rides: dict[TrialKey, _Ride] = {}
@@ -333,7 +334,7 @@ class LaneTrainer:
         pace, like = self._pace or pace_of(self._device, self._dtype), (self._device, self._dtype)
         place = place_for(need, trial, info, pace, most, self._device)
         if place.is_compiled:
-            return place, CompiledGroup(FamilyNetworks(*like), *like)
+            return place, CompiledGroup(FamilyNetworks(*like), self._feeds, *like)
         networks = StackedFamilyNetworks(trial.job.model, place.widest, info, *like)
         return place, StackedGroup(networks, place.rows, info, *like, self._together, self._recorder)
 
