@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -31,6 +32,7 @@ _NONE, _BATCH, _LAYER = range(len(NORMALIZATIONS))
 _MULTICLASS, _BINARY, _REGRESSION = range(len(TASKS))
 _ADAM, _ADAMW, _SGD, _RMSPROP = range(len(OPTIMIZERS))
 
+_SQUARE, _FEW_SAMPLES = 32, 64  # in OpenBLAS's shorter way with a first matrix that is turned
 _SLOPE = 0.01  # of leaky_relu
 _NORM_EPSILON, _NORM_MOMENTUM = 1e-5, 0.1
 _EPSILON, _RMSPROP_DECAY = 1e-8, 0.99
@@ -39,17 +41,23 @@ _GOLDEN, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1C
 _COLUMNS, _ROWS_A_STEP = np.uint64(0xD1B54A32D192ED03), np.uint64(2**32)
 
 
+class Blas(NamedTuple):
+    """Where the product of two matrices lies (``sgemm`` or ``dgemm``), and up to how many multiplications it takes a shorter way."""
+
+    gemm: int
+    small: int
+
+
 class Net(NamedTuple):
     """A network: ``widths`` of its inputs, hidden layers and outputs; of each layer ``places[layer]`` where its parts begin, the first four
-    in the weights, the others in the statistics. ``activation``, ``normalization`` and ``task`` count the names above; ``small_product`` is
-    what ``automl.models.multiplication.small_product`` says."""
+    in the weights, the others in the statistics. ``activation``, ``normalization`` and ``task`` count the names above."""
 
     widths: Array
     places: Array
     activation: int
     normalization: int
     task: int
-    small_product: int
+    blas: Blas
 
 
 class Rule(NamedTuple):
@@ -203,6 +211,91 @@ def hashes(count: Any, key: Any) -> Any:
     for k in range(count):
         found[k] = np.int64(_hash(np.uint64(k), key))
     return found
+
+
+# products: BLAS's, which counts rows as columns, so that a matrix of ours is the transposed one there
+
+
+@intrinsic
+def _gemm(
+    typingctx: Any,
+    gemm: Any,
+    a_turned: Any,
+    b_turned: Any,
+    m: Any,
+    n: Any,
+    k: Any,
+    a: Any,
+    lda: Any,
+    b: Any,
+    ldb: Any,
+    c: Any,
+    ldc: Any,
+    one: Any,
+) -> Any:
+    """``c = a b`` by the routine at ``gemm``; ``a``, ``b`` and ``c`` are addresses too, ``one`` is of the type of the numbers."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        gemm, a_turned, b_turned, m, n, k, a, lda, b, ldb, c, ldc, one = args
+
+        def placed(value: Any) -> Any:
+            return cgutils.alloca_once_value(builder, value)  # type: ignore[no-untyped-call]
+
+        def letter(is_turned: Any) -> Any:
+            return placed(builder.select(is_turned, ir.Constant(ir.IntType(8), ord("T")), ir.Constant(ir.IntType(8), ord("N"))))
+
+        def number(value: Any) -> Any:
+            return placed(builder.trunc(value, ir.IntType(32)))
+
+        def matrix(address: Any) -> Any:
+            return builder.inttoptr(address, one.type.as_pointer())
+
+        given = [letter(a_turned), letter(b_turned), number(m), number(n), number(k), placed(one), matrix(a), number(lda)]
+        given += [matrix(b), number(ldb), placed(ir.Constant(one.type, 0.0)), matrix(c), number(ldc)]
+        function = ir.FunctionType(ir.VoidType(), [argument.type for argument in given])
+        builder.call(builder.inttoptr(gemm, function.as_pointer()), given)
+        return context.get_dummy_value()
+
+    flag, size, address = types.boolean, types.int64, types.uintp
+    return types.void(address, flag, flag, size, size, size, address, size, address, size, address, size, one), generate
+
+
+_multiply: Any = _gemm  # whose first argument is numba's affair
+
+
+@_compiled
+def _outputs(blas: Any, x: Any, w: Any, y: Any) -> None:
+    """``y = x w``, some samples after others where that is the shorter way."""
+    samples, inputs, units, size, one = len(x), w.shape[0], w.shape[1], w.itemsize, w.dtype.type(1)
+    step = blas.small // w.size // 8 * 8
+    step = samples if step == 0 else min(step, samples)
+    for r in range(0, samples, step):
+        count, at, to = min(step, samples - r), x.ctypes.data + r * inputs * size, y.ctypes.data + r * units * size
+        _multiply(blas.gemm, False, False, units, count, inputs, w.ctypes.data, units, at, inputs, to, units, one)
+
+
+@_compiled
+def _weight_gradients(blas: Any, x: Any, d: Any, gradient: Any) -> None:
+    """``gradient = x' d``, some inputs after others where that is the shorter way."""
+    samples, inputs, units, size, one = len(x), x.shape[1], d.shape[1], d.itemsize, d.dtype.type(1)
+    step = blas.small // d.size // 8 * 8
+    step = inputs if step == 0 else min(step, inputs)
+    for i in range(0, inputs, step):
+        count, at, to = min(step, inputs - i), x.ctypes.data + i * size, gradient.ctypes.data + i * units * size
+        _multiply(blas.gemm, False, True, units, count, samples, d.ctypes.data, units, at, inputs, to, units, one)
+
+
+@_compiled
+def _input_gradients(blas: Any, d: Any, w: Any, before: Any) -> None:
+    """``before = d w'``, in squares where that is the shorter way."""
+    samples, inputs, units, size, one = len(d), w.shape[0], w.shape[1], w.itemsize, w.dtype.type(1)
+    is_short = blas.small > 0 and samples <= _FEW_SAMPLES
+    wide, high = (min(_SQUARE, inputs), min(_SQUARE, samples)) if is_short else (inputs, samples)
+    for r in range(0, samples, high):
+        rows, of_d = min(high, samples - r), d.ctypes.data + r * units * size
+        for i in range(0, inputs, wide):
+            count, at, to = min(wide, inputs - i), w.ctypes.data + i * units * size, before.ctypes.data + (r * inputs + i) * size
+            _multiply(blas.gemm, True, False, count, rows, units, at, units, of_d, units, to, inputs, one)
 
 
 # what stands between products, all of it on matrices ``[samples, units]``
@@ -478,20 +571,9 @@ def _matrix(vector: Any, start: Any, rows: Any, columns: Any) -> Any:
 
 
 @_compiled
-def _multiply(x: Any, w: Any, y: Any, small: Any) -> None:
-    """``y = x w``, by some rows after others where such a product is ``small``, in multiplications."""
-    rows = small // w.size // 8 * 8
-    if rows == 0 or rows >= len(x):
-        np.dot(x, w, y)
-        return
-    for start in range(0, len(x), rows):
-        np.dot(x[start : start + rows], w, y[start : start + rows])
-
-
-@_compiled
 def _linear(net: Any, weights: Any, layer: Any, x: Any, y: Any) -> None:
     inputs, units, places = net.widths[layer], net.widths[layer + 1], net.places[layer]
-    _multiply(x, _matrix(weights, places[WEIGHT], inputs, units), y, net.small_product)
+    _outputs(net.blas, x, _matrix(weights, places[WEIGHT], inputs, units), y)
     if places[BIAS] != NOWHERE:
         _add_bias(y, weights[places[BIAS] : places[BIAS] + units])
 
@@ -566,13 +648,13 @@ def train(
             inputs, width, places = widths[layer], widths[layer + 1], net.places[layer]
             d_own = _matrix(d, starts[layer], samples, width)
             h = _matrix(outputs, starts[layer - 1], samples, inputs) if layer else given
-            np.dot(h.T, d_own, _matrix(gradients, places[WEIGHT], inputs, width))
+            _weight_gradients(net.blas, h, d_own, _matrix(gradients, places[WEIGHT], inputs, width))
             if places[BIAS] != NOWHERE:
                 _add_up(d_own, gradients[places[BIAS] : places[BIAS] + width])
             if layer == 0:
                 break
             d_before, before, start = _matrix(d, starts[layer - 1], samples, inputs), net.places[layer - 1], starts[layer - 1]
-            np.dot(d_own, _matrix(weights, places[WEIGHT], inputs, width).T, d_before)
+            _input_gradients(net.blas, d_own, _matrix(weights, places[WEIGHT], inputs, width), d_before)
             if draw.share > 0:
                 _drop(d_before, units[layer - 1], draw.keys[layer - 1], step + batch, draw.threshold, scale)
             z = _matrix(products, start, samples, inputs)
