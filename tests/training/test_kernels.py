@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,26 @@ def test_the_functions_of_float32_are_as_exact_as_it_can_tell() -> None:
     assert found[0][x >= 88].min() > 1e38
     np.testing.assert_allclose(found[1], exact.tanh().numpy(), rtol=3e-7)
     np.testing.assert_allclose(found[2], exact.erf().numpy(), rtol=4e-7)
+
+
+@pytest.mark.parametrize("small", [0, 1_000_000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_are_whole_however_they_are_cut(dtype: torch.dtype, small: int) -> None:
+    """Of sizes on both sides of those from which on they are made of several."""
+    blas, random, tolerance = (
+        compiled.blas_of(dtype)._replace(small=small),
+        np.random.default_rng(0),
+        1e-3 if dtype == torch.float32 else 1e-9,
+    )
+    for samples, (inputs, units) in itertools.product((1, 32, 33, 64, 65, 130), ((1, 1), (64, 10), (97, 300), (300, 77), (1200, 900))):
+        shapes = (samples, inputs), (inputs, units), (samples, units)
+        x, w, d = (torch.from_numpy(random.standard_normal(shape)).to(dtype).numpy() for shape in shapes)
+        y, gradient, before = (np.full_like(matrix, np.nan) for matrix in (d, w, x))
+        kernels._outputs(blas, x, w, y)
+        kernels._weight_gradients(blas, x, d, gradient)
+        kernels._input_gradients(blas, d, w, before)
+        for found, expected in ((y, x @ w), (gradient, x.T @ d), (before, d @ w.T)):
+            np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance, err_msg=f"{samples} {inputs} {units}")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -163,7 +163,8 @@ class _Run(NamedTuple):
 
 
 @cache
-def _blas(dtype: torch.dtype) -> Blas:
+def blas_of(dtype: torch.dtype) -> Blas:
+    """Scipy's, as numba has it too."""
     name = "sgemm" if dtype == torch.float32 else "dgemm"
     return Blas(get_cython_function_address("scipy.linalg.cython_blas", name), small_product())
 
@@ -173,7 +174,7 @@ def have_kernels(dtype: torch.dtype) -> None:
     """Compile the kernels for these numbers: seconds on a machine that has not done so before, else a moment to read what it kept."""
     x, empty = torch.ones(2, 1, dtype=dtype).numpy(), torch.empty(0, dtype=dtype).numpy()
     weights, nowhere = torch.zeros(2 * ALIGNED, dtype=dtype).numpy(), [NOWHERE] * 4
-    net = Net(np.array([1, 1]), np.array([[0, ALIGNED, *nowhere]]), 0, 0, TASKS.index("regression"), _blas(dtype))
+    net = Net(np.array([1, 1]), np.array([[0, ALIGNED, *nowhere]]), 0, 0, TASKS.index("regression"), blas_of(dtype))
     draw, rule = Draw(np.empty(0, np.uint64), 0, 0.0, 0.0), Rule(OPTIMIZERS.index("sgd"), 0.0, False, 0.0, 0.0, 0.0, 0.0, 0.0)
     state, rows = State(weights, weights.copy(), empty, empty, empty, empty), np.arange(2)
     kernels.train(net, rule, draw, state, x, rows, x, rows, 2, np.zeros(1), 0)
@@ -289,7 +290,7 @@ def _run(lane: Lane, weights: Tensor, statistics: Tensor) -> _Run:
         activation=ACTIVATIONS.index(str(settings["activation"])),
         normalization=NORMALIZATIONS.index(str(settings["normalization"])),
         task=TASKS.index(info.task),
-        blas=_blas(weights.dtype),
+        blas=blas_of(weights.dtype),
     )
     share = lane.shares[0] if lane.shares else 0.0
     keys = [key_at(lane.trial.seed, "dropout", layer) for layer in range(len(names) - 1)]
