@@ -185,28 +185,33 @@ def killed(victim: Victim, choose: random.Random, calm_seconds: float, calm_even
     while len(kills) < most and not has_ended:
         if victim.server is not None:
             victim.server.start()
-        process, began = victim.start(), time.monotonic()
+        process, began, before = victim.start(), time.monotonic(), len(kills)
         while process.poll() is None and len(kills) < most:
-            kill = _killed_once(process, began, victim, choose, _Moment(victim, choose, calm_seconds, calm_events))
+            kill = _killed_once(process, began, victim, choose, _Moment(victim, choose, calm_seconds, calm_events), kills[before:])
             kills += [kill] if kill is not None else []
         assert process.wait(timeout=_PATIENCE_SECONDS) in (0, -signal.SIGKILL), victim.said
         has_ended = process.returncode == 0
     return kills
 
 
-def _killed_once(process: subprocess.Popen[bytes], began: float, victim: Victim, choose: random.Random, moment: _Moment) -> Kill | None:
-    """What became of the next moment to kill; None where the run was over before."""
+def _killed_once(
+    process: subprocess.Popen[bytes], began: float, victim: Victim, choose: random.Random, moment: _Moment, kills: list[Kill]
+) -> Kill | None:
+    """What became of the next moment to kill, after those of this run; None where the run was over before."""
     while process.poll() is None and not moment.has_come():
         time.sleep(_LOOK_SECONDS)
-    target = _target(victim, choose)
+    target = _target(victim, choose, kills)
     phase, migrates, seconds = victim.phase(), victim.migrates(), time.monotonic() - began
     is_hit = strike(process, target, choose, victim.server)
     return Kill(victim.plan, target, phase, migrates, seconds) if is_hit else None
 
 
-def _target(victim: Victim, choose: random.Random) -> Target:
+def _target(victim: Victim, choose: random.Random, kills: list[Kill]) -> Target:
+    """The second worker that dies of the winner's test would rightly count against it."""
     targets: list[Target] = ["driver", "driver", "everything"]
-    if not victim.lost_once():
+    near_the_test = ("confirmation", "before the winner's test")
+    has_died = any(kill.target in ("worker", "workers") and kill.phase in near_the_test for kill in kills)
+    if not victim.lost_once() and not (has_died and victim.phase() in near_the_test):
         targets += ["worker", "workers"]
     if victim.server is not None:
         targets += ["server", "server"]

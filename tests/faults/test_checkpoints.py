@@ -21,7 +21,7 @@ SPACE = """\
 name: lengthy
 data: digits
 model: mlp
-epochs: 400
+epochs: 2000
 space:
   units:         {type: int, low: 240, high: 256}
   layers: 2
@@ -51,7 +51,7 @@ def test_a_trial_that_is_cut_off_ends_with_the_same_numbers_from_its_checkpoint_
             time.sleep(0.01)
         assert strike(process, "everything", random.Random(0))
         with Store.read_only(tmp_path / "studies" / "shaken") as store:
-            assert any(0 < store.study().trials[int(path.parent.name)].epochs < 400 for path in written)
+            assert any(0 < store.study().trials[int(path.parent.name)].epochs < 2000 for path in written)
         for path in written if torn else []:
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert start(tmp_path, "shaken", lanes).wait(timeout=300) == 0
@@ -60,7 +60,7 @@ def test_a_trial_that_is_cut_off_ends_with_the_same_numbers_from_its_checkpoint_
         with Store.read_only(tmp_path / "studies" / name) as store:
             studies.append(store.study())
     calm, shaken = studies
-    assert [trial.epochs for trial in shaken.trials] == [400, 400]
+    assert [trial.epochs for trial in shaken.trials] == [2000, 2000]
     assert "Traceback" not in (tmp_path / "log.txt").read_text()
     if lanes == 1:
         assert numbers(shaken) == numbers(calm)
