@@ -76,7 +76,7 @@ def numpy_is_faster() -> bool:
 
 @cache
 def small_product() -> int:
-    """Up to how many multiplications a product takes a shorter way in OpenBLAS, which is twice as fast for few rows; 0: there is none.
+    """Up to how many multiplications a product takes a shorter way in OpenBLAS, which is faster; 0: there is none.
 
     64 samples of 160 units by 160 run at 181 GFLOP/s at once, and at 254 by 39 or fewer (one core of an EPYC of family 26). Source:
     OpenBLAS, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c.

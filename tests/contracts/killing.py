@@ -211,7 +211,7 @@ def _target(victim: Victim, choose: random.Random, kills: list[Kill]) -> Target:
     targets: list[Target] = ["driver", "driver", "everything"]
     near_the_test = ("confirmation", "before the winner's test")
     has_died = any(kill.target in ("worker", "workers") and kill.phase in near_the_test for kill in kills)
-    if not victim.lost_once() and not (has_died and victim.phase() in near_the_test):
+    if not victim.lost_once() and not (has_died and victim.phase() == near_the_test[1]):
         targets += ["worker", "workers"]
     if victim.server is not None:
         targets += ["server", "server"]
