@@ -50,6 +50,9 @@ def multiplying() -> Iterator[None]:
 @contextmanager
 def blas_threads(count: int) -> Iterator[None]:
     """Within, products of numpy and of compiled code take so many threads."""
+    if all(library.num_threads == count for library in _blas().lib_controllers):  # a tenth of the time of a limit
+        yield
+        return
     with _blas().limit(limits=count):
         yield
 
@@ -93,7 +96,10 @@ def _blas() -> ThreadpoolController:
 
 
 class Linear(nn.Linear):
-    """``torch.nn.Linear``, whose larger products are numpy's within ``multiplying``."""
+    """``torch.nn.Linear``, whose larger products are numpy's within ``multiplying``. It begins without values (``automl.models.build``)."""
+
+    def reset_parameters(self) -> None:
+        """Draw nothing: what torch draws here would be overwritten, and takes longer than all else that makes a layer."""
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., inputs]`` to ``[..., units]``."""

@@ -32,7 +32,7 @@ _NONE, _BATCH, _LAYER = range(len(NORMALIZATIONS))
 _MULTICLASS, _BINARY, _REGRESSION = range(len(TASKS))
 _ADAM, _ADAMW, _SGD, _RMSPROP = range(len(OPTIMIZERS))
 
-_SQUARE, _FEW_SAMPLES = 32, 64  # in OpenBLAS's shorter way with a first matrix that is turned
+_SQUARE, _FEW_SAMPLES, _MANY_SAMPLES = 32, 64, 128  # of pieces that OpenBLAS's shorter way is fast with
 _SLOPE = 0.01  # of leaky_relu
 _NORM_EPSILON, _NORM_MOMENTUM = 1e-5, 0.1
 _EPSILON, _RMSPROP_DECAY = 1e-8, 0.99
@@ -265,13 +265,22 @@ _multiply: Any = _gemm  # whose first argument is numba's affair
 
 @_compiled
 def _outputs(blas: Any, x: Any, w: Any, y: Any) -> None:
-    """``y = x w``, some samples after others where that is the shorter way."""
+    """``y = x w``, in pieces where that is the shorter way: some samples of all units where these are few, else some units."""
     samples, inputs, units, size, one = len(x), w.shape[0], w.shape[1], w.itemsize, w.dtype.type(1)
-    step = blas.small // w.size // 8 * 8
-    step = samples if step == 0 else min(step, samples)
-    for r in range(0, samples, step):
-        count, at, to = min(step, samples - r), x.ctypes.data + r * inputs * size, y.ctypes.data + r * units * size
-        _multiply(blas.gemm, False, False, units, count, inputs, w.ctypes.data, units, at, inputs, to, units, one)
+    high, wide = samples, units
+    if blas.small > 0 and samples * w.size > blas.small:
+        if units <= 2 * _SQUARE:
+            rows = blas.small // w.size // 8 * 8
+            high = rows if rows > 0 else samples
+        else:
+            rows = blas.small // (inputs * _SQUARE) // 8 * 8
+            if 2 * rows >= min(samples, _MANY_SAMPLES):
+                high, wide = rows, _SQUARE
+    for r in range(0, samples, high):
+        count, at = min(high, samples - r), x.ctypes.data + r * inputs * size
+        for u in range(0, units, wide):
+            columns, of_w, to = min(wide, units - u), w.ctypes.data + u * size, y.ctypes.data + (r * units + u) * size
+            _multiply(blas.gemm, False, False, columns, count, inputs, of_w, units, at, inputs, to, units, one)
 
 
 @_compiled
@@ -286,11 +295,18 @@ def _weight_gradients(blas: Any, x: Any, d: Any, gradient: Any) -> None:
 
 
 @_compiled
-def _input_gradients(blas: Any, d: Any, w: Any, before: Any) -> None:
-    """``before = d w'``, in squares where that is the shorter way."""
+def _input_gradients(blas: Any, d: Any, w: Any, before: Any, turned: Any) -> None:
+    """``before = d w'``. The shorter way is slow with a matrix that is turned, but in squares; elsewhere a turned copy, for which there is
+    room in the vector ``turned``, takes less time than it saves."""
     samples, inputs, units, size, one = len(d), w.shape[0], w.shape[1], w.itemsize, w.dtype.type(1)
-    is_short = blas.small > 0 and samples <= _FEW_SAMPLES
-    wide, high = (min(_SQUARE, inputs), min(_SQUARE, samples)) if is_short else (inputs, samples)
+    if blas.small > 0 and (samples > _FEW_SAMPLES or units <= _SQUARE):
+        copy = turned[: w.size].reshape(units, inputs)
+        for u in range(units):
+            for i in range(inputs):
+                copy[u, i] = w[i, u]
+        _outputs(blas, d, copy, before)
+        return
+    wide, high = (min(_SQUARE, inputs), min(_SQUARE, samples)) if blas.small > 0 else (inputs, samples)
     for r in range(0, samples, high):
         rows, of_d = min(high, samples - r), d.ctypes.data + r * units * size
         for i in range(0, inputs, wide):
@@ -598,7 +614,7 @@ def train(
     is_in_place = net.activation == _RELU and net.normalization == _NONE
     outputs = products if is_in_place else np.empty(starts[-1], x.dtype)
     taken, asked = np.empty((most, widths[0]), x.dtype), np.empty((most, targets.shape[1]), x.dtype)
-    longest = max(most, widths.max())
+    longest, turned = max(most, widths.max()), np.empty(max(widths[1:-1] * widths[2:]) if hidden else 0, x.dtype)
     means, spreads = np.empty((hidden, longest), x.dtype), np.empty((hidden, longest), x.dtype)
     units = np.empty((hidden, longest), np.uint32)
     scale = x.dtype.type(1 / (1 - draw.share))
@@ -654,7 +670,7 @@ def train(
             if layer == 0:
                 break
             d_before, before, start = _matrix(d, starts[layer - 1], samples, inputs), net.places[layer - 1], starts[layer - 1]
-            _input_gradients(net.blas, d_own, _matrix(weights, places[WEIGHT], inputs, width), d_before)
+            _input_gradients(net.blas, d_own, _matrix(weights, places[WEIGHT], inputs, width), d_before, turned)
             if draw.share > 0:
                 _drop(d_before, units[layer - 1], draw.keys[layer - 1], step + batch, draw.threshold, scale)
             z = _matrix(products, start, samples, inputs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -109,21 +109,20 @@ def is_compiled(model: str, device: torch.device) -> bool:
 def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool, compiled: bool) -> Need:
     """Of any trial of the families that can ride. ``together``: the lanes of a group take their steps in one update."""
     job, settings = trial.job, complete(trial.job.model, trial.configuration)
-    build(job.model, settings, info.inputs, info.outputs)  # says what is wrong where there is no such network
-    widths = widths_of(job.model, settings)
-    need = Need(
-        kind=(job.data, job.model),
-        widths=(),
-        batch_size=min(int(settings["batch_size"] or 1), info.sizes["train"]),
-        cost=arithmetic(job.model, settings, widths, info.input_shape, info.outputs),
-        lane_bytes=4 * itemsize * parameter_count(job.model, settings, info.inputs, info.outputs),
-        is_compiled=compiled,
-    )
+    widths, batch_size = widths_of(job.model, settings), min(int(settings["batch_size"] or 1), info.sizes["train"])
+    cost = arithmetic(job.model, settings, widths, info.input_shape, info.outputs)
     if compiled:
-        return need
+        return Need((job.data, job.model), (), batch_size, cost, 0, is_compiled=True)
+    build(job.model, settings, info.inputs, info.outputs)  # says what is wrong where there is no such network
     batches = info.sizes["train"] if settings["normalization"] == "batch" else None  # of which it wants the same in all lanes
     rule = (settings["optimizer"], bool(settings["momentum"])) if together else None
-    return replace(need, kind=(job.data, info.input_shape, batches, kind_of(job.model, settings), rule), widths=widths)
+    return Need(
+        kind=(job.data, info.input_shape, batches, kind_of(job.model, settings), rule),
+        widths=widths,
+        batch_size=batch_size,
+        cost=cost,
+        lane_bytes=4 * itemsize * parameter_count(job.model, settings, info.inputs, info.outputs),
+    )
 
 
 def need_of_own(built: Built, trial: TrialSpec, info: DataInfo, itemsize: int, together: bool) -> Need:
