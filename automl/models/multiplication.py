@@ -96,10 +96,12 @@ def _blas() -> ThreadpoolController:
 
 
 class Linear(nn.Linear):
-    """``torch.nn.Linear``, whose larger products are numpy's within ``multiplying``. It begins without values (``automl.models.build``)."""
+    """``torch.nn.Linear``, whose larger products are numpy's within ``multiplying``."""
 
     def reset_parameters(self) -> None:
-        """Draw nothing: what torch draws here would be overwritten, and takes longer than all else that makes a layer."""
+        """Draw nothing where there is no memory to draw into: torch would go through the motions, which takes longer than all the rest."""
+        if not self.weight.is_meta:
+            super().reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., inputs]`` to ``[..., units]``."""

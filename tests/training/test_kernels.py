@@ -51,13 +51,13 @@ def test_products_are_whole_however_they_are_cut(dtype: torch.dtype, small: int)
         np.random.default_rng(0),
         1e-3 if dtype == torch.float32 else 1e-9,
     )
-    for samples, (inputs, units) in itertools.product((1, 32, 33, 64, 65, 130), ((1, 1), (64, 10), (97, 300), (300, 77), (1200, 900))):
+    for samples, (inputs, units) in itertools.product((1, 32, 33, 64, 65, 130), ((1, 1), (64, 10), (97, 32), (97, 300), (300, 77), (1200, 900))):
         shapes = (samples, inputs), (inputs, units), (samples, units)
         x, w, d = (torch.from_numpy(random.standard_normal(shape)).to(dtype).numpy() for shape in shapes)
         y, gradient, before = (np.full_like(matrix, np.nan) for matrix in (d, w, x))
         kernels._outputs(blas, x, w, y)
         kernels._weight_gradients(blas, x, d, gradient)
-        kernels._input_gradients(blas, d, w, before)
+        kernels._input_gradients(blas, d, w, before, np.empty(w.size, w.dtype))
         for found, expected in ((y, x @ w), (gradient, x.T @ d), (before, d @ w.T)):
             np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance, err_msg=f"{samples} {inputs} {units}")
 
@@ -72,6 +72,9 @@ def test_what_is_not_finite_is_not_made_so(value: float, dtype: type[np.floating
         kernels._activate(kind, x, y)
         if np.isnan(value):
             assert np.isnan(y).all(), kernels.ACTIVATIONS[kind]
+    plain = np.full((1, 5), value, dtype)
+    kernels._rectify(plain, np.zeros(5, dtype), np.zeros(5, np.uint32), np.uint64(0), 0, 0, dtype(1), False)
+    assert np.isnan(plain).all() == np.isnan(value)
     outputs, d = np.full((2, 3), value, dtype), np.empty((2, 3), dtype)
     assert not np.isfinite(kernels._lose(2, outputs, np.zeros((2, 3), dtype), 0.0, d))
     if np.isnan(value):
@@ -91,6 +94,28 @@ def test_activations_and_their_derivatives_are_those_of_torch(name: str, dtype: 
     np.testing.assert_allclose(y, expected.detach().numpy(), rtol=tolerance, atol=tolerance)
     assert x.grad is not None
     np.testing.assert_allclose(back, x.grad.numpy(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_rectifier_in_one_pass_is_the_same_to_the_last_bit(dtype: type[np.floating[Any]], share: float) -> None:
+    random, key, relu = np.random.default_rng(0), np.uint64(7), kernels.ACTIVATIONS.index("relu")
+    x, d = (random.standard_normal((9, 37)).astype(dtype) for _ in range(2))
+    bias, sums, expected_sums = random.standard_normal(37).astype(dtype), np.empty(37, dtype), np.empty(37, dtype)
+    units, cut, scale = random.integers(2**32, size=37, dtype=np.uint32) | 1, threshold(share), dtype(1 / (1 - share))
+    before, back, expected = x + bias, d.copy(), np.empty_like(x)
+    kernels._activate(relu, before.reshape(-1), expected.reshape(-1))
+    expected_back = d.copy()
+    if share:
+        for numbers in (expected, expected_back):
+            kernels._drop(numbers, units, key, 3, cut, scale)
+    kernels._deactivate(relu, before.reshape(-1), expected_back.reshape(-1))
+    kernels._add_up(expected_back, expected_sums)
+    kernels._rectify(x, bias, units, key, 3, cut, scale, share > 0)
+    kernels._rectify_back(x, back, scale, sums)
+    np.testing.assert_array_equal(x, expected)
+    np.testing.assert_array_equal(back, expected_back)
+    np.testing.assert_allclose(sums, expected_sums, rtol=1e-5)
 
 
 @pytest.mark.parametrize("task", kernels.TASKS)

@@ -391,15 +391,52 @@ def _deactivate(kind: Any, x: Any, d: Any) -> None:
 
 
 @_compiled
+def _bits_of_row(step: Any, row: Any, key: Any) -> Any:
+    return np.uint32(_hash(np.uint64(step) * _ROWS_A_STEP + np.uint64(row), key) >> np.uint64(32)) & np.uint32(0xFFFFFFFE)
+
+
+@_compiled
 def _drop(x: Any, units: Any, key: Any, step: Any, threshold: Any, scale: Any) -> None:
     """Set units to 0 or scale them, by the bits of their columns ``units`` and of the places of their rows."""
     zero = x.dtype.type(0)
     for r in range(x.shape[0]):
-        row = np.uint32(_hash(np.uint64(step) * _ROWS_A_STEP + np.uint64(r), key) >> np.uint64(32)) & np.uint32(0xFFFFFFFE)
+        row = _bits_of_row(step, r, key)
         for u in range(x.shape[1]):
             bits = np.uint32(row + units[u])
             bits = np.uint32(bits * bits)
             x[r, u] = x[r, u] * scale if np.int32(bits) >= threshold else zero
+
+
+@_compiled
+def _rectify(x: Any, bias: Any, units: Any, key: Any, step: Any, threshold: Any, scale: Any, drops: Any) -> None:
+    """A bias, the rectifier and dropout in one pass."""
+    zero = x.dtype.type(0)
+    if not drops:
+        for r in range(x.shape[0]):
+            for u in range(x.shape[1]):
+                y = x[r, u] + bias[u]
+                x[r, u] = zero if y <= zero else y
+        return
+    for r in range(x.shape[0]):
+        row = _bits_of_row(step, r, key)
+        for u in range(x.shape[1]):
+            y = x[r, u] + bias[u]
+            y = zero if y <= zero else y * scale
+            bits = np.uint32(row + units[u])
+            bits = np.uint32(bits * bits)
+            x[r, u] = y if np.int32(bits) >= threshold else zero
+
+
+@_compiled
+def _rectify_back(y: Any, d: Any, scale: Any, bias_gradient: Any) -> None:
+    """From the loss by the outputs ``y`` of ``_rectify`` to that by its inputs, in the same place: what was dropped is 0 as well."""
+    zero = d.dtype.type(0)
+    bias_gradient[:] = 0
+    for r in range(d.shape[0]):
+        for u in range(d.shape[1]):
+            passed = zero if y[r, u] <= zero else d[r, u] * scale
+            d[r, u] = passed
+            bias_gradient[u] += passed
 
 
 @_compiled
@@ -493,14 +530,21 @@ def _lose(task: Any, outputs: Any, targets: Any, smoothing: Any, d: Any) -> floa
     total = 0.0
     if task == _MULTICLASS:
         kept, spread = real(1 - smoothing), real(smoothing / classes)
+        most, flat = np.empty(samples, outputs.dtype), d.reshape(-1)
         for r in range(samples):
-            most, sum_of = outputs[r, 0], zero
+            highest = outputs[r, 0]
             for c in range(1, classes):
-                most = most if outputs[r, c] <= most else outputs[r, c]
+                highest = highest if outputs[r, c] <= highest else outputs[r, c]
             for c in range(classes):
-                d[r, c] = _exp(outputs[r, c] - most)
+                d[r, c] = outputs[r, c] - highest
+            most[r] = highest
+        for k in range(flat.size):
+            flat[k] = _exp(flat[k])
+        for r in range(samples):
+            sum_of = zero
+            for c in range(classes):
                 sum_of += d[r, c]
-            right, logarithm, rate = int(targets[r, 0]), real(math.log(sum_of)) + most, one / sum_of
+            right, logarithm, rate = int(targets[r, 0]), real(math.log(sum_of)) + most[r], one / sum_of
             loss = kept * (logarithm - outputs[r, right])
             if smoothing > 0:
                 for c in range(classes):
@@ -611,14 +655,14 @@ def train(
         starts[layer + 1] = starts[layer] + most * widths[layer + 1]
     products, d = np.empty(starts[-1], x.dtype), np.empty(starts[-1], x.dtype)
     normal = np.empty(starts[-1] if net.normalization != _NONE else 0, x.dtype)
-    is_in_place = net.activation == _RELU and net.normalization == _NONE
-    outputs = products if is_in_place else np.empty(starts[-1], x.dtype)
+    is_plain = net.activation == _RELU and net.normalization == _NONE
+    outputs = products if is_plain else np.empty(starts[-1], x.dtype)
     taken, asked = np.empty((most, widths[0]), x.dtype), np.empty((most, targets.shape[1]), x.dtype)
     longest, turned = max(most, widths.max()), np.empty(max(widths[1:-1] * widths[2:]) if hidden else 0, x.dtype)
     means, spreads = np.empty((hidden, longest), x.dtype), np.empty((hidden, longest), x.dtype)
     units = np.empty((hidden, longest), np.uint32)
-    scale = x.dtype.type(1 / (1 - draw.share))
-    if draw.share > 0:
+    scale, drops = x.dtype.type(1 / (1 - draw.share)), draw.share > 0
+    if drops:
         for layer in range(hidden):
             for u in range(widths[layer + 1]):
                 units[layer, u] = np.uint32(_hash(np.uint64(u), draw.keys[layer] ^ _COLUMNS) >> np.uint64(32)) | np.uint32(1)
@@ -628,12 +672,21 @@ def train(
         samples = min(batch_size, len(rows) - first)
         given, wanted = taken[:samples], asked[:samples]
         for r in range(samples):
-            given[r] = x[rows[first + r]]
-            wanted[r] = targets[chosen[first + r]]
+            row, target = rows[first + r], chosen[first + r]
+            for i in range(x.shape[1]):
+                given[r, i] = x[row, i]
+            for i in range(targets.shape[1]):
+                wanted[r, i] = targets[target, i]
         h = given
         for layer in range(hidden):
             width, places, start = widths[layer + 1], net.places[layer], starts[layer]
             z, y = _matrix(products, start, samples, width), _matrix(outputs, start, samples, width)
+            if is_plain:
+                _outputs(net.blas, h, _matrix(weights, places[WEIGHT], widths[layer], width), z)
+                bias_of = weights[places[BIAS] : places[BIAS] + width]
+                _rectify(z, bias_of, units[layer], draw.keys[layer], step + batch, draw.threshold, scale, drops)
+                h = z
+                continue
             _linear(net, weights, layer, h, z)
             a = z
             if net.normalization != _NONE:
@@ -653,7 +706,7 @@ def train(
                         _running_rates(variance, rate)
                     _batch_norm(z, weight_of, bias_of, mean, rate, a)
             _activate(net.activation, a.reshape(-1), y.reshape(-1))
-            if draw.share > 0:
+            if drops:
                 _drop(y, units[layer], draw.keys[layer], step + batch, draw.threshold, scale)
             h = y
         z = _matrix(products, starts[hidden], samples, widths[hidden + 1])
@@ -665,13 +718,16 @@ def train(
             d_own = _matrix(d, starts[layer], samples, width)
             h = _matrix(outputs, starts[layer - 1], samples, inputs) if layer else given
             _weight_gradients(net.blas, h, d_own, _matrix(gradients, places[WEIGHT], inputs, width))
-            if places[BIAS] != NOWHERE:
+            if places[BIAS] != NOWHERE and not (is_plain and layer < hidden):
                 _add_up(d_own, gradients[places[BIAS] : places[BIAS] + width])
             if layer == 0:
                 break
             d_before, before, start = _matrix(d, starts[layer - 1], samples, inputs), net.places[layer - 1], starts[layer - 1]
             _input_gradients(net.blas, d_own, _matrix(weights, places[WEIGHT], inputs, width), d_before, turned)
-            if draw.share > 0:
+            if is_plain:
+                _rectify_back(h, d_before, scale, gradients[before[BIAS] : before[BIAS] + inputs])
+                continue
+            if drops:
                 _drop(d_before, units[layer - 1], draw.keys[layer - 1], step + batch, draw.threshold, scale)
             z = _matrix(products, start, samples, inputs)
             if net.normalization == _NONE:
