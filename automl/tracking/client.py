@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from automl.tracking.address import sqlite_path
-from automl.tracking.sqlite_store import ensure_store
+from automl.tracking.sqlite_store import ensure_store, sync_seldom
 from automl.tracking.trouble import is_passing, is_timeout
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def connect(uri: str) -> MlflowClient:
         path = sqlite_path(uri)
         if path is not None:
             ensure_store(path)
+            sync_seldom(path)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from sqlalchemy import create_engine, text
+
 from automl.tracking import resolve_uri
+from automl.tracking.client import connect
 from automl.tracking.sqlite_store import checkpoint, ensure_store
 
 MAKE = """
@@ -93,6 +96,28 @@ def test_leftovers_of_living_processes_stay_and_old_ones_go(database: Path) -> N
     os.utime(old, (0, 0))
     ensure_store(database)
     assert (alive.exists(), old.exists(), others.exists()) == (True, False, True)
+
+
+def _synchronous(path: Path) -> int:
+    """How a new connection of SQLAlchemy waits for the disk: 2 at every commit, 1 at checkpoints."""
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        found = connection.execute(text("pragma synchronous")).scalar_one()
+    engine.dispose()
+    return int(found)
+
+
+def test_only_the_database_that_is_mirrored_to_waits_seldom_for_the_disk(database: Path, tmp_path: Path) -> None:
+    other, link, plain = (tmp_path / name for name in ("other.db", "link.db", "plain.db"))
+    for path in (other, plain):
+        shutil.copyfile(database, path)
+    with contextlib.closing(sqlite3.connect(plain)) as connection:
+        connection.execute("pragma journal_mode = delete")
+    link.symlink_to(database)
+    assert [_synchronous(path) for path in (database, other, plain)] == [2, 2, 2]
+    for path in (link, plain):
+        connect(f"sqlite:///{path}").search_experiments()
+    assert [_synchronous(path) for path in (database, link, other, plain)] == [1, 1, 2, 2]
 
 
 def test_after_a_checkpoint_the_one_file_is_complete(database: Path) -> None:
