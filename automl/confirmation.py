@@ -257,6 +257,11 @@ def _variance(values: Sequence[float]) -> float:
     return sum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
+def get_ready() -> None:
+    """Import what decides at the end of a study, which takes a third of a second: now, and not while all workers wait for it."""
+    import scipy.special  # noqa: F401
+
+
 def _t(probability: float, freedom: float) -> float:
     """The quantile of Student's distribution."""
     from scipy.special import stdtrit

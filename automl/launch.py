@@ -15,7 +15,7 @@ from pathlib import Path
 
 from automl import __version__, data, metrics, mirroring, spacefile
 from automl.clock import now
-from automl.confirmation import SHARE, next_confirmations
+from automl.confirmation import SHARE, get_ready, next_confirmations
 from automl.data import DataInfo
 from automl.datareport import report_of
 from automl.driver import Follower, Session, WhyRested, drive, tidy
@@ -292,6 +292,8 @@ def _train(plan: Plan, workers: Workers, session: Session, watch: Watcher | None
         share = 0.0 if settings.confirm == 0 else SHARE
         session.search_time_left = (1 - share) * settings.time_seconds - study.active_seconds
     session.confirm = settings.confirm
+    if settings.confirm:
+        get_ready()
     session.followers.append(partial(_tell_of_confirmations, say))
     grid = grid_text(study.spec, settings.trials)
     if grid:

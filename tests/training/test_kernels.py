@@ -15,6 +15,7 @@ from automl.models.layers import ACTIVATIONS
 from automl.training.lanes import compiled, kernels
 from automl.training.lanes.kernels import Rule, State
 from automl.training.losses import loss_of
+from automl.training.metrics import measure
 from automl.training.optimisers import Optimiser
 from automl.training.randomness import keep_masks, key_at, places, row_bits, threshold, unit_bits
 from automl.training.samples import StudySamples
@@ -51,7 +52,8 @@ def test_products_are_whole_however_they_are_cut(dtype: torch.dtype, small: int)
         np.random.default_rng(0),
         1e-3 if dtype == torch.float32 else 1e-9,
     )
-    for samples, (inputs, units) in itertools.product((1, 32, 33, 64, 65, 130), ((1, 1), (64, 10), (97, 32), (97, 300), (300, 77), (1200, 900))):
+    sizes = ((1, 1), (64, 10), (97, 32), (97, 300), (300, 77), (1200, 900))
+    for samples, (inputs, units) in itertools.product((1, 32, 33, 64, 65, 130), sizes):
         shapes = (samples, inputs), (inputs, units), (samples, units)
         x, w, d = (torch.from_numpy(random.standard_normal(shape)).to(dtype).numpy() for shape in shapes)
         y, gradient, before = (np.full_like(matrix, np.nan) for matrix in (d, w, x))
@@ -189,3 +191,14 @@ def test_where_nothing_can_be_kept_each_process_compiles(monkeypatch: pytest.Mon
     monkeypatch.setattr(kernels, "njit", refusing)
     double = kernels._compiled(lambda x: 2 * x)
     assert double(21) == 42
+
+
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_judgements_are_those_of_the_metrics(scale: float) -> None:
+    random = np.random.default_rng(2)
+    outputs, targets = scale * random.standard_normal((50, 7)), random.integers(0, 7, 50)
+    outputs[:5] = outputs[:5, :1]  # of equals the first one counts
+    expected = measure("multiclass", ("loss", "accuracy"), torch.from_numpy(outputs), torch.from_numpy(targets))
+    loss, hits = kernels.judge(outputs, targets[:, None].astype(float))
+    assert loss / 50 == pytest.approx(expected["loss"], rel=1e-12)
+    assert hits / 50 == expected["accuracy"]

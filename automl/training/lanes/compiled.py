@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
@@ -36,6 +36,7 @@ _MEASURED_AT_ONCE = 4096  # samples
 _COPIED = 2**26  # bytes of inputs that are few enough to be kept as networks take them, where they are stored otherwise
 _MOST_COPIED, _MOST_FEEDS = 2**27, 256
 _LONGER = 4  # times as many steps of an epoch are measured: its first ones find the numbers of other lanes in the caches
+_JUDGED = {"loss", "accuracy"}
 _PARTS = ("weight", "bias", "weight", "bias", "running_mean", "running_var")  # of a layer and its normalisation, as ``kernels`` counts them
 
 Result = TypeVar("Result")
@@ -98,12 +99,14 @@ class Feed:
 
     Attributes:
         targets: of training, ``[samples, 1]`` or ``[samples, steps]``, of the numbers that a network has.
+        validation_targets: the same of validation.
     """
 
     def __init__(self, samples: Samples, dtype: torch.dtype, ready: Callable[[Split], np.ndarray | None]) -> None:
         self.samples = samples
-        targets = samples.train.targets.to(dtype)
-        self.targets = targets.view(len(targets), -1).numpy()
+        self.targets, self.validation_targets = (
+            split.targets.to(dtype).view(len(split.targets), -1).numpy() for split in (samples.train, samples.validation)
+        )
         self._inputs = ready(samples.train)
         whole = None if samples.validation.rows is not None else ready(samples.validation)
         self._measured = None if whole is None else [whole[at : at + _MEASURED_AT_ONCE] for at in range(0, len(whole), _MEASURED_AT_ONCE)]
@@ -180,6 +183,7 @@ def have_kernels(dtype: torch.dtype) -> None:
     kernels.train(net, rule, draw, state, x, rows, x, rows, 2, np.zeros(1), 0)
     kernels.outputs_of(net, weights, empty, x)
     kernels.hashes(2, np.uint64(0))
+    kernels.judge(x, x)
 
 
 class CompiledGroup(Group):
@@ -227,6 +231,13 @@ class CompiledGroup(Group):
         self._of_each(lambda lane: self._trained(lane, pieces))
         steps = [lane.course.steps_per_epoch for lane in self.lanes]
         return around + (clock() - began) / sum(min(pieces, own) for own in steps) * sum(steps)
+
+    def measured(self, lane: Lane, outputs: Tensor, names: Sequence[str]) -> dict[str, float]:
+        if lane.samples.info.task != "multiclass" or not _JUDGED.issuperset(names):
+            return super().measured(lane, outputs, names)
+        loss, hits = kernels.judge(outputs.numpy(), self._feeds.of(lane.samples).validation_targets)
+        values = {"loss": loss / len(outputs), "accuracy": hits / len(outputs)}
+        return {name: values[name] for name in names}
 
     def _trained(self, lane: Lane, most: int | None = None) -> float:
         """Train an epoch, or its first few batches; the mean of the losses of its samples."""

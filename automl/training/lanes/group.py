@@ -17,6 +17,7 @@ from automl.training.course import Course
 from automl.training.files import named_copies
 from automl.training.lanes.layout import Shapes, weights_of
 from automl.training.lanes.making import Networks
+from automl.training.metrics import measure
 from automl.training.optimisers import Optimiser
 from automl.training.samples import Samples
 from automl.training.weights import length, slices
@@ -106,6 +107,11 @@ class Group(ABC):
     @abstractmethod
     def predict(self) -> list[Tensor]:
         """The outputs of each lane for its validation split, ``[samples, outputs]``."""
+
+    def measured(self, lane: Lane, outputs: Tensor, names: Sequence[str]) -> dict[str, float]:
+        """These metrics of the lane's validation split, of what ``predict`` gave for it."""
+        info, split = lane.samples.info, lane.samples.validation
+        return measure(info.task, names, outputs, split.targets, info.target_scale, split.naive)
 
     @abstractmethod
     def seconds_of_an_epoch(self, pieces: int, clock: Callable[[], float] = time.perf_counter, until: float = math.inf) -> float:

@@ -573,6 +573,18 @@ def _lose(task: Any, outputs: Any, targets: Any, smoothing: Any, d: Any) -> floa
 
 
 @_compiled
+def judge(outputs: Any, targets: Any) -> tuple[float, int]:
+    """Of several classes the sum of the samples' losses, and how many have the largest output where they should."""
+    hits = 0
+    for r in range(len(outputs)):
+        called = 0
+        for c in range(1, outputs.shape[1]):
+            called = c if outputs[r, c] > outputs[r, called] else called
+        hits += called == int(targets[r, 0])
+    return _lose(_MULTICLASS, outputs, targets, 0.0, np.empty_like(outputs)), hits
+
+
+@_compiled
 def _step(rule: Any, state: Any, rate: Any, number: Any) -> None:
     """Move the weights by their gradients; ``number`` counts the steps from 1.
 

@@ -109,11 +109,12 @@ def is_compiled(model: str, device: torch.device) -> bool:
 def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool, compiled: bool) -> Need:
     """Of any trial of the families that can ride. ``together``: the lanes of a group take their steps in one update."""
     job, settings = trial.job, complete(trial.job.model, trial.configuration)
+    if not compiled:
+        build(job.model, settings, info.inputs, info.outputs)  # says what is wrong where there is no such network
     widths, batch_size = widths_of(job.model, settings), min(int(settings["batch_size"] or 1), info.sizes["train"])
     cost = arithmetic(job.model, settings, widths, info.input_shape, info.outputs)
-    if compiled:
+    if compiled:  # whose network is built in any case when it is admitted
         return Need((job.data, job.model), (), batch_size, cost, 0, is_compiled=True)
-    build(job.model, settings, info.inputs, info.outputs)  # says what is wrong where there is no such network
     batches = info.sizes["train"] if settings["normalization"] == "batch" else None  # of which it wants the same in all lanes
     rule = (settings["optimizer"], bool(settings["momentum"])) if together else None
     return Need(

@@ -39,7 +39,6 @@ from automl.training.lanes.placement import (
 )
 from automl.training.lanes.replay import Recorder, cuda_recorder
 from automl.training.lanes.stacked import StackedGroup
-from automl.training.metrics import measure
 from automl.training.outcomes import NotFiniteError, failed, free_memory, reason, report
 from automl.training.solo import SoloTrainer
 from automl.training.threads import threads_for
@@ -365,14 +364,12 @@ class LaneTrainer:
     def _conclude(self, ride: _Ride, loss: float, outputs: torch.Tensor, seconds: float) -> list[WorkerEvent]:
         """What the epoch just trained means for one trial."""
         lane, began = ride.lane, time.perf_counter()
-        course, trial, samples = lane.course, lane.trial, lane.samples
-        info = samples.info
+        course, trial = lane.course, lane.trial
         seconds += ride.uncharged_seconds
         ride.uncharged_seconds = 0.0
         self._keeper.note(trial.key, seconds)
         try:
-            of_split, split = partial(measure, info.task, outputs=outputs, target_scale=info.target_scale), samples.validation
-            metrics, objective = report(trial.job, loss, lambda names: of_split(names=names, targets=split.targets, naive=split.naive))
+            metrics, objective = report(trial.job, loss, partial(ride.group.measured, lane, outputs))
             if course.note(objective, metrics.get("loss")):
                 ride.group.keep_best(lane)
             tested = self._keep_or_test(ride) if course.is_at_its_end else []
