@@ -86,6 +86,9 @@ def existing_study(name: str) -> Path:
             f"{folder}: must be a study, but is a comparison of several. Give one of them, such as {first}; "
             f"`automl compare --replay {shlex.quote(name)}` shows what they say together."
         )
+    within = sorted(path.parent for path in folder.glob("*/study.db"))
+    if within:
+        raise StudyError(f"{folder}: must be a study, but is a folder that holds {len(within)}. Give one of them, such as {within[0]}.")
     known = sorted(path.parent.name for path in STUDIES.glob("*/study.db"))
     there = f"Studies under {STUDIES}: {', '.join(known)}.{suggestion(name, known)}" if known else "`automl run` makes one."
     raise StudyError(f"{folder}: there must be a study here, but there is no study.db. {there}")

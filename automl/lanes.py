@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from statistics import fmean
 
@@ -15,6 +16,9 @@ from automl.study import Study
 _FEWEST_EXAMPLES, _MOST_EXAMPLES = 32, 256
 _PATIENCE_SECONDS = 600.0  # with a worker that measures: that takes seconds
 _LONGEST_WAIT = 0.2  # seconds after which an interrupt is looked for
+_WONDERS_SECONDS = 3.0
+_WAITING = "The workers measure how many trials to train side by side"
+_COMPILING = "; the first study on a machine also compiles what trains fully connected networks, some 10 seconds"
 _NEARLY_BEST = 0.95  # the fewest lanes that reach this share of the best rate are taken: fewer trials are under way at once
 _SHARE_UNDER_WAY = 1 / 8  # of a study's trials, at most, where a strategy learns from those that have ended
 
@@ -26,6 +30,7 @@ def lanes_of(
     trainings: int,
     learns: bool,
     is_interrupted: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda words: None,
 ) -> tuple[dict[Slot, int], str]:
     """How many lanes each worker fills, and a line that says why (empty where there was nothing to decide).
 
@@ -36,6 +41,7 @@ def lanes_of(
         trainings: trials, or replicates of trials, that are left.
         learns: whether the strategy learns from results.
         is_interrupted: whether to stop measuring; what is not measured then has one lane.
+        say: gets a sentence where measuring takes long enough to wonder.
     """
     share = math.ceil(trainings / len(engine.slots))
     if asked is not None:
@@ -49,7 +55,7 @@ def lanes_of(
     examples = _examples(session, max(_FEWEST_EXAMPLES, min(most, _MOST_EXAMPLES)))
     epochs = session.study.spec.epochs
     order = Measure(examples, most, trainings * epochs / len(engine.slots), _share_answered(session, epochs))
-    rates = _by_device(_measured(engine, order, is_interrupted))
+    rates = _by_device(_measured(engine, order, is_interrupted, lambda: say(_WAITING + (_COMPILING if session.job.model == "mlp" else ""))))
     lanes = {slot: _best(rates.get(_device_of(slot), {})) for slot in engine.slots}
     return lanes, _said(rates, lanes)
 
@@ -73,15 +79,18 @@ def _examples(session: Session, count: int) -> tuple[TrialSpec, ...]:
     return tuple(specs)
 
 
-def _measured(engine: Engine, order: Measure, is_interrupted: Callable[[], bool]) -> dict[Slot, Measured]:
-    """What each worker has measured; nothing of one that died of it, or hung."""
+def _measured(engine: Engine, order: Measure, is_interrupted: Callable[[], bool], wonder: Callable[[], None]) -> dict[Slot, Measured]:
+    """What each worker has measured; nothing of one that died of it, or hung. ``wonder`` is called once, where it takes long."""
     if not order.examples:
         return {}
     for slot in engine.slots:
         engine.send(slot, Orders(measure=order), _PATIENCE_SECONDS)
     found: dict[Slot, Measured] = {}
-    answered = 0
+    answered, wonders_at = 0, time.monotonic() + _WONDERS_SECONDS
     while answered < len(engine.slots) and not is_interrupted():
+        if time.monotonic() > wonders_at:
+            wonder()
+            wonders_at = math.inf
         for slot, answer in engine.wait(_LONGEST_WAIT):
             answered += 1
             if isinstance(answer, Measured):

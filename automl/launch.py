@@ -299,7 +299,7 @@ def _train(plan: Plan, workers: Workers, session: Session, watch: Watcher | None
     if grid:
         say(grid)
     with interrupts() as is_interrupted:
-        lanes, reason = lanes_of(engine, session, plan.lanes, trainings, STRATEGIES[settings.strategy].learns, is_interrupted)
+        lanes, reason = lanes_of(engine, session, plan.lanes, trainings, STRATEGIES[settings.strategy].learns, is_interrupted, say)
         if reason:
             say(reason)
         if watch is not None:

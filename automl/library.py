@@ -275,6 +275,7 @@ def run(
     size: int | None = None,
     series: str | None = None,
     timestamp: str | None = None,
+    task: str | None = None,
     horizon: int | None = None,
     window: int | None = None,
     rows: int | None = None,
@@ -284,9 +285,13 @@ def run(
     pruner: str | None = None,
     trials: int | None = None,
     time: str | float | None = None,
+    trial_time: str | float | None = None,
     epochs: int | None = None,
+    folds: int | None = None,
+    replicates: int | None = None,
     confirm: int | str | None = None,
     seed: int | None = None,
+    split_seed: int | None = None,
     devices: str | Sequence[str] = "auto",
     workers: int | str = "auto",
     lanes: int | str = "auto",
@@ -299,10 +304,10 @@ def run(
 ) -> StudyResult:
     """Search a space, or go on with its study: what ``automl run`` does, with arguments named like its options.
 
-    The same call again continues the study to the same total. A script needs no ``if __name__ == "__main__"``. ``time`` is a text such
-    as ``"30m"``, or seconds; ``enqueue`` and ``config`` are files, or configurations as they are. Without ``progress`` nothing is
-    printed. An interrupt (Ctrl-C, the stop button) stops at the next safe point and raises KeyboardInterrupt; what was reported is kept.
-    In another thread than the main one nobody can interrupt it.
+    The same call again continues the study to the same total. A script needs no ``if __name__ == "__main__"``. ``time`` and
+    ``trial_time`` are texts such as ``"30m"``, or seconds; ``enqueue`` and ``config`` are files, or configurations as they are. Without
+    ``progress`` nothing is printed. An interrupt (Ctrl-C, the stop button) stops at the next safe point and raises KeyboardInterrupt; what
+    was reported is kept. In another thread than the main one nobody can interrupt it.
 
     Raises the errors of ``automl.errors``, whose texts are those of the command.
 
@@ -326,6 +331,7 @@ def run(
         size=arguments.whole("size", size),
         series=arguments.text("series", series),
         timestamp=arguments.text("timestamp", timestamp),
+        task=arguments.text("task", task),
         horizon=arguments.whole("horizon", horizon),
         window=arguments.whole("window", window),
         rows=arguments.whole("rows", rows),
@@ -335,9 +341,13 @@ def run(
         pruner=arguments.text("pruner", pruner),
         trials=arguments.whole("trials", trials),
         time=arguments.duration("time", time),
+        trial_time=arguments.duration("trial_time", trial_time),
         epochs=arguments.whole("epochs", epochs),
+        folds=arguments.whole("folds", folds),
+        replicates=arguments.whole("replicates", replicates),
         confirm=None if confirm is None else arguments.count("confirm", confirm),
         seed=arguments.whole("seed", seed),
+        split_seed=arguments.whole("split_seed", split_seed),
         devices=",".join(arguments.texts("devices", devices)),
         workers=arguments.count("workers", workers),
         lanes=arguments.count("lanes", lanes),

@@ -94,3 +94,13 @@ def test_streams_that_are_closed_are_said_nothing(command: str, code: int, folde
     """And no file of the command takes their place."""
     shell = f"exec {sys.executable} -m automl {command} <&- >&- 2>&-"
     assert subprocess.run(["sh", "-c", shell], check=False).returncode == code
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_of_studies_is_told_from_one_without_any(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    stored_study(Path("studies") / "second")
+    monkeypatch.setattr(sys, "argv", ["automl", "status", "./studies"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "studies: must be a study, but is a folder that holds 2. Give one of them, such as studies/first.\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def test_what_was_measured_is_said(tmp_path: Path) -> None:
     with prepared(tmp_path, 40, lanes=8) as (engine, session):
         _, line = lanes_of(engine, session, None, 40, learns=False)
     assert line == "lanes: 8 in each worker (measured, epochs of trials a second by lanes: 1: 100, 8: 800)"
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_who_waits_for_the_measurement_is_told_why_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    monkeypatch.setattr("automl.lanes._WONDERS_SECONDS", -1.0)
+    said: list[str] = []
+    with prepared(tmp_path, 40, lanes=8) as (engine, session):
+        session.job = replace(session.job, model=model)
+        lanes_of(engine, session, None, 40, learns=False, say=said.append)
+    compiles = "; the first study on a machine also compiles what trains fully connected networks, some 10 seconds"
+    assert said == ["The workers measure how many trials to train side by side" + (compiles if model == "mlp" else "")]
 
 
 def test_measuring_is_no_part_of_the_study(tmp_path: Path) -> None:

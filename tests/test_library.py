@@ -9,13 +9,18 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 
+import click
 import pytest
 
 import automl
+import automl.cli.run
 from automl import library, load_space, load_study, run
 from automl.errors import SpaceError, StudyError, UsageError
+from automl.plan import RunOptions
 from contracts.stored import stored_study
 
 pytestmark = pytest.mark.usefixtures("prepares_here")
@@ -115,6 +120,30 @@ def test_a_study_runs_in_a_thread() -> None:
     thread.start()
     thread.join()
     assert found[0].state == "done"
+
+
+class _Planned(Exception):  # noqa: N818  (nothing is wrong)
+    """Carries the options that were planned with."""
+
+
+def test_every_option_of_the_command_is_an_argument_that_reaches_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {field.name for field in fields(RunOptions)}
+    assert set(signature(run).parameters) - {"progress"} == names
+    options = {option.name for option in automl.cli.run.run.params if isinstance(option, click.Option)}
+    assert options - {"detach", "dry_run", "as_json"} <= names
+
+    def caught(options: RunOptions) -> None:
+        raise _Planned(options)
+
+    monkeypatch.setattr("automl.plan.plan", caught)
+    wholes = {"size", "horizon", "window", "rows", "length", "trials", "epochs", "folds", "replicates", "seed", "split_seed"}
+    for name in names:
+        with pytest.raises(_Planned) as found:
+            run(**{name: 7 if name in wholes else "7"})
+        planned = found.value.args[0]
+        value = getattr(planned, name)
+        assert value in (7, "7", ("7",)), name
+        assert [other for other in names if other != name and getattr(planned, other) in (7, "7", ("7",))] == []
 
 
 def test_mistakes_are_the_errors_of_the_command(tmp_path: Path) -> None:

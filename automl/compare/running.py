@@ -156,7 +156,7 @@ def _train(plan: ComparePlan, workers: Workers, entries: Sequence[Entry], watch:
     room = max(1, int(most_trials * _SHARE_UNDER_WAY)) if any(STRATEGIES[arm.strategy].learns for arm in plan.arms) else most_trials
     with interrupts() as is_interrupted:
         most = min(trainings, room * len(at_work))
-        lanes, reason = lanes_of(engine, at_work[0].session, plan.lanes, most, learns=False, is_interrupted=is_interrupted)
+        lanes, reason = lanes_of(engine, at_work[0].session, plan.lanes, most, learns=False, is_interrupted=is_interrupted, say=say)
         if reason:
             say(reason)
         sessions = [entry.session for entry in at_work]
