@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,11 +83,19 @@ def read_builtin(name: str) -> Arrays | Frame | Sequences | TextFiles:
 
 
 def _digits() -> Arrays:
-    from sklearn.datasets import load_digits
+    """As scikit-learn's ``load_digits`` has them. Read from the file that it reads, since to import it takes most of a second."""
+    package = find_spec("sklearn")
+    assert package is not None
+    file = Path(str(package.origin)).parent / "datasets" / "data" / "digits.csv.gz"
+    if file.is_file():
+        table = np.loadtxt(file, delimiter=",")
+        x, y = table[:, :-1].reshape(-1, 8, 8), table[:, -1]
+    else:  # another version may keep it elsewhere
+        from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    x = bunch.images.astype(np.uint8)[:, None]
-    return Arrays("digits", x, bunch.target.astype(np.int64), tuple("0123456789"), 1 / 16, kind="pictures")
+        bunch = load_digits()
+        x, y = bunch.images, bunch.target
+    return Arrays("digits", x.astype(np.uint8)[:, None], y.astype(np.int64), tuple("0123456789"), 1 / 16, kind="pictures")
 
 
 def _frame(name: str) -> Frame:

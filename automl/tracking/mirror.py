@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _LONGEST_QUEUE = 50_000  # events in memory while MLflow is away; what is beyond is read again from the study
 _CHUNK = 5_000  # events taken in between two flushes
 _LONGEST_PAUSE = 30.0  # seconds between two tries while MLflow is away
+_SHORT_PAUSE = 0.2  # seconds between two writings, at least ...
+_PAUSE_SHARE = 0.25  # ... and of the time that the last one took: the driver needs a fifth of what MLflow takes of the interpreter
 _PATIENCE = 15.0  # seconds that the end of a study waits for an MLflow that only fails ...
 _LAST_TRIES = 5.0  # ... and for one that did so before
 _MOST_TRIES = 6  # of the end, where each fails and none comes further than those before
@@ -63,7 +65,8 @@ class Mirror:
 
     Returns at once; MLflow is imported and opened in the background. ``reread`` gives all events of the study after a position: with it
     the mirror begins by reading those by itself, its memory stays bounded while MLflow is away, and it begins anew where MLflow has lost
-    what it had. ``say`` gets the few sentences for a person, in the mirror's thread or in that which waits for its end.
+    what it had. Trials that have ended are written at once, those under way every ``flush_seconds``, since each of their writings costs a
+    third of a trial. ``say`` gets the few sentences for a person, in the mirror's thread or in that which waits for its end.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Mirror:
         self.uri = uri
         self.header = header
         self._flush_seconds = flush_seconds
+        self._running_due = 0.0  # when trials that are under way are written again
         self._reread = reread
         self._tell = say
         self._news = threading.Condition()
@@ -201,8 +205,8 @@ class Mirror:
             if self._is_level:
                 return
             self._after_success()
-            # Half of the time at most is spent writing, so that a slow store does not take the driver's share of the interpreter.
-            pause = max(self._flush_seconds, time.monotonic() - self._writing_since)
+            spent = time.monotonic() - self._writing_since
+            pause = max(min(_SHORT_PAUSE, self._flush_seconds), _PAUSE_SHARE * spent)
 
     def _wait(self, pause: float) -> None:
         """Sleep for the pause, cut short by the study's end, also one that came during the last step; then until there is work."""
@@ -260,7 +264,11 @@ class Mirror:
             if position > self._taken:
                 self._taken = position
                 writer.take(event)
-        writer.flush(time.monotonic(), final=self._ending is not None)
+        now = time.monotonic()
+        is_due = now >= self._running_due
+        writer.flush(now, final=self._ending is not None, running=is_due)
+        if is_due:
+            self._running_due = time.monotonic() + self._flush_seconds
 
     def _note_answer(self) -> None:
         """A request worked: MLflow is there, whatever it says to the next one."""

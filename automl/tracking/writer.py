@@ -306,8 +306,9 @@ class Writer:
 
     # -- writing --------------------------------------------------------------------------------------------------------
 
-    def flush(self, now: float, final: bool = False) -> None:
-        """Write what there is, oldest first; ``now`` is a monotonic time in seconds. ``final``: put nothing off.
+    def flush(self, now: float, final: bool = False, running: bool = True) -> None:
+        """Write what there is, oldest first; ``now`` is a monotonic time in seconds. ``final``: put nothing off. ``running``: also
+        of trials that have not ended.
 
         What was written is forgotten at once, so that after an error the rest can be written later.
         """
@@ -316,6 +317,8 @@ class Writer:
             if self._should_stop():
                 return
             mirrored = self._trials[number]
+            if not (mirrored.trial.has_ended or running or final):
+                continue
             try:
                 is_level = self._write(mirrored, final)
             except Exception as error:

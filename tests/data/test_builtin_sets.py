@@ -6,12 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from automl.data import DataInfo, inspect, load, prepare
-from automl.data.builtin import canonical
+from automl.data.arrays import Arrays
+from automl.data.builtin import canonical, read_builtin
 from automl.errors import DataError
 from automl.spec import DataSpec
 
@@ -21,10 +24,11 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_preparing_pictures_does_not_load_pandas() -> None:
+@pytest.mark.parametrize("name", ["xor", "digits"])
+def test_preparing_pictures_does_not_load_pandas(name: str) -> None:
     code = (
         "import sys, tempfile, pathlib, automl.data as d; from automl.spec import DataSpec;"
-        "d.prepare(DataSpec('xor'), pathlib.Path(tempfile.mkdtemp()) / 'data');"
+        f"d.prepare(DataSpec({name!r}), pathlib.Path(tempfile.mkdtemp()) / 'data');"
         "sys.exit('pandas' in sys.modules or 'sklearn' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -36,6 +40,17 @@ def test_preparing_pictures_does_not_load_pandas() -> None:
 )
 def test_names_are_recognised_in_any_spelling(source: str, name: str | None) -> None:
     assert canonical(source) == name
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_digits_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch, is_elsewhere: bool) -> None:
+    if is_elsewhere:
+        monkeypatch.setattr("automl.data.builtin.find_spec", lambda name: SimpleNamespace(origin=f"/nowhere/{name}/__init__.py"))
+    found, bunch = read_builtin("digits"), load_digits()
+    assert isinstance(found, Arrays)
+    assert (found.x.dtype, found.y.dtype) == (np.uint8, np.int64)
+    assert (found.x[:, 0] == bunch.images).all()
+    assert (found.y == bunch.target).all()
 
 
 def test_digits_are_pictures_with_a_scale(tmp_path: Path) -> None:

@@ -60,6 +60,18 @@ def test_a_curve_moves_while_its_trial_trains(uri: str) -> None:
     assert runs(uri, "live")["0"].info.status == "KILLED"
 
 
+def test_a_trial_that_has_ended_does_not_wait_for_those_under_way(uri: str) -> None:
+    mirror = Mirror(uri, header("soon"), flush_seconds=3600)
+    mirror.follow(numbered([Resumed(T0, 2), suggestion("soon", 0), start("soon", 0), report("soon", 0, 1), *story("soon", 1)]))
+    until = time.monotonic() + 60
+    while "objective" not in getattr(runs(uri, "soon").get("1"), "data", run_without_data).metrics:
+        assert time.monotonic() < until, "the trial did not come"
+        time.sleep(0.05)
+    assert "accuracy" not in getattr(runs(uri, "soon").get("0"), "data", run_without_data).metrics
+    assert mirror.finish(summary(why="interrupted"), {}, 60).is_level
+    assert "accuracy" in runs(uri, "soon")["0"].data.metrics
+
+
 class run_without_data:  # noqa: N801
     metrics: dict[str, float] = {}  # noqa: RUF012
 

@@ -68,6 +68,18 @@ def test_every_state_has_its_status_its_tag_and_its_reason(uri: str) -> None:
     assert found["study"].info.status == "FINISHED"
 
 
+def test_trials_under_way_can_be_put_off_but_none_that_has_ended(uri: str) -> None:
+    writer = opened(uri, "off")
+    take(writer, [Resumed(T0, 2), suggestion("off", 0), start("off", 0), report("off", 0, 1), *story("off", 1)])
+    writer.flush(0.0, running=False)
+    found = runs(uri, "off")
+    assert {name: run.info.status for name, run in found.items()} == {"study": "RUNNING", "1": "FINISHED"}
+    assert writer.has_work
+    for _ in range(2):
+        writer.flush(0.0)
+    assert runs(uri, "off")["0"].data.metrics["accuracy"] == report("off", 0, 1).metrics["accuracy"]
+
+
 def test_a_trial_is_shown_as_it_was(uri: str) -> None:
     mirrored(uri, "whole", study("whole", ["complete", "complete"]))
     run = runs(uri, "whole")["1"]
