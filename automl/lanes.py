@@ -16,7 +16,7 @@ from automl.study import Study
 _FEWEST_EXAMPLES, _MOST_EXAMPLES = 32, 256
 _PATIENCE_SECONDS = 600.0  # with a worker that measures: that takes seconds
 _LONGEST_WAIT = 0.2  # seconds after which an interrupt is looked for
-_WONDERS_SECONDS = 3.0
+_WONDERS_SECONDS = 3.0  # of measuring, after which a person is told of it
 _WAITING = "The workers measure how many trials to train side by side"
 _COMPILING = "; the first study on a machine also compiles what trains fully connected networks, some 10 seconds"
 _NEARLY_BEST = 0.95  # the fewest lanes that reach this share of the best rate are taken: fewer trials are under way at once
@@ -55,7 +55,8 @@ def lanes_of(
     examples = _examples(session, max(_FEWEST_EXAMPLES, min(most, _MOST_EXAMPLES)))
     epochs = session.study.spec.epochs
     order = Measure(examples, most, trainings * epochs / len(engine.slots), _share_answered(session, epochs))
-    rates = _by_device(_measured(engine, order, is_interrupted, lambda: say(_WAITING + (_COMPILING if session.job.model == "mlp" else ""))))
+    compiles = session.job.model == "mlp" and any(_device_of(slot) == "cpu" for slot in engine.slots)
+    rates = _by_device(_measured(engine, order, is_interrupted, lambda: say(_WAITING + (_COMPILING if compiles else ""))))
     lanes = {slot: _best(rates.get(_device_of(slot), {})) for slot in engine.slots}
     return lanes, _said(rates, lanes)
 

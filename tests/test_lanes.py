@@ -21,9 +21,9 @@ from contracts.driving import Rehearsed
 
 
 @contextmanager
-def prepared(folder: Path, trials: int, lanes: int = 64, workers: int = 2) -> Iterator[tuple[Engine, Session]]:
+def prepared(folder: Path, trials: int, lanes: int = 64, workers: int = 2, device: str = "cpu") -> Iterator[tuple[Engine, Session]]:
     """Workers that find all of their lanes worth while, and a study."""
-    placements = [Placement(Slot(index, "cpu", lanes, f"worker-{index}"), "", 1) for index in range(workers)]
+    placements = [Placement(Slot(index, device, lanes, f"worker-{index}"), "", 1) for index in range(workers)]
     rehearsed = Rehearsed(folder, trials=trials)
     folder.mkdir(exist_ok=True)
     with rehearsed.open() as store, closing(LocalEngine(placements, folder / "workers", Rehearsal())) as engine:
@@ -57,15 +57,15 @@ def test_what_was_measured_is_said(tmp_path: Path) -> None:
     assert line == "lanes: 8 in each worker (measured, epochs of trials a second by lanes: 1: 100, 8: 800)"
 
 
-@pytest.mark.parametrize("model", ["mlp", "cnn"])
-def test_who_waits_for_the_measurement_is_told_why_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+@pytest.mark.parametrize(("model", "device"), [("mlp", "cpu"), ("cnn", "cpu"), ("mlp", "cuda:0")])
+def test_who_waits_for_the_measurement_is_told_why_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, device: str) -> None:
     monkeypatch.setattr("automl.lanes._WONDERS_SECONDS", -1.0)
     said: list[str] = []
-    with prepared(tmp_path, 40, lanes=8) as (engine, session):
+    with prepared(tmp_path, 40, lanes=8, device=device) as (engine, session):
         session.job = replace(session.job, model=model)
         lanes_of(engine, session, None, 40, learns=False, say=said.append)
     compiles = "; the first study on a machine also compiles what trains fully connected networks, some 10 seconds"
-    assert said == ["The workers measure how many trials to train side by side" + (compiles if model == "mlp" else "")]
+    assert said == ["The workers measure how many trials to train side by side" + (compiles if (model, device) == ("mlp", "cpu") else "")]
 
 
 def test_measuring_is_no_part_of_the_study(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ class Mirror:
     Returns at once; MLflow is imported and opened in the background. ``reread`` gives all events of the study after a position: with it
     the mirror begins by reading those by itself, its memory stays bounded while MLflow is away, and it begins anew where MLflow has lost
     what it had. Trials that have ended are written at once, those under way every ``flush_seconds``, since each of their writings costs a
-    third of a trial. ``say`` gets the few sentences for a person, in the mirror's thread or in that which waits for its end.
+    quarter of a trial. ``say`` gets the few sentences for a person, in the mirror's thread or in that which waits for its end.
     """
 
     def __init__(
