@@ -73,6 +73,12 @@ def home_expanded(name: str) -> Path:
         return Path(name)
 
 
+def cache_folder() -> Path:
+    """Where things lie that can be had again: ``automl`` in the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else home_expanded("~/.cache")) / "automl"
+
+
 def existing_study(name: str) -> Path:
     """Like ``study_folder``; raises StudyError with the nearest name where there is no study."""
     folder = study_folder(name)

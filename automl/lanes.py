@@ -11,6 +11,7 @@ from automl.draws import seed_at
 from automl.driver import Session, decided_by
 from automl.engines import Engine
 from automl.events import Measure, Measured, Orders, Slot, TrialKey, TrialSpec
+from automl.families import is_compiled
 from automl.study import Study
 
 _FEWEST_EXAMPLES, _MOST_EXAMPLES = 32, 256
@@ -55,7 +56,7 @@ def lanes_of(
     examples = _examples(session, max(_FEWEST_EXAMPLES, min(most, _MOST_EXAMPLES)))
     epochs = session.study.spec.epochs
     order = Measure(examples, most, trainings * epochs / len(engine.slots), _share_answered(session, epochs))
-    compiles = session.job.model == "mlp" and any(_device_of(slot) == "cpu" for slot in engine.slots)
+    compiles = any(is_compiled(session.job.model, slot.device) for slot in engine.slots)
     rates = _by_device(_measured(engine, order, is_interrupted, lambda: say(_WAITING + (_COMPILING if compiles else ""))))
     lanes = {slot: _best(rates.get(_device_of(slot), {})) for slot in engine.slots}
     return lanes, _said(rates, lanes)

@@ -70,7 +70,7 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         known = _data_of_before(plan) if plan.continues else None
         no_files = [path for path in (plan.folder / name for name in MADE_BEFORE_THE_STUDY) if not path.exists()]
         stack.callback(leave_nothing, plan.folder, "study.db", no_files, no_folders)
-        workers = stack.enter_context(contextlib.closing(Workers(plan.options, plan.lanes, plan.folder / "workers")))
+        workers = stack.enter_context(contextlib.closing(Workers(plan.options, plan.lanes, plan.spec.model, plan.folder / "workers")))
         if not plan.continues:
             workers.start(plan.spec.settings.trials * plan.spec.trainings)  # they come up while the data are prepared
         info = known or data.prepare_apart(plan.spec.data, plan.folder / "data")
@@ -114,12 +114,13 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
 class Workers:
     """The workers of a run: started when they are first needed, and no more of them than there are trials for.
 
-    ``lanes``: as ``Plan.lanes``; ``log_folder``: where each worker leaves what it prints.
+    ``lanes``: as ``Plan.lanes``; ``model``: what they train; ``log_folder``: where each worker leaves what it prints.
     """
 
-    def __init__(self, options: RunOptions, lanes: int | None, log_folder: Path) -> None:
+    def __init__(self, options: RunOptions, lanes: int | None, model: str, log_folder: Path) -> None:
         self._options = options
         self._lanes = lanes
+        self._model = model
         self._log_folder = log_folder
         self._engine: Engine | None = None
 
@@ -133,6 +134,7 @@ class Workers:
                 workers=options.workers,
                 lanes=self._lanes,
                 trainings=trainings,
+                model=self._model,
                 log_folder=self._log_folder,
             )
         return self._engine

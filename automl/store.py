@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import gc
 import os
 import sqlite3
 import time
@@ -22,6 +21,7 @@ from typing import Literal, Self
 
 from automl.errors import AutomlError, StudyError
 from automl.eventrows import event_of, row_of
+from automl.garbage import without_collections
 from automl.space import SearchSpace
 from automl.spacefile import from_dict
 from automl.spec import Objective, StudySpec
@@ -30,7 +30,6 @@ from automl.trials import Created, Event
 
 FORMAT = 1
 LOCK = "study.lock"  # who has it drives the study
-_somebody_froze = False  # objects, so that they are not looked through for garbage
 _TRIES = 8  # to get the lock: a quarter of a second in all
 _TABLE = """
     create table if not exists events (
@@ -153,7 +152,7 @@ class Store:
         ``told`` hears of each event, in their order, for what a study does not keep of them.
         """
         study = self.empty_study(space)
-        with _without_collections():
+        with without_collections():
             study.apply_all(self._heard(told))
         return study
 
@@ -202,27 +201,6 @@ class Store:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Within, Python looks for no garbage: reading a study makes none, and looking for it again and again takes a fifth of the time.
-
-    Afterwards what there is counts as old, as if it had been looked through; looking takes a tenth. Where somebody has frozen objects,
-    they stay so and nothing is moved; that is asked no more once it was so, since the answer counts them all.
-    """
-    global _somebody_froze
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        _somebody_froze = _somebody_froze or gc.get_freeze_count() > 0
-        if not _somebody_froze:
-            gc.freeze()
-            gc.unfreeze()
-        if was_enabled:
-            gc.enable()
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def carried_out(plan: ComparePlan, watch: Watcher | None = None, say: Say = lamb
         no_files = [path for path in (folder / name for name in MADE_BEFORE_THE_STUDY) if not path.exists()]
         if not any(member.plan.continues for member in plan.members()):
             stack.callback(leave_nothing, folder, COMPARISON, no_files, no_folders)
-        workers = stack.enter_context(contextlib.closing(Workers(plan.options, plan.lanes, folder / "workers")))
+        workers = stack.enter_context(contextlib.closing(Workers(plan.options, plan.lanes, plan.spec.model, folder / "workers")))
         if not is_comparison(folder):
             workers.start(len(plan.members()) * plan.budget.most_trials * plan.spec.trainings)  # they come up while the data are prepared
         info = data.prepare_apart(plan.spec.data, folder / "data")

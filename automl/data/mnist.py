@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from automl.data.idx import read_idx
 from automl.errors import DataError
+from automl.folders import cache_folder
 
 CONNECT_SECONDS = 10.0
 CHUNK_BYTES = 1 << 18
@@ -75,8 +76,7 @@ def data_folder() -> Path:
     """Where published data sets are kept: ``$AUTOML_DATA``, else ``automl/data`` in the user's cache directory."""
     if own := os.environ.get("AUTOML_DATA"):
         return Path(own).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "automl" / "data"
+    return cache_folder() / "data"
 
 
 def read_published(name: str) -> tuple[Images, Images, Images, Images]:

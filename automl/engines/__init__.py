@@ -50,13 +50,15 @@ def make_engine(
     workers: str = "auto",
     lanes: int | None = 1,
     trainings: int | None = None,
+    model: str = "",
     log_folder: Path,
     trainer: TrainerFactory | None = None,
 ) -> Engine:
     """The engine called ``name`` (``local`` or ``inline``) on the devices that the options ask for; returns at once.
 
     ``lanes``: how many trials each worker takes, None for as many as could pay. ``trainings``: how many trials, or replicates of
-    trials, there are to train; workers that would have none are not started. ``log_folder`` takes the output of the workers.
+    trials, there are to train; workers that would have none are not started. ``model``: what they train, so that they have at hand what
+    it needs. ``log_folder`` takes the output of the workers.
     ``trainer`` makes another trainer than the real one, for tests and rehearsals.
     Raises DeviceError for devices that are not there and numbers that make no sense.
     """
@@ -68,7 +70,7 @@ def make_engine(
     if name == "local":
         from automl.engines.local import LocalEngine
 
-        return LocalEngine(needed(place(machine, devices, workers, lanes), trainings), log_folder, trainer)
+        return LocalEngine(needed(place(machine, devices, workers, lanes), trainings), log_folder, trainer, model=model)
 
     from automl.engines.inline import InlineEngine
     from automl.engines.worker import make_real_trainer

@@ -34,7 +34,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from multiprocessing import Pipe
@@ -44,6 +44,7 @@ from typing import NoReturn
 
 from automl.engines.worker import serve
 from automl.events import Slot
+from automl.garbage import without_collections
 
 LOG_BYTES = 2**20
 LAST_LINES = 30
@@ -196,14 +197,17 @@ def cause_of_death(exit_code: int, kernel: bool | None = None) -> str:
 
 
 def main(control_fd: int, driver: int, preload: Sequence[str]) -> None:
-    """Serve forks until the driver is gone."""
+    """Serve forks until the driver is gone. ``preload``: modules to import first, and functions to call as ``module:function``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for module in preload:
-        try:
-            import_module(module)
-        except Exception:
-            traceback.print_exc()  # the workers will say what they lack
-    gc.collect()
+    with _ending_with(driver), without_collections():
+        for each in preload:
+            module, _, function = each.partition(":")
+            try:
+                imported = import_module(module)
+                if function:
+                    getattr(imported, function)()
+            except Exception:
+                traceback.print_exc()  # the workers will say what they lack
     gc.freeze()
     control = socket.socket(fileno=control_fd)
     wake_reader, wake_writer = _nonblocking_pipe()
@@ -223,6 +227,18 @@ def main(control_fd: int, driver: int, preload: Sequence[str]) -> None:
                 os.waitpid(pid, 0)
     sys.stderr.flush()
     os._exit(0)  # to take torch down in order would keep the driver waiting for a sixth of a second
+
+
+@contextlib.contextmanager
+def _ending_with(driver: int) -> Iterator[None]:
+    """Within, this process looks every second whether the driver is still there, and ends if not."""
+    before = signal.signal(signal.SIGALRM, lambda *_: os.getppid() == driver or os._exit(os.EX_UNAVAILABLE))
+    signal.setitimer(signal.ITIMER_REAL, _PARENT_CHECK_SECONDS, _PARENT_CHECK_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _serve_forks(control: socket.socket, driver: int, wake: tuple[int, int], workers: dict[int, int]) -> None:

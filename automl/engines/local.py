@@ -22,6 +22,7 @@ from automl.engines.memory import KernelKills, kernel_kills
 from automl.engines.worker import Ready, TrainerFactory, Unfit, make_real_trainer
 from automl.errors import AutomlError
 from automl.events import LossReason, Orders, Slot, WorkerLost
+from automl.families import is_compiled
 
 MOST_EARLY_DEATHS = 3
 _COMING_UP_SECONDS = 600.0  # after which a worker that has not come up is given up
@@ -33,6 +34,7 @@ _KILL_SECONDS = 2.0  # from there until the fork server is taken for stopped as 
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_TOP_PAD_": str(2**24)}
 _WAITS = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}  # of the two OpenMP libraries that torch comes with
 _PRELOAD = ("torch", "automl.training.lanes.trainer")  # what nearly every worker needs
+_KERNELS = "automl.training.lanes.compiled:have_kernels"  # read once for all workers, and on a new machine compiled once
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -74,7 +76,8 @@ class LocalEngine:
     """Workers in processes. The constructor returns at once; they come up in the background while the driver prepares.
 
     ``log_folder`` takes ``worker-<i>.log`` for each worker (at most 1 MiB) and ``forkserver.log``. ``factory`` makes another trainer
-    than the real one; it is pickled. ``preload`` is what the fork server imports before it forks: nothing that starts CUDA or threads.
+    than the real one; it is pickled. ``preload`` is what the fork server imports, or calls as ``module:function``, before it forks: nothing
+    that starts CUDA or threads; where it is not given, what nearly all trainers need and what is needed for ``model``.
     ``kernel_kills`` counts the processes that the kernel has killed for want of memory.
     """
 
@@ -85,11 +88,12 @@ class LocalEngine:
         factory: TrainerFactory | None = None,
         preload: Sequence[str] | None = None,
         kernel_kills: Callable[[], int | None] = kernel_kills,
+        model: str = "",
     ) -> None:
         self.slots: Sequence[Slot] = tuple(placement.slot for placement in placements)
         self._log_folder = log_folder
         self._trainer = pickle.dumps(factory or make_real_trainer)
-        self._preload = tuple(preload if preload is not None else _PRELOAD if factory is None else ())
+        self._preload = tuple(preload if preload is not None else _needed_for(model, placements) if factory is None else ())
         self._environment = _server_environment(min(placement.threads for placement in placements))
         self._answers: list[tuple[Slot, Answer]] = []
         self._hopeless = ""
@@ -258,6 +262,11 @@ class LocalEngine:
             )
         if not self._hopeless:
             seat.worker = self._start_worker(seat.placement)
+
+
+def _needed_for(model: str, placements: Sequence[Placement]) -> tuple[str, ...]:
+    compiles = any(is_compiled(model, placement.slot.device) for placement in placements)
+    return (*_PRELOAD, _KERNELS) if compiles else _PRELOAD
 
 
 def _server_environment(threads: int) -> dict[str, str]:

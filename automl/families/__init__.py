@@ -85,6 +85,11 @@ def takes(model: str | Family, name: str) -> bool:
     return family_of(model).is_open or find_setting(model, name) is not None
 
 
+def is_compiled(model: str, device: str) -> bool:
+    """Whether networks of this family are trained by compiled code on this device, such as ``cpu:0``."""
+    return model == "mlp" and device.startswith("cpu")
+
+
 def wanted(model: str) -> str:
     """The data that a built-in family takes, in words: ``tables or pictures``."""
     *others, last = (KINDS[kind] for kind in FAMILIES[model].kinds)

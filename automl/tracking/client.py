@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from automl.garbage import without_collections
 from automl.tracking.address import sqlite_path
 from automl.tracking.sqlite_store import ensure_store, sync_seldom
 from automl.tracking.trouble import is_passing, is_timeout
@@ -39,7 +40,7 @@ def connect(uri: str) -> MlflowClient:
     """A client for this address, for the calling thread. Takes seconds the first time: imports MLflow and makes a fresh SQLite store."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     _quiet_threads.add(threading.get_ident())
-    with _opening:
+    with _opening, without_collections():
         from mlflow.tracking import MlflowClient
 
         _quieten()
@@ -48,7 +49,7 @@ def connect(uri: str) -> MlflowClient:
         if path is not None:
             ensure_store(path)
             sync_seldom(path)
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def forget_thread() -> None:

@@ -1,7 +1,8 @@
 """A fresh SQLite store for MLflow, made whole or not at all.
 
-MLflow's migration of an empty file takes seconds, and a kill in the middle leaves a file that no MLflow opens again. So the store
-is made under a name of its own beside its place, and gets its real name when it is complete.
+MLflow's migration of an empty file takes a second or more, and a kill in the middle leaves a file that no MLflow opens again. So the
+store is made under a name of its own beside its place, and gets its real name when it is complete. What the migrations made once is
+kept and copied for the next store (``template``).
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ import time
 import uuid
 from pathlib import Path
 
+from automl.tracking import template
+
 _MIGRATION = threading.Lock()  # alembic's migrations share state within a process
 _synced_seldom: set[Path] = set()
 _ABANDONED = 600.0  # seconds after which an unfinished file is nobody's, even where its process number is in use again
 
 
 def ensure_store(path: Path) -> None:
-    """Make the database at ``path`` unless one is there. Imports MLflow, takes seconds; several processes may try at once: one wins."""
+    """Make the database at ``path`` unless one is there. Imports MLflow; several processes may try at once: one wins."""
     _remove_leftovers(path)
     if path.exists() and path.stat().st_size > 0:
         return
     unfinished = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.new")
     try:
-        _migrate(unfinished)
+        _fill(unfinished)
         _use_write_ahead_log(unfinished)
         _sync(unfinished)
         _give_name(unfinished, path)
@@ -62,6 +65,14 @@ def _note_connection(connection: object, _: object) -> None:
         file = next((row[2] for row in connection.execute("pragma database_list") if row[1] == "main"), "")
         if Path(file) in _synced_seldom and connection.execute("pragma journal_mode").fetchone() == ("wal",):
             connection.execute("pragma synchronous = normal")
+
+
+def _fill(path: Path) -> None:
+    if content := template.kept():
+        path.write_bytes(content)
+    else:
+        _migrate(path)
+        template.keep(path)
 
 
 def _migrate(path: Path) -> None:

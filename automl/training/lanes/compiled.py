@@ -173,7 +173,7 @@ def blas_of(dtype: torch.dtype) -> Blas:
 
 
 @cache
-def have_kernels(dtype: torch.dtype) -> None:
+def have_kernels(dtype: torch.dtype = torch.float32) -> None:
     """Compile the kernels for these numbers: seconds on a machine that has not done so before, else a moment to read what it kept."""
     x, empty = torch.ones(2, 1, dtype=dtype).numpy(), torch.empty(0, dtype=dtype).numpy()
     weights, nowhere = torch.zeros(2 * ALIGNED, dtype=dtype).numpy(), [NOWHERE] * 4

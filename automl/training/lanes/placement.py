@@ -101,11 +101,6 @@ class Place:
         return float(self.cost * self.rows * FLOPS_A_MULTIPLICATION * lanes) if is_known else None
 
 
-def is_compiled(model: str, device: torch.device) -> bool:
-    """Whether networks of this family are trained by compiled code."""
-    return model == "mlp" and device.type == "cpu"
-
-
 def need_of(trial: TrialSpec, info: DataInfo, itemsize: int, together: bool, compiled: bool) -> Need:
     """Of any trial of the families that can ride. ``together``: the lanes of a group take their steps in one update."""
     job, settings = trial.job, complete(trial.job.model, trial.configuration)

@@ -15,7 +15,7 @@ import torch
 from automl.clock import now
 from automl.data import DataInfo
 from automl.events import Diverged, Finished, Measure, Measured, Reported, Started, TrialKey, TrialSpec, WorkerEvent
-from automl.families import TRAINING, complete
+from automl.families import TRAINING, complete, is_compiled
 from automl.families.training import ALONE
 from automl.training import files
 from automl.training.checkpoints import CHECKPOINT_SECONDS, Keeper
@@ -29,7 +29,6 @@ from automl.training.lanes.placement import (
     Place,
     arithmetic_of,
     best_place,
-    is_compiled,
     need_of,
     need_of_own,
     pace_of,
@@ -195,9 +194,12 @@ class LaneTrainer:
         return trained / seconds
 
     def _may_gain(self, examples: Sequence[TrialSpec]) -> bool:
-        """Whether the calls of a step take long enough, beside its arithmetic, to be worth sharing."""
-        pace = self._pace or pace_of(self._device, self._dtype)
+        """Whether the calls of a step take long enough, beside its arithmetic, to be worth sharing. Compiled ones share only answers;
+        what those take shows in the measurement alone."""
         needs = [self._need(trial) for trial in examples]
+        if any(need.is_compiled for need in needs):
+            return True
+        pace = self._pace or pace_of(self._device, self._dtype)
         return any(arithmetic_of(need) < _MUCH_LONGER * pace.free_flops for need in needs)
 
     def _has_room_for(self, lanes: int) -> bool:
@@ -303,7 +305,7 @@ class LaneTrainer:
         return need_of(trial, info, self._dtype.itemsize, self._together, self._is_compiled(trial))
 
     def _is_compiled(self, trial: TrialSpec) -> bool:
-        return trial.job.code is None and not self._together and is_compiled(trial.job.model, self._device)
+        return trial.job.code is None and not self._together and is_compiled(trial.job.model, self._device.type)
 
     def _group_for(self, waiting: _Waiting, groups: _Groups, most: int) -> Group:
         """One of these groups with a free lane that the trial may join, or a new one among them; ``most`` lanes in each."""
