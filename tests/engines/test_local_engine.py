@@ -10,7 +10,8 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -44,6 +45,13 @@ def local(folder: Path, rehearsal: Rehearsal | None = None, workers: int = 1) ->
 def workers_below(process: psutil.Process) -> list[psutil.Process]:
     """The workers of the fork servers of a process."""
     return [worker for server in process.children() for worker in server.children()]
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def lost_of(engine: Engine, slot: Slot) -> WorkerLost:
@@ -393,6 +401,62 @@ def test_a_process_that_the_driver_forked_keeps_no_worker_alive(tmp_path: Path) 
             assert psutil.wait_procs([process for process in below if process != copy], timeout=10)[1] == []
         finally:
             copy.kill()
+
+
+def test_a_fork_server_that_is_not_up_yet_ends_with_its_driver_as_well(tmp_path: Path) -> None:
+    """Kernels that are compiled for the first time take it ten seconds, torch from a slow disk as well."""
+    (tmp_path / "slow_to_come.py").write_text("import time\ndef wait():\n    print('waits', flush=True)\n    time.sleep(600)\n")
+    script = f"""
+import sys
+from pathlib import Path
+from automl.engines.devices import Placement
+from automl.engines.local import LocalEngine
+from automl.events import Slot
+sys.path.append({str(tmp_path)!r})
+engine = LocalEngine([Placement(Slot(0, "cpu", 1, "worker-0"), "", 1)], Path({str(tmp_path)!r}), None, ("slow_to_come:wait",))
+sys.stdin.read()
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as driver:
+        log = tmp_path / "forkserver.log"
+        wait_until(lambda: log.exists() and "waits" in log.read_text())
+        (server,) = psutil.Process(driver.pid).children()
+        driver.kill()
+        assert psutil.wait_procs([server], timeout=10)[1] == []
+
+
+# -- what is there before the first fork ------------------------------------------------------------------------------
+
+READY = """
+import os
+from pathlib import Path
+def note():
+    with Path({file!r}).open("a") as file:
+        print(os.getpid(), file=file)
+def fail():
+    raise RuntimeError("cannot be had here")
+"""
+
+
+def test_what_all_workers_need_is_made_once_before_they_are_forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "made_ready.py").write_text(READY.format(file=str(tmp_path / "calls")))
+    monkeypatch.syspath_prepend(tmp_path)
+    placements = [Placement(Slot(index, "cpu", 1, f"worker-{index}"), "", 1) for index in range(2)]
+    preload = ("made_ready:fail", "made_ready:note")
+    with closing(LocalEngine(placements, tmp_path / "workers", Rehearsal(), preload)) as engine:
+        for slot in engine.slots:
+            assert train(engine, slot, a_trial(tmp_path, slot.index))
+        (server,) = psutil.Process().children()
+        assert (tmp_path / "calls").read_text().split() == [str(server.pid)]
+    assert "RuntimeError: cannot be had here" in (tmp_path / "workers" / "forkserver.log").read_text()
+
+
+@pytest.mark.parametrize(("model", "device", "has_kernels"), [("mlp", "cpu", True), ("cnn", "cpu", False), ("mlp", "cuda:0", False)])
+def test_kernels_are_there_before_the_fork_where_the_study_needs_them(tmp_path: Path, model: str, device: str, has_kernels: bool) -> None:
+    with closing(LocalEngine([Placement(Slot(0, device, 1, "worker-0"), "", 1)], tmp_path, model=model)) as engine:
+        (server,) = psutil.Process().children()
+        wait_until(lambda: bool(server.children()))
+        assert any("cython_blas" in each.path for each in server.memory_maps()) == has_kernels
+        assert engine.slots[0].device == device
 
 
 # -- the real trainer's home ------------------------------------------------------------------------------------------

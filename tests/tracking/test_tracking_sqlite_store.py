@@ -30,8 +30,9 @@ ensure_store(Path(sys.argv[1]))
 
 
 def maker(path: Path) -> subprocess.Popen[bytes]:
-    """A process that has imported MLflow and now makes the store."""
-    process = subprocess.Popen([sys.executable, "-c", MAKE, str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    """A process that has imported MLflow and now makes the store, with none that was kept."""
+    new = {**os.environ, "XDG_CACHE_HOME": str(path.parent / "cache")}
+    process = subprocess.Popen([sys.executable, "-c", MAKE, str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=new)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     process.stdout.close()

@@ -507,5 +507,12 @@ def test_a_lane_that_diverges_touches_no_other_of_its_group(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("pace", "is_measured"), [(SHARING, True), (Pace(call_seconds=1e-12, flops=1.0), False)])
 def test_lanes_are_measured_only_where_the_calls_of_a_step_take_long_enough(tmp_path: Path, pace: Pace, is_measured: bool) -> None:
-    order = Measure((trial(job(tmp_path), VARIETY["plain"]),), 4, epochs=math.inf)
+    order = Measure((trial(job(tmp_path, model="cnn"), PICTURES["cnn"]),), 4, epochs=math.inf)
     assert bool(LaneTrainer("cpu", "worker", 4, pace=pace).measure(order).rates) == is_measured
+
+
+@pytest.mark.parametrize(("units", "is_measured"), [(8, True), (4096, False)])
+def test_lanes_of_compiled_networks_are_measured_only_where_a_step_is_short(tmp_path: Path, units: int, is_measured: bool) -> None:
+    configuration = {**VARIETY["plain"], "layers": 3, "units": units, "batch_size": 128}
+    order = Measure((trial(job(tmp_path), configuration),), 4, epochs=math.inf)
+    assert bool(LaneTrainer("cpu", "worker", 4).measure(order).rates) == is_measured

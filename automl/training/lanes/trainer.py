@@ -56,6 +56,7 @@ _MEASURED_TRIALS = (8, 32)  # the same ones at every number of lanes, since netw
 _MEASURED_NUMBERS = 4  # ... at so many numbers of lanes, so that fewer are taken where the training is short
 _SHARE_OF_MEMORY = 0.8  # of a GPU's that lanes may take
 _MUCH_LONGER = 50  # times the calls of a step: arithmetic beside which they are nothing
+_MUCH_COMPILED = 2e9  # floating-point operations of a compiled step: on any processor, answers are nothing beside an epoch of those
 
 
 @dataclass(slots=True, eq=False)
@@ -194,13 +195,13 @@ class LaneTrainer:
         return trained / seconds
 
     def _may_gain(self, examples: Sequence[TrialSpec]) -> bool:
-        """Whether the calls of a step take long enough, beside its arithmetic, to be worth sharing. Compiled ones share only answers;
-        what those take shows in the measurement alone."""
+        """Whether what lanes share takes long enough, beside the arithmetic of a step. Compiled ones share answers, and need no pace."""
         needs = [self._need(trial) for trial in examples]
-        if any(need.is_compiled for need in needs):
+        if any(need.is_compiled and arithmetic_of(need) < _MUCH_COMPILED for need in needs):
             return True
-        pace = self._pace or pace_of(self._device, self._dtype)
-        return any(arithmetic_of(need) < _MUCH_LONGER * pace.free_flops for need in needs)
+        others = [need for need in needs if not need.is_compiled]
+        pace = (self._pace or pace_of(self._device, self._dtype)) if others else None
+        return pace is not None and any(arithmetic_of(need) < _MUCH_LONGER * pace.free_flops for need in others)
 
     def _has_room_for(self, lanes: int) -> bool:
         """Whether the device has the memory for as many lanes again as were just measured."""
