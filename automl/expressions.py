@@ -13,7 +13,7 @@ import itertools
 import operator
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +85,19 @@ class Expression:
         """
         return _truth(self._tree, values, inactive)
 
+    def mismatch(self, known: Mapping[str, Iterable[Value]]) -> str:
+        """What is wrong with a comparison of a number with a text, which says nothing; empty where there is none.
+
+        ``known``: what each name may be. Of names that may be both, or are not there, nothing is said.
+        """
+        kinds = {name: kind for name, values in known.items() if (kind := _kind(values))}
+        for name, value in _compared_with(self._tree):
+            own, other = kinds.get(name, ""), _kind([value])
+            if own and other and own != other:
+                such = {"number": "a number", "text": "a text in quotes"}[own]
+                return f"{name!r} is a {own}, but is compared with the {other} {value!r}. Compare it with {such}"
+        return ""
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (Expression.parse, (self.text,))
 
@@ -93,6 +106,34 @@ class Expression:
 
     def __hash__(self) -> int:
         return hash(self.text)
+
+
+def _kind(values: Iterable[Value]) -> str:
+    """``number`` or ``text``, where all are so; true and false count as numbers, null as neither."""
+    kinds = {"text" if isinstance(value, str) else "number" for value in values if value is not None}
+    return kinds.pop() if len(kinds) == 1 else ""
+
+
+def _compared_with(tree: ast.expr) -> Iterator[tuple[str, Value]]:
+    """Names, each with a value that it is compared with."""
+    for node in ast.walk(tree):
+        terms = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+        for one, other in itertools.pairwise(terms):
+            for name, literal in ((one, other), (other, one)):
+                if isinstance(name, ast.Name):
+                    yield from ((name.id, value) for value in _literals(literal))
+
+
+def _literals(node: ast.expr) -> Iterator[Value]:
+    """The values that stand here as such, by themselves or in a list."""
+    match node:
+        case ast.Constant(value=bool() | int() | float() | str() as value):
+            yield value
+        case ast.Name(id=name) if name in _LITERALS:
+            yield _LITERALS[name]
+        case ast.List(elts=elements) | ast.Tuple(elts=elements):
+            for element in elements:
+                yield from _literals(element)
 
 
 def _check(node: ast.AST, text: str, names: dict[str, None], depth: int) -> None:

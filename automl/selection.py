@@ -69,6 +69,10 @@ def _rule(study: Study, where: str) -> Callable[[Trial], bool]:
         if name not in known:
             near = suggestion(name, known) or _quoted(study, name)
             raise UsageError(f"--where: must speak of {', '.join(known)}, but {name!r} is none of them.{near}")
+    values = [_values(trial) for trial in study.trials]
+    wrong = rule.mismatch({name: [each[name] for each in values if name in each] for name in rule.names})
+    if wrong:
+        raise UsageError(f"--where: {wrong}.")
     return lambda trial: rule.holds(_values(trial))
 
 

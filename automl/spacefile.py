@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +25,7 @@ from automl.families import Family
 from automl.folders import home_expanded, shipped_file, shipped_spaces
 from automl.metrics import MEASURES, METRICS, OBJECTIVES, Metric
 from automl.shorthand import parse_choice, parse_duration
-from automl.space import SearchSpace
+from automl.space import Categorical, Parameter, SearchSpace
 from automl.spacecheckpoint import read_checkpoint
 from automl.spacecode import check_use, is_own, read_trained, trains_itself
 from automl.spaceparameters import Section, is_admitted, read_section, unknown_name
@@ -168,6 +168,11 @@ def _merged(base: MappingNode, own: MappingNode, problems: Problems) -> MappingN
         else:
             entries[key.text] = (key, value)
     return MappingNode(tuple(entries.values()), own.place)
+
+
+def _some_values(parameter: Parameter) -> Sequence[Value]:
+    """Of every kind that it has."""
+    return parameter.choices if isinstance(parameter, Categorical) else (parameter.low,)
 
 
 def _merged_section(section: str, base: MappingNode, own: MappingNode, problems: Problems) -> MappingNode:
@@ -541,6 +546,10 @@ class _Reader:
         for name in rule.names:
             if name not in section.places and (name not in MEASURES or model is None or model.name not in families.FAMILIES):
                 self._add(node, f"{label}: {self._unknown_in_rule(name, section, model)}")
+        fixed = {name: [value] for name, value in section.fixed.items()}
+        wrong = rule.mismatch({**fixed, **{parameter.name: _some_values(parameter) for parameter in section.parameters}})
+        if wrong:
+            self._add(node, f"{label}: {wrong}.")
         return rule
 
     def _unknown_in_rule(self, name: str, section: Section, model: Family | None) -> str:

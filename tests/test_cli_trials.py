@@ -61,6 +61,11 @@ KNOWN = "number, objective, epochs, seconds, started, ended, units, optimizer, l
             {"where": "optimizer == sgd"},
             f"--where: must speak of state, {KNOWN}, but 'sgd' is none of them. A text stands in quotes: \"... == 'sgd'\".",
         ),
+        (
+            {"where": "learning_rate > 'a'"},
+            "--where: 'learning_rate' is a number, but is compared with the text 'a'. Compare it with a number.",
+        ),
+        ({"where": "state == 3"}, "--where: 'state' is a text, but is compared with the number 3. Compare it with a text in quotes."),
         ({"where": "units = 8"}, "--where: 'units = 8' is not an expression such as 'layers >= 2'; values are compared with ==."),
     ],
 )

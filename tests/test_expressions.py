@@ -19,15 +19,33 @@ LANGUAGE = "comparisons, and, or, not, + - * / // %, names, numbers and texts"
 @pytest.mark.parametrize(
     ("text", "truth"),
     [
-        ("layers == 3", True), ("layers != 3", False), ("layers > 2", True), ("layers < 3", False), ("layers >= 3", True),
-        ("layers <= 2", False), ("2 < layers < 4", True), ("3 < layers < 9", False), ("optimizer == 'sgd'", True),
-        ('optimizer in ["adam", "sgd"]', True), ("optimizer not in ('adam', 'sgd')", False), ("layers * units == 192", True),
-        ("units / layers > 21 and units % layers == 1", True), ("units // layers == 21", True), ("layers - 4 == -1", True),
-        ("+layers == 3", True), ("layers > 5 or rate < 1", True), ("not layers > 5", True), ("nesterov and layers > 1", True),
-        ("not nesterov", False), ("nesterov == true", True), ("nesterov == false or nesterov == null", False), ("nesterov == True", True),
-        ("(layers > 1) == true", True), ("(layers > 1) + 1 == 2", True),
+        ("layers == 3", True),
+        ("layers != 3", False),
+        ("layers > 2", True),
+        ("layers < 3", False),
+        ("layers >= 3", True),
+        ("layers <= 2", False),
+        ("2 < layers < 4", True),
+        ("3 < layers < 9", False),
+        ("optimizer == 'sgd'", True),
+        ('optimizer in ["adam", "sgd"]', True),
+        ("optimizer not in ('adam', 'sgd')", False),
+        ("layers * units == 192", True),
+        ("units / layers > 21 and units % layers == 1", True),
+        ("units // layers == 21", True),
+        ("layers - 4 == -1", True),
+        ("+layers == 3", True),
+        ("layers > 5 or rate < 1", True),
+        ("not layers > 5", True),
+        ("nesterov and layers > 1", True),
+        ("not nesterov", False),
+        ("nesterov == true", True),
+        ("nesterov == false or nesterov == null", False),
+        ("nesterov == True", True),
+        ("(layers > 1) == true", True),
+        ("(layers > 1) + 1 == 2", True),
     ],
-)  # fmt: skip
+)
 def test_what_expressions_say(text: str, truth: bool) -> None:
     assert Expression.parse(text).holds(VALUES) == truth
 
@@ -37,9 +55,20 @@ def test_names_in_the_order_of_their_first_use() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["absent > 1", "1 > absent", "absent == absent", "not absent > 1", "not (absent > 1 or layers > 5)", "absent and layers > 1",
-             "layers + absent > 1", "(absent > 1) == true", "layers in [absent]", "not not absent > 1"],
-)  # fmt: skip
+    "text",
+    [
+        "absent > 1",
+        "1 > absent",
+        "absent == absent",
+        "not absent > 1",
+        "not (absent > 1 or layers > 5)",
+        "absent and layers > 1",
+        "layers + absent > 1",
+        "(absent > 1) == true",
+        "layers in [absent]",
+        "not not absent > 1",
+    ],
+)
 def test_a_comparison_with_an_inactive_parameter_excludes_nothing(text: str) -> None:
     """Not forbidden, and not in want of anything, under ``not`` as well."""
     assert not Expression.parse(text).holds(VALUES)
@@ -76,7 +105,7 @@ def test_a_comparison_that_makes_no_sense_is_false(text: str) -> None:
         ("not " * 45 + "a == 1", "an expression may be nested at most 40 deep"),
         ("a == '\0'", "\"a == '\\x00'\" is not an expression such as 'layers >= 2'"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_in_the_language(text: str, message: str) -> None:
     with pytest.raises(ExpressionError, match=f"^{re.escape(message)}$"):
         Expression.parse(text)
@@ -96,6 +125,29 @@ expressions = st.recursive(
     ),
     max_leaves=4,
 )
+
+
+MAY_BE = {"layers": [1, 3], "use_bias": [True, False], "optimizer": ["adam", "sgd"], "momentum": [None, 0.5], "mixed": [1, "a"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("layers > 'a'", "'layers' is a number, but is compared with the text 'a'. Compare it with a number"),
+        ("3 <= optimizer", "'optimizer' is a text, but is compared with the number 3. Compare it with a text in quotes"),
+        (
+            "not (layers > 2 and optimizer in ['sgd', 1])",
+            "'optimizer' is a text, but is compared with the number 1. Compare it with a text in quotes",
+        ),
+        ("use_bias == 'true'", "'use_bias' is a number, but is compared with the text 'true'. Compare it with a number"),
+        ("1 < layers < 'b'", "'layers' is a number, but is compared with the text 'b'. Compare it with a number"),
+        ("momentum == 'no'", "'momentum' is a number, but is compared with the text 'no'. Compare it with a number"),
+        ("layers > 2 or optimizer == 'adam' or use_bias == true or momentum == null or optimizer == null", ""),
+        ("mixed == 'a' or mixed > 0 or unknown == 'a' or layers == optimizer or layers + 1 == 2", ""),
+    ],
+)
+def test_comparisons_of_numbers_with_texts_are_told(text: str, wrong: str) -> None:
+    assert Expression.parse(text).mismatch(MAY_BE) == wrong
 
 
 @settings(max_examples=300, deadline=None)

@@ -287,6 +287,14 @@ WHOLE: list[tuple[str, list[str]]] = [
     (f"{SPACE}{TWO}forbid: dropout > 1", ["x.yaml:6: forbid must be a list of expressions, but is 'dropout > 1'. Begin each with '- '."]),
     (f"{SPACE}{TWO}forbid: [3]", ["x.yaml:6: forbid must hold expressions such as 'layers >= 2', but one is 3."]),
     (f"{SPACE}{TWO}forbid: ['1 == 1']", ["x.yaml:6: forbid: an expression must speak of a parameter, but '1 == 1' speaks of none."]),
+    (
+        f"{SPACE}{TWO}forbid: [\"dropout > 'a'\"]",
+        ["x.yaml:6: forbid: 'dropout' is a number, but is compared with the text 'a'. Compare it with a number."],
+    ),
+    (
+        f"{SPACE}{TWO}require: [optimizer != 1 or dropout < 0.2]",
+        ["x.yaml:6: require: 'optimizer' is a text, but is compared with the number 1. Compare it with a text in quotes."],
+    ),
     (f"{SPACE}{TWO}forbid: ['dropout >']", ["x.yaml:6: forbid: 'dropout >' is not an expression such as 'layers >= 2'."]),
     (f"{SPACE}{TWO}require: ['dropot > 0']", ["x.yaml:6: require: 'dropot' is not a parameter of the space. Did you mean 'dropout'?"]),
     (f"{SPACE}{TWO}require: [optimizer == sgd]", ["x.yaml:6: require: 'sgd' is not a parameter of the space. Put texts in quotes: 'sgd'."]),
