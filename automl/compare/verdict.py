@@ -267,7 +267,7 @@ def _needed(judged: Judged, pair: Pair) -> str:
         return f"If there is a difference it is so small that {statistics.MOST_REPEATS:,} repeats would not find it."
     ends = f"{_count(outlook.fewest)} and {_count(outlook.most)}"
     about = f"about {outlook.repeats}" if outlook.repeats is not None else f"more than {statistics.MOST_REPEATS:,}"
-    return f"If the difference is as large as it looks, {about} repeats would be needed to tell (anything between {ends} is possible)."
+    return f"If further repeats are like these, {about} would be needed to tell (anything between {ends} is possible)."
 
 
 def _meanwhile(judged: Judged, names: Sequence[str]) -> str:

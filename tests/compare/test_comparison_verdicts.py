@@ -97,7 +97,7 @@ def test_where_nothing_is_clear_it_says_what_it_would_take_and_what_to_do_until_
     outlook = judged.pairs[0].outlook
     assert outlook is not None
     assert said[2] == (
-        f"If the difference is as large as it looks, about {outlook.repeats} repeats would be needed to tell "
+        f"If further repeats are like these, about {outlook.repeats} would be needed to tell "
         f"(anything between {outlook.fewest} and {outlook.most} is possible)."
     )
     assert 7 < outlook.repeats < 40  # type: ignore[operator]
