@@ -27,7 +27,6 @@ VALIDATION = "validation split, which also served to choose (the code says nothi
 _LEAST_PICKS, _MOST_PICKS = 2, 5
 _LEAST_CLAIMS, _MOST_CLAIMS = 3, 10
 _CLEARLY_WORSE = 0.95  # a finalist is dropped when it is worse than the first one with this probability
-_AGREEMENT = 0.005  # half a claim's interval, of its value, below which further seeds would say the same
 
 
 # -- how much is trained again ----------------------------------------------------------------------------------------
@@ -35,8 +34,8 @@ _AGREEMENT = 0.005  # half a claim's interval, of its value, below which further
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Of the ``finalists`` best trials each is trained at most ``picks`` times to pick the winner, which is then trained at most
-    ``claims`` times, like the baseline."""
+    """Of the ``finalists`` best trials each is trained at most ``picks`` times to pick the winner, which is then trained ``claims``
+    times, like the baseline."""
 
     finalists: int
     picks: int
@@ -123,31 +122,15 @@ def _undecided(losses: dict[int, list[float]]) -> list[int]:
 
 
 def _claims_due(study: Study, design: Design) -> list[tuple[int, Purpose]]:
-    """The next round: the least at first, then one more, unless what is there agrees."""
+    """All at once. How many there are is fixed before the first one: to stop as soon as they lie close together would keep the intervals
+    that are too narrow by chance."""
     winner, baseline = study.winner, study.baseline
     assert winner is not None
     claimants = [winner.number]
     if baseline is not None and baseline.state == "complete" and baseline.number != winner.number:
         claimants.append(baseline.number)
     have = {number: len(_claims(study, number)) for number in claimants}
-    lacking = {number: min(_LEAST_CLAIMS, design.claims) - count for number, count in have.items()}
-    if any(count > 0 for count in lacking.values()):
-        return [(number, "claim") for number, count in lacking.items() for _ in range(count)]
-    fewest = min(have.values())
-    if fewest >= design.claims or _agree(confirmed(study)):
-        return []
-    return [(number, "claim") for number, count in have.items() if count == fewest]
-
-
-def _agree(claim: Confirmed | None) -> bool:
-    """Whether the seeds say the same, as far as anybody could care. Looks at the width of the intervals alone and not at where they lie:
-    stopping at a result that pleases would make it untrue."""
-    if claim is None:
-        return False
-    widest = claim.gain or claim.winner
-    if widest.interval is None or claim.winner.failed:
-        return False
-    return (widest.interval[1] - widest.interval[0]) / 2 <= _AGREEMENT * abs(claim.winner.value)
+    return [(number, "claim") for place in range(design.claims) for number in claimants if place >= have[number]]
 
 
 # -- what may be claimed ----------------------------------------------------------------------------------------------

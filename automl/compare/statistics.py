@@ -71,6 +71,13 @@ def signed_rank_p(differences: Sequence[float]) -> float:
     return min(1.0, 2 * float(chances[: min(positive, total - positive) + 1].sum()))
 
 
+def rank_lean(differences: Sequence[float]) -> float:
+    """For whom ``signed_rank_p`` speaks: how far the sum of positive ranks is above the middle, as a share of the way; negative for B."""
+    values = np.asarray(differences, dtype=np.float64)
+    signed = _doubled_midranks(np.abs(values)) * np.sign(values)
+    return float(signed.sum() / max(1.0, np.abs(signed).sum()))
+
+
 def rank_sum_p(a: Sequence[float], b: Sequence[float]) -> float:
     """The two-sided p-value that the values of A and of B are draws of the same, for repeats that are no pairs.
 

@@ -51,7 +51,8 @@ class Pair:
     """Two arms, compared by the test values of their picks. ``difference`` is positive where ``a`` is better, in the metric's unit.
 
     ``wins`` are the repeats in which a was better, as good, and worse; None where repeats are no pairs. ``p_adjusted`` is corrected for
-    the number of pairs. ``outlook``: how many repeats would tell them apart; None where they are told apart, or repeats are no pairs.
+    the number of pairs, and ``lean`` says for whom the test speaks: positive for a. ``outlook``: how many repeats would tell them apart;
+    None where they are told apart, or repeats are no pairs.
     """
 
     a: str
@@ -61,13 +62,20 @@ class Pair:
     difference: Estimate
     p_value: float
     p_adjusted: float
+    lean: float
     outlook: Outlook | None
 
     @property
     def call(self) -> Call:
-        if self.p_adjusted > LEVEL:
+        """Where one was better more often and the other by more, so that the test speaks for the latter, neither is called better."""
+        if self.p_adjusted > LEVEL or self.is_mixed:
             return "cannot tell"
-        return "a better" if (self.probability.value or 0.0) > 0.5 else "b better"
+        return "a better" if self.lean > 0 else "b better"
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the test speaks for another arm than the share of repeats in which each was better."""
+        return self.lean * ((self.probability.value or 0.0) - 0.5) <= 0
 
     @property
     def ordered(self) -> tuple[str, str]:
@@ -158,7 +166,8 @@ def _differences(a: Sequence[float], b: Sequence[float]) -> list[float]:
 def _pair(a: str, b: str, of_a: list[float], of_b: list[float], is_paired: bool, p: float, p_adjusted: float, pairs: int) -> Pair:
     if not is_paired:
         probability = statistics.probability_better_unpaired(of_a, of_b)
-        return Pair(a, b, None, probability, statistics.difference_unpaired(of_a, of_b), p, p_adjusted, None)
+        lean = (probability.value or 0.0) - 0.5  # it is what the rank sum counts
+        return Pair(a, b, None, probability, statistics.difference_unpaired(of_a, of_b), p, p_adjusted, lean, None)
     differences = _differences(of_a, of_b)
     return Pair(
         a,
@@ -168,6 +177,7 @@ def _pair(a: str, b: str, of_a: list[float], of_b: list[float], is_paired: bool,
         statistics.difference(differences),
         p,
         p_adjusted,
+        statistics.rank_lean(differences),
         statistics.outlook(differences, pairs) if p_adjusted > LEVEL else None,
     )
 
@@ -259,6 +269,9 @@ def _needed(judged: Judged, pair: Pair) -> str:
         if min(possible) * len(judged.pairs) > LEVEL:
             return "So few studies can lead to no verdict: run more of each."
         return ""
+    if pair.p_adjusted <= LEVEL:
+        often, far = pair.ordered if pair.lean < 0 or pair.ordered[0] != pair.a else pair.ordered[::-1]
+        return f"The test speaks for {far}, which was better by more, while {often} was better at least as often: neither is called better."
     least = statistics.repeats_for_any_verdict(len(judged.standings))
     if judged.repeats < least:
         return f"So few can lead to no verdict: at least {least} repeats are needed."

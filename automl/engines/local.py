@@ -195,6 +195,8 @@ class LocalEngine:
                 self._hopeless = message
             case _:
                 seat.owes_answer = False
+                if seat.worker.given_up == 1:  # in time after all
+                    seat.worker.given_up = 0
                 self._answers.append((seat.placement.slot, words))
 
     def _note_silence(self) -> None:

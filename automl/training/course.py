@@ -148,4 +148,6 @@ class Course:
         """Everything that the numbers of the trial depend on."""
         trial = self.trial
         parts = [trial.job.model, trial.job.objective, trial.seed, trial.epochs, self._fingerprint, str(dtype), self.settings]
+        if trial.job.code is not None:
+            parts.append(trial.job.code.digest)  # a network that was edited is another one
         return json.dumps(parts, sort_keys=True)

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
 
 from automl.compare.arms import Arm
 from automl.compare.concluding import notes_of
@@ -102,6 +105,35 @@ def test_where_nothing_is_clear_it_says_what_it_would_take_and_what_to_do_until_
     )
     assert 7 < outlook.repeats < 40  # type: ignore[operator]
     assert said[3] == "Until then use random, which costs least: 10.4 s a study (training and asking) against 20.4 s of grid."
+
+
+def test_one_that_is_better_more_often_by_less_is_not_called_better_and_the_other_is_not_either() -> None:
+    by = [0.001 * (place + 1) * (1 if place < 16 else -1) for place in range(30)]
+    judged = judge([*results("grid", [0.8] * 30), *results("random", [0.8 + more for more in by])], ACCURACY)
+    (pair,) = judged.pairs
+    assert pair.p_adjusted < LEVEL
+    assert pair.call == "cannot tell"
+    assert set(judged.unbeaten) == {"grid", "random"}
+    said = sentences(judged, "40 trials")
+    assert said[0].startswith("Cannot tell")
+    assert (
+        said[2]
+        == "The test speaks for grid, which was better by more, while random was better at least as often: neither is called better."
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.integers(-30, 30), min_size=2, max_size=40))
+def test_whoever_is_called_better_is_better_more_often_and_by_the_test(by: list[int]) -> None:
+    judged = judge([*results("grid", [0.5] * len(by)), *results("random", [0.5 + 0.001 * more for more in by])], ACCURACY)
+    (pair,) = judged.pairs
+    ranks = stats.rankdata(np.abs(by)) * np.sign(by) * (1 if pair.a == "random" else -1)
+    won, _, lost = pair.wins or (0, 0, 0)
+    assert pair.lean == pytest.approx(ranks.sum() / max(1e-9, np.abs(ranks).sum()))
+    if pair.call != "cannot tell":
+        assert pair.p_adjusted <= LEVEL
+        assert (pair.call == "a better") == (won > lost) == (pair.lean > 0)
+        assert judged.unbeaten == [pair.ordered[0]]
 
 
 def test_what_is_beaten_is_named_while_the_rest_stays_open() -> None:

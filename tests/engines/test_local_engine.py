@@ -29,6 +29,7 @@ from automl.events import Finished, Orders, Reported, Slot, Started, WorkerLost
 from automl.training.simulated import Fault, FaultKind, Rehearsal
 from contracts.childminder import WithChild
 from contracts.engine import PATIENCE_SECONDS, EngineContract, a_trial, answer_of, events_of, train
+from contracts.late import Late
 
 
 def make_local(folder: Path, rehearsal: Rehearsal | None = None, workers: int = 1, lanes: int = 1) -> LocalEngine:
@@ -218,6 +219,18 @@ def test_a_worker_that_does_not_answer_in_time_is_ended_with_all_that_it_started
     assert re.fullmatch(r"did not answer for [1-5] s and was ended", lost.why)
     assert re.search(r'simulated\.py", line \d+ in strike', lost.detail)
     assert not psutil.wait_procs([child], timeout=5)[1]
+
+
+def test_a_worker_that_answers_late_but_in_time_is_not_held_to_that_when_it_dies(tmp_path: Path) -> None:
+    """It was asked for its stack already."""
+    placement = Placement(Slot(0, "cpu", 1, "worker-0"), "", 1)
+    with closing(LocalEngine([placement], tmp_path / "workers", Late(1.3))) as engine:  # type: ignore[arg-type]
+        (slot,) = engine.slots
+        engine.send(slot, Orders(start=(a_trial(tmp_path),)), 0.5)
+        assert answer_of(engine, slot) == []
+        engine.send(slot, Orders())
+        lost = lost_of(engine, slot)
+    assert (lost.why, lost.reason) == ("exited with code 3", "lost")
 
 
 def test_a_stopped_worker_is_ended_as_well(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,35 @@ from automl.training.optimisers import Optimiser
 from automl.training.randomness import keep_masks, key_at, places, row_bits, threshold, unit_bits
 from automl.training.samples import StudySamples
 from contracts.training import folded_job
+
+KEEPING = """
+import resource, sys
+import numpy as np
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+from automl.training.lanes import kernels
+found = kernels.hashes(3, np.uint64(7)).tolist()
+print(found, sum(kernels.hashes.stats.cache_hits.values()))
+"""
+
+
+def test_what_is_compiled_is_compiled_again_where_it_cannot_be_written_or_was_cut(tmp_path: Path) -> None:
+    """A disk that is full, a quota, a power cut: no study ends of it."""
+
+    def compiled_with(most_bytes: int) -> str:
+        command = [sys.executable, "-c", KEEPING, str(most_bytes)]
+        return subprocess.run(
+            command, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True, check=True
+        ).stdout
+
+    full, new, kept = (compiled_with(most) for most in (100, 2**30, 2**30))
+    assert full == new
+    assert (new[-3:], kept[-3:]) == (" 0\n", " 1\n")
+    for kind in ("*.nbc", "*.nbi"):
+        for file in tmp_path.rglob(kind):
+            os.truncate(file, file.stat().st_size // 2)
+        assert compiled_with(2**30) == new, kind
+        assert compiled_with(2**30) == kept, kind
+
 
 WIDE = np.concatenate([np.linspace(-100, 100, 4001), np.linspace(-1, 1, 4001), [-1e30, 1e30]])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import math
 import random
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,13 +19,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from automl import events as ev
 from automl.data import Task, prepare
 from automl.events import Configuration, Diverged, Failed, Finished, Job, Measure, Reported, Started, TrialSpec, WorkerEvent
 from automl.spec import DataSpec
 from automl.training import Trainer
 from automl.training.lanes.compiled import CompiledGroup
+from automl.training.lanes.group import Group, Lane
 from automl.training.lanes.placement import Pace
 from automl.training.lanes.replay import Capture, Recorder
+from automl.training.lanes.stacked import StackedGroup
 from automl.training.lanes.trainer import LaneTrainer
 from automl.training.solo import SoloTrainer
 from contracts.trainer import TrainerContract
@@ -479,6 +484,63 @@ def test_a_group_that_breaks_down_goes_on_in_smaller_ones_as_if_nothing_had_happ
     for spec in specs:
         assert kinds(of(events, spec)) == [Started, *[Reported] * 4, Finished]
         same(curve(events, spec), alone(spec))
+
+
+@pytest.mark.parametrize(("model", "kind"), [("mlp", CompiledGroup), ("cnn", StackedGroup)])
+@pytest.mark.parametrize("room", [0, 2])
+def test_a_trial_for_which_there_is_no_memory_beside_others_comes_after_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, kind: type[Group], room: int
+) -> None:
+    """Where there is none for a single lane, each trains by itself."""
+    admit, most = kind.admit, [0]
+
+    def admit_few(group: Group, *given: Any) -> Lane:
+        if len(group.lanes) >= room:
+            raise torch.OutOfMemoryError("out of memory")
+        most[0] = max(most[0], len(group.lanes) + 1)
+        return admit(group, *given)
+
+    monkeypatch.setattr(kind, "admit", admit_few)
+    study, variety = job(tmp_path, model=model), VARIETY["dropout"] if model == "mlp" else PICTURES["cnn"]
+    specs = [trial(study, variety, number) for number in range(5)]
+    events = train_all(lanes_of(4), specs)
+    for spec in specs:
+        assert kinds(of(events, spec)) == [Started, *[Reported] * 4, Finished]
+        same(curve(events, spec), alone(spec))
+    assert most == [room]
+
+
+@pytest.mark.parametrize(("model", "part"), [("mlp", "group.Optimiser"), ("cnn", "group.Optimiser"), ("mlp", "compiled._run")])
+def test_an_admission_that_fails_halfway_leaves_the_others_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, part: str
+) -> None:
+    """The rows of lanes that came before and come after are their own: what is measured on the test split are each trial's weights."""
+    module, name = f"automl.training.lanes.{part}".rsplit(".", 1)
+    real, calls = getattr(importlib.import_module(module), name), itertools.count(1)
+
+    def third_time(*given: Any, **more: Any) -> Any:
+        if next(calls) == 3:
+            raise torch.OutOfMemoryError("out of memory")
+        return real(*given, **more)
+
+    monkeypatch.setattr(f"{module}.{name}", third_time)
+    study, variety = job(tmp_path, model=model), VARIETY["dropout"] if model == "mlp" else PICTURES["cnn"]
+    specs = [replace(trial(study, variety, number, epochs=1 if number == 0 else 4), tested=True) for number in range(4)]
+    events = train_all(lanes_of(4), specs)
+    for spec in specs:
+        (tested,) = [event for event in of(events, spec) if isinstance(event, ev.Tested)]
+        solo = SoloTrainer("cpu", "reference", dtype=torch.float64, checkpoint_seconds=math.inf)
+        solo.start(replace(spec, job=replace(spec.job, folder=f"{spec.job.folder}-alone")))
+        (expected,) = [event for event in finish(solo) if isinstance(event, ev.Tested)]
+        assert tested.metrics == pytest.approx(expected.metrics, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("samples", [64, 65, 33])
+def test_batch_normalisation_of_one_unit_stays_within_its_lane(tmp_path: Path, samples: int) -> None:
+    """Also where the last batch has one sample."""
+    study = job(tmp_path, model="cnn", samples=samples)
+    shape = {"conv_layers": 1, "channels": 4, "dense_units": 1, "normalization": "batch", "activation": "silu", "batch_size": 32}
+    assert_as_alone(lanes_of(3), [trial(study, {**shape, "optimizer": "sgd", "learning_rate": 0.01}, n, epochs=2) for n in range(3)], [3])
 
 
 def test_the_trial_that_breaks_its_group_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

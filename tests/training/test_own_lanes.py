@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from automl import events as ev
-from automl.events import Code, Failed, Finished, Measure, TrialSpec
+from automl.events import Code, Failed, Finished, Measure, Reported, TrialSpec
 from automl.training.lanes.own import kind_of
 from automl.training.lanes.trainer import LaneTrainer
 from automl.training.own.dropout import AloneDropout, positioned
@@ -59,6 +59,24 @@ def in_lanes(specs: list[TrialSpec], together: bool = False) -> tuple[list[Any],
     events = trainer.advance()
     riding = len(trainer._rides), len(trainer._groups)
     return [*events, *finish(trainer)], riding
+
+
+@pytest.mark.parametrize("kind", [LaneTrainer, SoloTrainer])
+def test_a_checkpoint_of_a_network_that_was_edited_is_not_used(tmp_path: Path, kind: type[LaneTrainer | SoloTrainer]) -> None:
+    """Its weights may have the same length and mean something else."""
+    begins = []
+    for digest in ("as it was", "edited"):
+        (spec,) = own_trials(tmp_path / digest, NET, [{"width": 8}], epochs=6)
+        code = spec.job.code or Code("factory")
+        before, after = (replace(spec, job=replace(spec.job, code=replace(code, digest=now))) for now in ("as it was", digest))
+        first, second = (kind("cpu", "worker", 2, dtype=torch.float64, checkpoint_seconds=0) for _ in range(2))
+        first.start(before)
+        while not any(isinstance(event, Reported) and event.epoch == 4 for event in first.advance()):
+            pass
+        second.start(after)
+        begins.append(min(curve(finish(second), after)))
+    assert begins[0] > 1
+    assert begins[1] == 1
 
 
 def alone(spec: TrialSpec) -> list[Any]:

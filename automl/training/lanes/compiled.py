@@ -19,7 +19,7 @@ import torch
 from numba.extending import get_cython_function_address
 from torch import Tensor
 
-from automl.events import TrialKey, TrialSpec
+from automl.events import TrialKey
 from automl.models.multiplication import blas_threads, small_product
 from automl.training.lanes import kernels
 from automl.training.lanes.group import Group, Lane
@@ -198,11 +198,9 @@ class CompiledGroup(Group):
     def rows(self) -> int:
         return max(lane.course.batch_size for lane in self.lanes)
 
-    def admit(self, trial: TrialSpec, samples: Samples, checkpoint: dict[str, Any] | None = None) -> Lane:
-        lane = super().admit(trial, samples, checkpoint)
-        row = len(self.lanes) - 1
+    def _begin(self, lane: Lane, row: int, flat: Tensor, buffers: list[tuple[str, Tensor]], checkpoint: dict[str, Any] | None) -> None:
+        super()._begin(lane, row, flat, buffers, checkpoint)
         self._runs[lane.key] = _run(lane, self._numbers.weights(row), self._numbers.statistics(row))
-        return lane
 
     def drop(self, key: TrialKey) -> None:
         super().drop(key)

@@ -126,7 +126,18 @@ class Group(ABC):
         made, course = self._networks.made(trial, info), Course(trial, info)
         shapes, flat, buffers = made.shapes, made.flat, made.buffers
         self._numbers.admit(shapes, made.buffer_shapes)
-        lane = Lane(course, samples, Optimiser(course.settings, self._numbers.weights(row)), shapes, made.buffer_shapes, made.shares)
+        try:
+            lane = Lane(course, samples, Optimiser(course.settings, self._numbers.weights(row)), shapes, made.buffer_shapes, made.shares)
+            self._begin(lane, row, flat, buffers, checkpoint)
+        except BaseException:  # memory ran out: rows without a lane would be taken for the next one's
+            self._numbers.drop(row)
+            raise
+        self.lanes.append(lane)
+        return lane
+
+    def _begin(self, lane: Lane, row: int, flat: Tensor, buffers: list[tuple[str, Tensor]], checkpoint: dict[str, Any] | None) -> None:
+        """The lane's numbers as they are at its beginning (``flat`` weights, ``buffers``), or as its checkpoint has them."""
+        course, shapes = lane.course, lane.shapes
         if checkpoint is not None and course.resume(checkpoint, self._dtype):
             flat.copy_(checkpoint["state"][0])
             buffers = [(name, saved) for (name, _), saved in zip(buffers, checkpoint["state"][1:], strict=True)]
@@ -136,8 +147,6 @@ class Group(ABC):
                 lane.best = self._arranged(lane, checkpoint["best_state"])
         self._numbers.weights_layout.put(_named(flat, shapes), self._numbers.weights(row))
         self._numbers.statistics_layout.put(buffers, self._numbers.statistics(row))
-        self.lanes.append(lane)
-        return lane
 
     def drop(self, key: TrialKey) -> None:
         """Free the lane of this trial for the next one; the last lane takes its row."""

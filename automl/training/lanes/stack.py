@@ -55,11 +55,12 @@ class Stack:
         self._lanes.append(shapes)
 
     def _grow(self, count: int) -> None:
-        for name in ("_weights", "_gradients", "_statistics"):
-            old: Tensor = getattr(self, name)
+        grown = []
+        for old in (self._weights, self._gradients, self._statistics):
             new = old.new_zeros(count, old.shape[1])
             new[: len(old)] = old
-            setattr(self, name, new)
+            grown.append(new)
+        self._weights, self._gradients, self._statistics = grown  # all of them, or none where memory runs out
 
     def drop(self, lane: int) -> None:
         """Without this lane."""

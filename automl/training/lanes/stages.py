@@ -188,8 +188,9 @@ class BatchNorm(Stage):
         x = self._channels(x)
         by_batch = training and len(x) > 1
         mean, variance = self._mean.flatten().clone(), self._variance.flatten().clone()
-        weight = self._weight.flatten()
-        y, batch_mean, batch_rate = _aten.native_batch_norm(x, weight, self._bias.flatten(), mean, variance, by_batch, MOMENTUM, EPSILON)
+        # torch takes them for contiguous where x is, which columns of the lanes' rows are not if each lane has one unit.
+        weight, bias = self._weight.flatten().contiguous(), self._bias.flatten().contiguous()
+        y, batch_mean, batch_rate = _aten.native_batch_norm(x, weight, bias, mean, variance, by_batch, MOMENTUM, EPSILON)
         if by_batch:
             self._mean.copy_(mean.view_as(self._mean))
             self._variance.copy_(variance.view_as(self._variance))

@@ -115,7 +115,7 @@ class LaneTrainer:
         self._waiting: deque[_Waiting] = deque()
         self._rides: dict[TrialKey, _Ride] = {}
         self._groups = _Groups()
-        self._most_in_group = lanes
+        self._most_in_group = self._most_at_once = lanes
         self._pace = pace
         self._together = self._device.type == "cuda" if together is None else together
         # Where others compute as well, as the other workers do that measure now, only a thread's own time is like from one try to the next.
@@ -215,7 +215,7 @@ class LaneTrainer:
         """Give free lanes to trials that wait, or train one epoch of the next group."""
         while True:
             events: list[WorkerEvent] = []
-            while self._waiting and len(self._rides) + len(self._alone) < self.lanes:
+            while self._waiting and len(self._rides) + len(self._alone) < self._most_at_once:
                 events += self._admit(self._waiting.popleft())
             if not events and not self._solo.is_busy and not self._groups:
                 return []
@@ -265,14 +265,30 @@ class LaneTrainer:
             self._own.forget(trial)
             ride = self._rides[trial.key] = _Ride(lane, group, max(waiting.reported, lane.course.epoch))
         except Exception as error:
-            failure = failed(trial, error, time.perf_counter() - began)
             self._clear_groups()
+            if reason(error) == "out_of_memory":
+                del error
+                self._await_room(waiting)
+                return list(started)
+            failure = failed(trial, error, time.perf_counter() - began)
             files.discard(files.checkpoint_file(trial))
             del error
             free_memory(self._device)
             return [*started, failure]
         ride.uncharged_seconds = time.perf_counter() - began
         return list(started)
+
+    def _await_room(self, waiting: _Waiting) -> None:
+        """There is no memory for this trial beside those under way: it comes after one of them, and from now on so many are under way at
+        once. By itself it goes on without a group."""
+        free_memory(self._device)
+        under_way = len(self._rides) + len(self._alone)
+        if under_way:
+            self._most_at_once = under_way
+            self._waiting.appendleft(replace(waiting, is_new=False))
+        else:
+            self._solo.go_on_alone(waiting.trial, waiting.reported)
+            self._alone.add(waiting.trial.key)
 
     def _can_ride(self, trial: TrialSpec) -> bool:
         if trial.job.code is None and trial.job.model not in _FAMILIES_THAT_RIDE:
