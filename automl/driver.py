@@ -279,11 +279,18 @@ class Session:
         return last.objective if last.number < key.trial else math.nextafter(last.objective, worst)
 
     def take(self, events: Sequence[WorkerEvent | Lost]) -> None:
-        """Record what a worker answered, and what the pruner says of it."""
+        """Record what a worker answered, and what the pruner says of it.
+
+        Where a budget is spent, epochs beyond it are left out: a worker may have trained some before it was told.
+        """
         last = {event.key.trial: event for event in events}  # of each trial: when it is known whether the answer ended it
         finished = {event.key for event in events if isinstance(event, ENDING)}
         reported: set[int] = set()
+        beyond: set[TrialKey] = set()
         for event in events:
+            if event.key in beyond or (isinstance(event, Reported) and self._is_spent):
+                beyond.add(event.key)
+                continue
             if self._apply(event) and isinstance(event, Reported):
                 reported.add(event.key.trial)
             if event is last[event.key.trial] and event.key.trial in reported and self._is_pruned(event.key.trial):
