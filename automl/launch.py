@@ -80,7 +80,8 @@ def run(plan: Plan, watch: Watcher | None = None, say: Say = lambda line: None) 
         end = _end_of_training(plan, study)
         level = _where_level(plan, store, study)
         if end is not None and _is_noted(plan, study, end) and is_crowned(study, plan.folder) and level is not None:
-            say(f"{plan.folder} has {study.ended} of {study.asked} trials and its winner; there is nothing left to do.")
+            used_up = ", since its space is used up" if study.ended < study.asked and end == "done" else ""
+            say(f"{plan.folder} has {study.ended} of {study.asked} trials and its winner; there is nothing left to do{used_up}.")
             known_page = plan.folder / PAGE
             return Outcome(study, plan.folder, end, info, level or None, known_page if known_page.exists() else None)
         for note in (*plan.spec.notes, *report_of(asdict(info)).lines, *_edited(plan, store)):

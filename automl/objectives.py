@@ -154,7 +154,7 @@ def _condition(name: str, found: Traced) -> str:
         if not values or not all(_is_before(call, parent.name, name) for call in having):
             continue
         with_it, without = _given(parent.name, having), _given(parent.name, lacking)
-        if with_it and not with_it & without:
+        if with_it and None not in with_it and not with_it & without and with_it | without >= set(values):
             return f"{{{written(parent.name)}: {_test(parent, [value for value in values if value in with_it])}}}"
     return ""
 
@@ -162,7 +162,7 @@ def _condition(name: str, found: Traced) -> str:
 def _all_tried(asked: Asked) -> list[Value]:
     """The values of a parameter, each of which was in a call; empty where there are more."""
     if asked.kind == "categorical":
-        return list(asked.choices) if all(isinstance(choice, str | bool) for choice in asked.choices) else []
+        return list(asked.choices) if len(set(asked.choices)) == len(asked.choices) else []  # 1 and true would be one
     if asked.kind == "float":
         return []
     steps = range(int(asked.low), int(asked.high) + 1, int(asked.step))

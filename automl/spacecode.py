@@ -98,6 +98,8 @@ class _Reader:
             return Trained(node.value, None, families.FAMILIES[node.value], node.place)
         if self.key == "model" and ":" not in node.value:
             near = suggestion(node.value, families.FAMILIES)
+            if not near and "." in node.value:
+                near = " Code of your own is named MODULE:NAME, such as model: my_module:build."
             self._add(node, f"model must be a built-in family, but is {shown(node)}. Built in: {built_in}.{near}")
             return None
         if self.key == "optuna":

@@ -58,7 +58,7 @@ def trial_record(trial: Trial, spec: StudySpec) -> dict[str, Any]:
         "trainings": [
             {
                 "name": training_name(number, spec.data.folds or 1, spec.replicates),
-                "state": training.state,
+                "state": training_state(trial, training),
                 "objective": training.objective,
                 "epoch": training.epoch,
                 "epochs": training.epochs,
@@ -66,6 +66,13 @@ def trial_record(trial: Trial, spec: StudySpec) -> dict[str, Any]:
             for number, training in enumerate(trial.replicates)
         ],
     }
+
+
+def training_state(trial: Trial, training: Trial) -> str:
+    """That of one of its folds or replicates; of one that was not over when the trial ended that of the trial, or ``not_started``."""
+    if trial.has_ended and not training.has_ended:
+        return trial.state if training.epochs else "not_started"
+    return training.state
 
 
 def best_record(study: Study) -> dict[str, Any] | None:

@@ -44,7 +44,7 @@ def test_a_study_that_is_done(folder: Path, monkeypatch: pytest.MonkeyPatch, cap
 @pytest.mark.parametrize(
     ("why", "first", "last"),
     [
-        ("time", "first: out of time, 5 of 9 trials", "The same `automl run` with a larger --time or --trials goes on."),
+        ("time", "first: out of time, 5 of 9 trials", "The same `automl run` with a larger --time goes on."),
         ("interrupted", "first: interrupted, 5 of 9 trials", "The same `automl run` goes on with it."),
     ],
 )

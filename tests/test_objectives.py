@@ -70,6 +70,21 @@ def test_every_branch_is_met_and_said_as_a_condition(tmp_path: Path) -> None:
     assert (spec.name, spec.epochs, spec.settings.pruner, str(spec.objective)) == ("mine", 4, "asha", "maximize value")
 
 
+@pytest.mark.parametrize("choices", ["'a', 'b', 'c'", "'a', 'b', 1.5", "'a', None, 7", "True, 'a', 0.5"])
+def test_conditions_on_choices_of_several_kinds_are_found(tmp_path: Path, choices: str) -> None:
+    code = f"def objective(trial):\n    kind = trial.suggest_categorical('kind', [{choices}])\n"
+    code += "    return trial.suggest_float('z', 0, 1) if kind == 'a' else 0\n"
+    assert found(tmp_path, code).space.by_name["z"] == Float("z", 0, 1, when=(Condition("kind", "in", ("a",)),))
+
+
+@pytest.mark.parametrize(("choices", "having"), [("'a', None", "None"), ("True, 1, 'a'", "'a'")])
+def test_where_a_condition_could_not_be_written_there_is_none(tmp_path: Path, choices: str, having: str) -> None:
+    """``null`` says that there is none, and 1 is true."""
+    code = f"def objective(trial):\n    kind = trial.suggest_categorical('kind', [{choices}])\n"
+    code += f"    return trial.suggest_float('z', 0, 1) if kind == {having} else 0\n"
+    assert found(tmp_path, code).space.by_name["z"] == Float("z", 0, 1)
+
+
 def test_the_result_counts_as_a_report_where_it_is_news(tmp_path: Path) -> None:
     code = "def objective(trial):\n    x = trial.suggest_float('x', 0, 1)\n    trial.report(1, 0)\n    return 2\n"
     assert found(tmp_path, code).epochs == 2

@@ -469,6 +469,11 @@ def test_all_mistakes_of_a_file_at_once_and_in_its_order() -> None:
 @pytest.mark.parametrize(
     ("model", "first"),
     [
+        (
+            "model: net.build",
+            f"x.yaml:2: model must be a built-in family, but is 'net.build'. {BUILT_IN} Code of your own is named MODULE:NAME, such as "
+            "model: my_module:build.",
+        ),
         ("model: mlpp", f"x.yaml:2: model must be a built-in family, but is 'mlpp'. {BUILT_IN} Did you mean 'mlp'?"),
         ("model: 3", f"x.yaml:2: model must be the name of a family, but is 3. {BUILT_IN}"),
         ("epochs: 0", f"x.yaml:2: epochs must be a whole number of at least 1, but is 0.\nx.yaml: model is missing. {MISSING}"),

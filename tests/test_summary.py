@@ -130,6 +130,22 @@ def test_the_record_of_a_trial_names_its_trainings() -> None:
     assert trial_record(alone.study.trials[0], alone.study.spec)["trainings"] == []
 
 
+def test_trainings_that_were_not_over_when_their_trial_was_pruned_are_over_as_well() -> None:
+    play = Play(make_study(SPACE, folds=4, epochs=2))
+    play.suggest({"units": 8})
+    play.report(0, 0.5, 0)
+    play.end(0, replicate=0)
+    play.start(0, 1)
+    play.report(0, 0.25, 1)
+
+    def states() -> list[str]:
+        return [one["state"] for one in trial_record(play.study.trials[0], play.study.spec)["trainings"]]
+
+    assert states() == ["complete", "running", "waiting", "waiting"]
+    play.end(0, "pruned", replicate=1)
+    assert states() == ["complete", "pruned", "not_started", "not_started"]
+
+
 HOUSE = """    return F.linear(input, self.weight)
   File "torch/functional.py", line 9, in linear
     return _linear(input)

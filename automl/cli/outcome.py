@@ -43,7 +43,9 @@ def print_outcome(outcome: Outcome) -> None:
     if grid:
         print_sentence(grid)
     if outcome.why == "time":
-        click.echo("The time is over. A larger --time or --trials continues.")
+        click.echo("The time is over. A larger --time continues.")
+    if outcome.why == "done" and study.ended < study.asked:
+        print_sentence(f"The search ended after {study.ended} trials, since nothing was left to suggest: the space is used up.")
     if study.best is not None:
         print_best(study, folder)
     else:

@@ -228,7 +228,8 @@ def _spec_facts(spec: StudySpec) -> list[tuple[str, str]]:
 
     found, settings = spec.space, spec.settings
     data = spec.data
-    splits = {"target": data.target, "drop": ", ".join(data.drop), "test": data.test, "validation": data.validation}
+    source = data.source if any((data.target, data.drop, data.test, data.validation, data.positive)) else ""
+    splits = {"source": source, "target": data.target, "drop": ", ".join(data.drop), "test": data.test, "validation": data.validation}
     splits |= {"positive": ", ".join(map(str, data.positive))}
     outside = {name: value for name, value in (spec.baseline or {}).items() if name not in found.by_name}
     study = [_method(settings.strategy, settings.strategy_options), f"pruner {_method(settings.pruner, settings.pruner_options)}"]

@@ -90,7 +90,7 @@ def _next(reading: Reading) -> str:
         case "done":
             return f"See why: {shlex.join(['automl', 'trials', name, '--failed'])}"
         case "time":
-            return "The same `automl run` with a larger --time or --trials goes on."
+            return "The same `automl run` with a larger --time goes on."
     if study.ended and not (study.counts.get("complete") or study.counts.get("pruned")):
         return f"See why: {shlex.join(['automl', 'trials', name, '--failed'])}"
     return "The same `automl run` goes on with it."

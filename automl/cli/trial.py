@@ -17,7 +17,7 @@ from automl.cli.wrapping import print_sentence
 from automl.reading import Reading
 from automl.spec import training_name
 from automl.study import Study
-from automl.summary import number_text, trial_record, value_text, why_text
+from automl.summary import number_text, training_state, trial_record, value_text, why_text
 from automl.trials import Trial
 
 _LOG_LINES = 15
@@ -108,15 +108,19 @@ def _parts(study: Study, trial: Trial) -> Iterator[str]:
     """Its replicates, and what became of it on fresh seeds."""
     if trial.replicates:
         folds, replicates = study.spec.data.folds or 1, study.spec.replicates
-        named = [f"{training_name(index, folds, replicates)}: {_part(one)}" for index, one in enumerate(trial.replicates)]
+        named = [
+            f"{training_name(index, folds, replicates)}: {_part(one, training_state(trial, one))}"
+            for index, one in enumerate(trial.replicates)
+        ]
         yield f"\nTrainings: {'; '.join(named)}"
     again = study.confirmations.get(trial.number, ())
     if again:
         yield f"\nOn fresh seeds: {'; '.join(_part(one.trial) for one in again)}"
 
 
-def _part(trial: Trial) -> str:
-    return trial.state.replace("_", " ") if trial.objective is None else f"{trial.state.replace('_', ' ')} {number_text(trial.objective)}"
+def _part(trial: Trial, state: str = "") -> str:
+    words = (state or trial.state).replace("_", " ")
+    return words if trial.objective is None else f"{words} {number_text(trial.objective)}"
 
 
 def _print_log(folder: Path, trial: Trial) -> None:
