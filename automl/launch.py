@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import shutil
 import time
@@ -23,6 +24,7 @@ from automl.engines import Engine, make_engine
 from automl.environment import environment
 from automl.errors import AutomlError, DataError, StudyError, UsageError
 from automl.events import Configuration, Job, Slot
+from automl.folders import home_expanded
 from automl.interrupts import interrupts, sigterm_like_ctrl_c
 from automl.lanes import lanes_of
 from automl.page import PAGE
@@ -37,6 +39,7 @@ from automl.trials import Confirming, Created, Event, Rested, Resumed
 from automl.winner import crown, is_crowned
 
 _DIFFERENCES_SHOWN = 5
+_ASKED_FOR = ("epochs", "replicates")  # of what tells studies apart, what a person may have said on the command line
 MADE_BEFORE_THE_STUDY = ("workers", "data")
 
 Watcher = Callable[[Study, Sequence[Slot]], Follower]
@@ -176,7 +179,9 @@ def refuse_another(plan: Plan, fingerprint: str | None = None) -> None:
     if differences:
         more = len(differences) - _DIFFERENCES_SHOWN
         shown = [*differences[:_DIFFERENCES_SHOWN], *([f"and {more} more"] if more > 0 else [])]
-        raise StudyError(f"{plan.folder} holds a study of another space ({'; '.join(shown)}). Use --study NAME for a new one.")
+        options = [f"--{name} {getattr(before, name)}" for name in _ASKED_FOR if getattr(spec, name) != getattr(before, name)]
+        again = f"{' '.join(options)} goes on with it; u" if len(options) == len(differences) else "U"
+        raise StudyError(f"{plan.folder} holds a study of another space ({'; '.join(shown)}). {again}se --study NAME for a new one.")
 
 
 def open_study(plan: Plan, spec: StudySpec, info: DataInfo, held: int) -> Store:
@@ -196,12 +201,31 @@ def open_study(plan: Plan, spec: StudySpec, info: DataInfo, held: int) -> Store:
             version=__version__,
         )
         store = Store.create(plan.folder, created, held)
-    for name, text in (("study.yaml", spacefile.dump(spec)), ("space.yaml", spec.text)):
+    for name, text in (("study.yaml", spacefile.dump(_readable_anywhere(spec))), ("space.yaml", spec.text)):
         if not (plan.folder / name).exists():  # also where an earlier run was killed before it wrote them
             unfinished = plan.folder / f".{name}.unfinished"
             unfinished.write_text(text, encoding="utf-8")
             unfinished.rename(plan.folder / name)
     return store
+
+
+def _readable_anywhere(spec: StudySpec) -> StudySpec:
+    """With absolute paths of data, since the study's file lies in a folder of its own and is run again from any."""
+    data = spec.data
+    test = _absolute(data.test) if isinstance(data.test, str) else data.test
+    return replace(spec, data=replace(data, source=_absolute(data.source), test=test))
+
+
+def _absolute(source: str) -> str:
+    """The path of what is there: a file, a folder, files of a pattern, ``file.py:function``. Other names, such as built-in ones, stay."""
+    from automl.data.builtin import canonical
+
+    file, colon, function = source.rpartition(":")
+    path, name = (home_expanded(file), f":{function}") if colon and home_expanded(file).exists() else (home_expanded(source), "")
+    if not source or canonical(source) is not None:
+        return source
+    is_there = path.exists() or (any(letter in source for letter in "*?[") and path.parent.is_dir())
+    return f"{os.path.normpath(path.absolute())}{name}" if is_there else source
 
 
 def session_of(plan: Plan, spec: StudySpec, study: Study, store: Store, info: DataInfo) -> Session:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from automl import driver, launch, winner
+from automl import driver, launch, spacefile, winner
 from automl.data import read_info
 from automl.driver import Follower, Session
 from automl.engines import Engine
@@ -113,6 +113,37 @@ def test_a_study_that_was_killed_at_its_birth_gets_its_files_later() -> None:
         path.unlink()
     run()
     assert {name: Path("studies/first", name).read_text() for name in texts} == texts
+
+
+@pytest.mark.parametrize(
+    ("written", "whole"),
+    [
+        ("../table/rows.csv", "table/rows.csv"),
+        ("../table/ro*.csv", "table/ro*.csv"),
+        ("../table/rows.py:build", "table/rows.py:build"),
+        ("iris", "iris"),  # though there is a folder of that name
+    ],
+)
+def test_the_file_of_a_study_is_read_from_anywhere(folder: Path, monkeypatch: pytest.MonkeyPatch, written: str, whole: str) -> None:
+    (folder / "table").mkdir()
+    rows = "".join(f"{number % 7},{number % 5},{'ab'[number % 3 > 1]}\n" for number in range(60))
+    (folder / "table/rows.csv").write_text(f"a,b,c\n{rows}")
+    code = "import torch\\n\\ndef build():\\n    x = torch.arange(120.0).view(60, 2)\\n"
+    code += "    return torch.utils.data.TensorDataset(x, torch.arange(60) % 2)\\n"
+    (folder / "table/rows.py").write_text(code)
+    (folder / "sub/iris").mkdir(parents=True)
+    data = f"{{source: '{written}', target: c}}" if written.endswith(".csv") else f"'{written}'"
+    (folder / "sub/own.yaml").write_text(SPACE.replace("data: iris", f"data: {data}"))
+    monkeypatch.chdir(folder / "sub")
+
+    def train(space: str, study: str) -> Outcome:
+        return launch.run(plan(RunOptions(space=space, study=study, engine="inline", mlflow="off", trials=1, confirm="0")))
+
+    first = train("own.yaml", "first")
+    monkeypatch.chdir(folder)
+    source = spacefile.load(Path("sub/studies/first/study.yaml")).data.source
+    assert source == (whole if whole == "iris" else str(folder / whole))
+    assert train("sub/studies/first/study.yaml", "again").data.fingerprint == first.data.fingerprint
 
 
 def test_the_time_of_a_killed_run_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +376,10 @@ def test_trials_of_several_replicates_are_trained_tested_and_continued() -> None
     assert outcome.study.test is not None
     assert sorted(path.name for path in Path("studies/first/trials").glob("*/*")) == ["weights.pt"] * 2
     assert run_again(planned, 3).study.trials[:2] == outcome.study.trials
-    message = "studies/first holds a study of another space (replicates was 2, now 1). Use --study NAME for a new one."
+    message = (
+        "studies/first holds a study of another space (replicates was 2, now 1). --replicates 2 goes on with it; "
+        "use --study NAME for a new one."
+    )
     with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
         run()
 

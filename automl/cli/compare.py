@@ -55,7 +55,7 @@ _OF_COMPARE = ("strategies", "pruners", "repeats", "epochs_budget")
 @click.option("--experiment", metavar="NAME", help="MLflow experiment.  [default: the space's name]")
 @click.option("--replay", is_flag=True, help="Compare studies that are there already: give their names, or those of comparisons.")
 @click.option("--csv", "csv_file", metavar="FILE", help="Also write a table with a row for each study.")
-@click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Check files and options, say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.pass_context
 def compare(

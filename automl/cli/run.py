@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 )
 @click.option("--experiment", metavar="NAME", help="MLflow experiment.  [default: the space's name]")
 @click.option("--detach", is_flag=True, help="Run in the background, whatever becomes of this terminal; returns once the study has begun.")
-@click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Check files and options, say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.pass_context
 def run(ctx: click.Context, /, detach: bool, dry_run: bool, as_json: bool, **options: Any) -> None:

@@ -21,6 +21,7 @@ from automl.summary import number_text, training_state, trial_record, value_text
 from automl.trials import Trial
 
 _LOG_LINES = 15
+_LONGEST_LINE = 500
 _PLOT_WIDTH, _PLOT_HEIGHT = 100, 14
 
 
@@ -131,7 +132,8 @@ def _print_log(folder: Path, trial: Trial) -> None:
     left_out = len(said) - _LOG_LINES
     click.echo(f"\nLog{f' ({log})' if log else ''}{f', the last {_LOG_LINES} of {len(said)} lines' if left_out > 0 else ''}:")
     for line in said[-_LOG_LINES:]:
-        click.echo(f"  {''.join(letter for letter in line if letter.isprintable() or letter == chr(9))}")
+        shown = "".join(letter for letter in line if letter.isprintable() or letter == chr(9))
+        click.echo(f"  {shown[:_LONGEST_LINE]}{'...' if len(shown) > _LONGEST_LINE else ''}")
 
 
 def _is_told(trial: Trial) -> bool:
