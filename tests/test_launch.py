@@ -128,8 +128,8 @@ def test_the_file_of_a_study_is_read_from_anywhere(folder: Path, monkeypatch: py
     (folder / "table").mkdir()
     rows = "".join(f"{number % 7},{number % 5},{'ab'[number % 3 > 1]}\n" for number in range(60))
     (folder / "table/rows.csv").write_text(f"a,b,c\n{rows}")
-    code = "import torch\\n\\ndef build():\\n    x = torch.arange(120.0).view(60, 2)\\n"
-    code += "    return torch.utils.data.TensorDataset(x, torch.arange(60) % 2)\\n"
+    code = "import torch\n\ndef build():\n    x = torch.arange(120.0).view(60, 2)\n"
+    code += "    return torch.utils.data.TensorDataset(x, torch.arange(60) % 2)\n"
     (folder / "table/rows.py").write_text(code)
     (folder / "sub/iris").mkdir(parents=True)
     data = f"{{source: '{written}', target: c}}" if written.endswith(".csv") else f"'{written}'"
