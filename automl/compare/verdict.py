@@ -270,7 +270,7 @@ def _needed(judged: Judged, pair: Pair) -> str:
             return "So few studies can lead to no verdict: run more of each."
         return ""
     if pair.p_adjusted <= LEVEL:
-        often, far = pair.ordered if pair.lean < 0 or pair.ordered[0] != pair.a else pair.ordered[::-1]
+        far, often = (pair.a, pair.b) if pair.lean > 0 else (pair.b, pair.a)
         return f"The test speaks for {far}, which was better by more, while {often} was better at least as often: neither is called better."
     least = statistics.repeats_for_any_verdict(len(judged.standings))
     if judged.repeats < least:

@@ -25,14 +25,17 @@ def kept() -> bytes | None:
     """The database as the migrations of this MLflow leave it; None where there is none that is whole."""
     try:
         content = gzip.decompress(_place().read_bytes())
-    except (OSError, EOFError, zlib.error):  # also another checksum
+    except (ImportError, OSError, EOFError, zlib.error):  # also an MLflow whose migrations lie elsewhere, and another checksum
         return None
     return content if content.startswith(_HEADER) and content[_JOURNAL] == _BY_JOURNAL else None
 
 
 def keep(database: Path) -> None:
     """Keep this database, which must have come from the migrations just now. Best effort."""
-    place = _place()
+    try:
+        place = _place()
+    except (ImportError, OSError):
+        return
     if not place.is_absolute():  # nobody's home
         return
     unfinished = place.with_name(f"{place.name}.{uuid.uuid4().hex[:8]}.new")

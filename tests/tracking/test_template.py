@@ -135,6 +135,18 @@ def test_other_migrations_of_the_same_version_make_their_own(
     assert len(migrations) == 1
 
 
+def test_an_mlflow_whose_migrations_lie_elsewhere_gets_its_stores_without_a_kept_one(
+    tmp_path: Path, cache: Path, migrations: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store import db_migrations
+
+    monkeypatch.setattr(db_migrations, "__path__", [str(tmp_path / "nowhere")])
+    assert template.kept() is None
+    template.keep(tmp_path / "any.db")
+    assert not cache.exists()
+    assert migrations == []
+
+
 @pytest.mark.parametrize("place", ["under a file", "a folder of that name", "relative"])
 def test_where_nothing_can_be_kept_stores_are_made_all_the_same(
     tmp_path: Path, cache: Path, migrations: list[Path], monkeypatch: pytest.MonkeyPatch, place: str
