@@ -219,13 +219,14 @@ def _readable_anywhere(spec: StudySpec) -> StudySpec:
 def _absolute(source: str) -> str:
     """The path of what is there: a file, a folder, files of a pattern, ``file.py:function``. Other names, such as built-in ones, stay."""
     from automl.data.builtin import canonical
+    from automl.data.dataset import beside
 
-    file, colon, function = source.rpartition(":")
-    path, name = (home_expanded(file), f":{function}") if colon and home_expanded(file).exists() else (home_expanded(source), "")
     if not source or canonical(source) is not None:
         return source
-    is_there = path.exists() or (any(letter in source for letter in "*?[") and path.parent.is_dir())
-    return f"{os.path.normpath(path.absolute())}{name}" if is_there else source
+    in_code = beside(source, Path.cwd())
+    path = home_expanded(in_code)
+    is_there = in_code != source or path.exists() or (any(letter in source for letter in "*?[") and path.parent.is_dir())
+    return os.path.normpath(path.absolute()) if is_there else source
 
 
 def session_of(plan: Plan, spec: StudySpec, study: Study, store: Store, info: DataInfo) -> Session:

@@ -259,7 +259,7 @@ def study(bench: Bench) -> dict[str, Any]:
             say(f"{peer} is left out: {missing}")
         else:
             bench.ways[peer] = options.settings or choose(bench, peer)
-    run(bench, "automl", work_for(bench, TRIED_TRIALS, 7))  # the first study on a machine compiles; peers have been tried as well
+    run(bench, "automl", work_for(bench, TRIED_TRIALS, 7))  # the first study on a machine compiles
     alternate(bench)
     bench.flops = max(bench.flops, measured_flops(options))
     return {

@@ -16,8 +16,9 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.core.caching import FunctionCache
 from numba.extending import intrinsic, overload
+
+from automl.training.lanes.cache import Cache
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Array = np.ndarray[Any, Any]
@@ -96,29 +97,12 @@ class State(NamedTuple):
     velocity: Array
 
 
-class _Kept(FunctionCache):
-    """What is compiled, on disk. What cannot be read, such as a file that was cut, is compiled again; what cannot be written, on a full
-    disk, is compiled again the next time."""
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
-        except Exception:
-            with suppress(OSError):
-                self.flush()  # type: ignore[no-untyped-call]
-            return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        with suppress(OSError):
-            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
-
-
 def _compiled(function: Function) -> Function:
     """Sums may be taken in any order. Nothing is assumed of numbers that are not finite: they tell that a trial has diverged."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "nsz", "arcp", "contract"}}
     compiled: Any = njit(**options)(function)
     with suppress(RuntimeError):  # neither beside this file nor in the person's cache can anything be kept
-        compiled._cache = _Kept(function)  # type: ignore[no-untyped-call]  # as its enable_caching does
+        compiled._cache = Cache(function)  # type: ignore[no-untyped-call]  # as its enable_caching does
     return compiled  # type: ignore[no-any-return]
 
 
